@@ -1,0 +1,1 @@
+"""The sentiment function: handler, model, wire format. Knows nothing of the worker."""

@@ -1,0 +1,36 @@
+-- Roles and grants, safe to run again. `sentiment-worker db roles` runs this file.
+DO $$
+DECLARE r text;
+BEGIN
+    FOREACH r IN ARRAY ARRAY['sentiment_owner', 'sentiment_worker', 'sentiment_analyst'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN
+            BEGIN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', r);
+            EXCEPTION
+                WHEN insufficient_privilege THEN
+                    RAISE NOTICE 'may not create role %', r;
+                WHEN duplicate_object OR unique_violation THEN
+                    NULL;  -- somebody else made it just now
+            END;
+        END IF;
+    END LOOP;
+
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sentiment_owner') THEN
+        GRANT ALL ON SCHEMA sentiment, analytics TO sentiment_owner;
+        GRANT ALL ON ALL TABLES IN SCHEMA sentiment, analytics TO sentiment_owner;
+        GRANT ALL ON ALL SEQUENCES IN SCHEMA sentiment TO sentiment_owner;
+    END IF;
+
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sentiment_worker') THEN
+        GRANT USAGE ON SCHEMA sentiment, analytics TO sentiment_worker;
+        GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA sentiment TO sentiment_worker;
+        GRANT DELETE ON sentiment.quarantine TO sentiment_worker;
+        GRANT USAGE ON ALL SEQUENCES IN SCHEMA sentiment TO sentiment_worker;
+        GRANT SELECT ON ALL TABLES IN SCHEMA analytics TO sentiment_worker;
+    END IF;
+
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sentiment_analyst') THEN
+        GRANT USAGE ON SCHEMA analytics TO sentiment_analyst;
+        GRANT SELECT ON ALL TABLES IN SCHEMA analytics TO sentiment_analyst;
+    END IF;
+END $$;

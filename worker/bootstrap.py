@@ -1,0 +1,168 @@
+"""The only place where real objects are built. Tests enter by the same door."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import Engine
+
+from worker import chunk
+from worker.circuit import Circuit
+from worker.fanout import AdaptiveLimit, FanOut
+from worker.judge import Judge
+from worker.local import lambda_process, postgres
+from worker.pipeline import Parts
+from worker.policy import FallbackPolicy, Policy
+from worker.ports import Scorer, Source
+from worker.scoring.aws_lambda import AwsLambdaScorer, LambdaTarget
+from worker.scoring.textblob import TextBlobScorer, TextBlobStopgap, scorer_id
+from worker.settings import LOCAL_FUNCTION, FileSourceConfig, Settings, SqlSourceConfig
+from worker.sources.files import FileSource
+from worker.sources.sql import SqlSource, SqlTarget
+from worker.store import database, migrate
+from worker.store.journal import PostgresJournal
+from worker.store.runs import PostgresLedger
+
+AWS_CONCURRENCY = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker that can run sources."""
+
+    parts: Parts
+    ledger: PostgresLedger
+    engine: Engine
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Engine]:
+    """The database that was named, or the embedded one, started and migrated.
+
+    A database that the user named is never migrated silently: `require_current` says so.
+    """
+    application = f"sentiment-worker {worker_name()}"
+    if settings.database_url is not None:
+        engine = database.make_engine(
+            settings.database_url.get_secret_value(), application=application
+        )
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+        return
+    with postgres.running(settings.home) as url:
+        engine = database.make_engine(url, application=application)
+        try:
+            if not migrate.state(engine).is_current:
+                migrate.upgrade(engine)
+            yield engine
+        finally:
+            engine.dispose()
+
+
+@contextmanager
+def open_lambda(settings: Settings) -> Iterator[LambdaTarget | None]:
+    """The Lambda to call: AWS's, or a local one started for this; None for TextBlob by choice."""
+    if not settings.use_lambda_sentiment:
+        yield None
+    elif settings.uses_local_lambda:
+        with lambda_process.running(
+            concurrency=settings.local_environments, timeout_s=settings.lambda_timeout
+        ) as url:
+            yield lambda_target(settings, local_url=url)
+    else:
+        yield lambda_target(settings)
+
+
+@asynccontextmanager
+async def open_worker(
+    settings: Settings, engine: Engine, target: LambdaTarget | None
+) -> AsyncIterator[Worker]:
+    """Everything that runs of this process share."""
+    name = worker_name()
+    patience = settings.database_patience.total_seconds()
+    stopgap = TextBlobStopgap()
+    scorer: Scorer = AwsLambdaScorer(target) if target else TextBlobScorer(stopgap)
+    policy = _policy(settings)
+    circuit = Circuit(window_s=policy.parked_s)
+    ceiling = target.max_concurrency if target else 1
+    parts = Parts(
+        journal=PostgresJournal(
+            engine, worker=name, lease_s=settings.lease.total_seconds(), patience_s=patience
+        ),
+        fanout=FanOut(scorer, AdaptiveLimit(ceiling), circuit),
+        judge=Judge(policy, stopgap, scorer_id()),
+        planner=partial(
+            chunk.plan, max_items=settings.chunk_texts, max_bytes=settings.chunk_bytes
+        ),
+        lease_s=settings.lease.total_seconds(),
+        grace_s=settings.grace.total_seconds(),
+    )
+    try:
+        yield Worker(parts, PostgresLedger(engine, worker=name, patience_s=patience), engine)
+    finally:
+        await scorer.close()
+        await stopgap.close()
+
+
+def lambda_target(settings: Settings, *, local_url: str | None = None) -> LambdaTarget:
+    secret, token = settings.aws_secret_access_key, settings.aws_session_token
+    with_keys = settings.lambda_auth_method == "keys" and local_url is None
+    default = settings.local_environments if local_url else AWS_CONCURRENCY
+    return LambdaTarget(
+        function=settings.lambda_function_name or LOCAL_FUNCTION,
+        region="local" if local_url else _region(settings),
+        qualifier=settings.lambda_qualifier,
+        endpoint_url=local_url or settings.aws_endpoint_url_lambda,
+        access_key_id=settings.aws_access_key_id if with_keys else None,
+        secret_access_key=secret.get_secret_value() if with_keys and secret else None,
+        session_token=token.get_secret_value() if with_keys and token else None,
+        timeout_s=settings.lambda_timeout,
+        max_concurrency=settings.max_concurrency or default,
+    )
+
+
+def open_source(config: FileSourceConfig | SqlSourceConfig) -> Source:
+    """The source that a configuration describes; nothing is read or connected yet."""
+    if isinstance(config, FileSourceConfig):
+        return FileSource(
+            config.name,
+            config.locations,
+            config.layout,
+            encoding=config.encoding,
+            delimiter=config.delimiter,
+        )
+    target = SqlTarget(
+        url=config.url.get_secret_value(),
+        table=config.table,
+        query=config.query,
+        cursor=config.cursor,
+        tie_breaker=config.tie_breaker,
+        overlap=config.overlap,
+    )
+    return SqlSource(config.name, target, config.layout)
+
+
+def worker_name() -> str:
+    """Who holds a lease: this process."""
+    return f"{socket.gethostname()[:40]}-{os.getpid()}"
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        fallback=FallbackPolicy(settings.fallback_after_s),
+        max_attempts=settings.max_attempts,
+        parked_s=settings.circuit_window.total_seconds(),
+    )
+
+
+def _region(settings: Settings) -> str | None:
+    """The region that was set, or the one inside the function's ARN."""
+    name = settings.lambda_function_name or ""
+    return settings.aws_region or (name.split(":")[3] if name.startswith("arn:") else None)

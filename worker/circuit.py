@@ -1,0 +1,116 @@
+"""What this process knows of the Lambda's health: circuit breaker, retry budget, evidence.
+
+In memory and for one process on purpose: a replica that cannot reach AWS must not stop the
+others. Every method takes the time (monotonic seconds); nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import StrEnum
+
+from worker.policy import Evidence
+from worker.records import Answer, Failure, FailureKind, Outcome
+
+
+class CircuitState(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+
+
+class Circuit:
+    """Opens after `threshold` failures in a row, at once for a broken configuration.
+
+    Open, it lets one chunk probe every `window_s`; the probe's success closes it.
+    https://learn.microsoft.com/azure/architecture/patterns/circuit-breaker
+    """
+
+    COUNTED = (FailureKind.UNAVAILABLE, FailureKind.REJECTED)
+
+    def __init__(self, *, threshold: int = 8, window_s: float = 30.0) -> None:
+        self.state = CircuitState.CLOSED
+        self.cause: Failure | None = None
+        self._threshold = threshold
+        self._window_s = window_s
+        self._in_a_row = 0
+        self._probe_at = 0.0
+
+    def admits(self, now: float) -> bool:
+        """May a chunk be sent now? Open and due, the caller that hears yes is the probe."""
+        if self.state is CircuitState.CLOSED:
+            return True
+        if now < self._probe_at:
+            return False
+        self.state = CircuitState.HALF_OPEN
+        self._probe_at = now + self._window_s
+        return True
+
+    def probe_due(self, now: float) -> bool:
+        """Would `admits` say yes? Without becoming the probe."""
+        return self.state is CircuitState.CLOSED or now >= self._probe_at
+
+    def record(self, outcome: Outcome, now: float) -> None:
+        if isinstance(outcome, Answer) or outcome.kind is FailureKind.TOO_LARGE:
+            self._close()
+        elif outcome.kind is FailureKind.MISCONFIGURED:
+            self._open(outcome, now)
+        elif outcome.kind in self.COUNTED:
+            self._in_a_row += 1
+            if self.state is not CircuitState.CLOSED or self._in_a_row >= self._threshold:
+                self._open(outcome, now)
+
+    def _open(self, cause: Failure, now: float) -> None:
+        self.state = CircuitState.OPEN
+        self.cause = cause
+        self._probe_at = now + self._window_s
+
+    def _close(self) -> None:
+        self.state = CircuitState.CLOSED
+        self.cause = None
+        self._in_a_row = 0
+
+
+class RetryBudget:
+    """Retries may be at most `ratio` of the calls, with `reserve` to start from.
+
+    Keeps a partial outage from being multiplied by everybody's retries.
+    https://finagle.github.io/blog/2016/02/08/retry-budgets/
+    """
+
+    def __init__(self, *, ratio: float = 0.2, reserve: float = 50.0) -> None:
+        self._ratio = ratio
+        self._ceiling = reserve
+        self._tokens = reserve
+
+    def deposit(self) -> None:
+        self._tokens = min(self._ceiling, self._tokens + self._ratio)
+
+    def has_room(self) -> bool:
+        return self._tokens >= 1.0
+
+    def withdraw(self) -> None:
+        self._tokens -= 1.0
+
+
+class Witness:
+    """Remembers how the last chunks fared, by the chunk that each descends from.
+
+    A chunk is split for its own sake only when the function is not known to be failing for
+    everybody: others succeed, or there are no others to compare with.
+    """
+
+    def __init__(self, *, memory: int = 32) -> None:
+        self._last: deque[tuple[int, bool]] = deque(maxlen=memory)
+
+    def saw(self, root_id: int, outcome: Outcome) -> None:
+        if isinstance(outcome, Answer):
+            self._last.append((root_id, True))
+        elif outcome.kind in Circuit.COUNTED:
+            self._last.append((root_id, False))
+
+    def others(self, root_id: int) -> Evidence:
+        """A success anywhere counts, a chunk's own siblings' too; only others' failures do."""
+        if any(succeeded for _, succeeded in self._last):
+            return "succeed"
+        return "fail" if any(root != root_id for root, _ in self._last) else "unknown"

@@ -1,0 +1,54 @@
+"""The command line: parses, prints, exit codes. No logic of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from worker.cli import config, database, demo, doctor, lambda_, look, run
+from worker.cli.output import WORDS, say_error
+from worker.errors import Exit, WorkerError
+
+app = typer.Typer(
+    name="sentiment-worker",
+    help="Turns records that keep arriving into sentiment that people can trust.\n\n"
+    "Try it: [bold]sentiment-worker demo[/bold], or on your own file: "
+    "[bold]sentiment-worker once reviews.csv[/bold]",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (run, look, doctor, demo):
+    module.register(app)
+app.add_typer(look.quarantine_app, name="quarantine")
+app.add_typer(database.app, name="db")
+app.add_typer(config.app, name="config")
+app.add_typer(lambda_.app, name="lambda")
+
+
+def main() -> None:
+    """The installed command: every failure that a user can cause is one sentence and a code."""
+    try:
+        app()
+    except WorkerError as error:
+        say_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader went away (`| head`): nothing more to say, and no traceback at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.DONE)
+    except Exception as error:
+        if "-v" in sys.argv or "--verbose" in sys.argv:
+            raise
+        WORDS.print(
+            f"This should not have happened: {type(error).__name__}. Run it again with -v for "
+            "the details, and please report them.",
+            style="red",
+            markup=False,
+        )
+        sys.exit(Exit.FAILED)

@@ -1,0 +1,83 @@
+"""`config`: what is set, where it came from, whether it is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from pydantic import SecretStr
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from worker.cli.output import (
+    ConfigOption,
+    Output,
+    OutputOption,
+    VerboseOption,
+    print_json,
+    print_rows,
+    say,
+    settings_for,
+)
+from worker.schedule import trigger_of
+
+app = typer.Typer(help="What is set, and where each value came from.", no_args_is_help=True)
+
+HIDDEN = "***"
+
+
+@app.command(epilog="Example:  [bold]sentiment-worker config show --output json[/bold]")
+def show(
+    config: ConfigOption = None, output: OutputOption = Output.TABLE, verbose: VerboseOption = False
+) -> None:
+    """Every setting with its value and origin. Secrets are hidden."""
+    loaded = settings_for(config, verbose=verbose, quiet=True)
+    rows = [
+        {
+            "setting": name,
+            "value": redacted(getattr(loaded.settings, name)),
+            "origin": loaded.origins.get(name, "default"),
+        }
+        for name in type(loaded.settings).model_fields
+        if name != "source"
+    ]
+    sources = [
+        {name: redacted(value) for name, value in source if value not in (None, ())}
+        for source in loaded.settings.source
+    ]
+    if output is Output.JSON:
+        print_json({"settings": rows, "sources": sources})
+        return
+    print_rows(rows, ("setting", "value", "origin"), output)
+    for source in sources:
+        say(f"source {source['name']}: " + ", ".join(f"{k} = {v}" for k, v in source.items()))
+
+
+@app.command(epilog="Example:  [bold]sentiment-worker config validate -c worker.toml[/bold]")
+def validate(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
+    """Say whether the configuration can be used. Exit code 2 if it cannot."""
+    loaded = settings_for(config, verbose=verbose, quiet=True)
+    for source in loaded.settings.source:
+        trigger_of(source.schedule, source.every)
+    count = len(loaded.settings.source)
+    say(f"The configuration is valid: {count} source{'s' if count != 1 else ''}.")
+
+
+def redacted(value: Any) -> Any:
+    """A value as it may be shown: of a secret URL everything but its password."""
+    if isinstance(value, SecretStr):
+        return _redacted_secret(value.get_secret_value())
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    return str(value)
+
+
+def _redacted_secret(secret: str) -> str:
+    if "://" not in secret:
+        return HIDDEN
+    try:
+        url = make_url(secret)
+    except ArgumentError:
+        return HIDDEN
+    # A password may also stand in the query (?password=): nothing of that is shown.
+    return url.set(query={}).render_as_string(hide_password=True)

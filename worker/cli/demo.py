@@ -1,0 +1,65 @@
+"""`demo`: the whole way of a record on this machine, with the sample that ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import worker
+from worker import bootstrap
+from worker.cli import report
+from worker.cli.output import DATA, VerboseOption, say, settings_for
+from worker.cli.run import run_all
+from worker.settings import FileSourceConfig, Settings
+
+SAMPLE = Path(worker.__file__).parent / "sample"
+
+SOURCES = (
+    FileSourceConfig(
+        kind="file", name="demo-reviews", path=str(SAMPLE / "reviews.csv"), tags=("product",)
+    ),
+    FileSourceConfig(
+        kind="file", name="demo-tickets", path=str(SAMPLE / "tickets.jsonl"), tags=("product",)
+    ),
+    FileSourceConfig(kind="file", name="demo-mentions", path=str(SAMPLE / "mentions.tsv")),
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="Example:  [bold]sentiment-worker demo[/bold]")(demo)
+
+
+def demo(
+    home: Annotated[
+        Path | None,
+        typer.Option(envvar="SENTIMENT_HOME", help="Where the embedded database lives."),
+    ] = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Score the made-up sample with the real model, in an embedded PostgreSQL, and show it.
+
+    Needs no AWS account and no server, and touches neither: DATABASE_URL and
+    LAMBDA_FUNCTION_NAME are ignored. Run it twice: the second time nothing is sent.
+    """
+    settings_for(None, verbose=verbose, quiet=True)
+    settings = Settings(home=home) if home else Settings()
+    say("Starting PostgreSQL and the Lambda on this machine ...")
+    _, code = run_all(settings, SOURCES)
+    with bootstrap.open_database(settings) as engine:
+        summary = report.summarise(engine, None)
+    DATA.print()
+    DATA.print(report.render(summary))
+    say("")
+    say("What to type next:")
+    prefix = f"SENTIMENT_HOME={home} " if home else ""
+    for line in (
+        "sentiment-worker scores --order most-negative --source demo-tickets",
+        "sentiment-worker scores --contains refund --output json",
+        "sentiment-worker runs",
+        "sentiment-worker once your-reviews.csv",
+        "sentiment-worker --help",
+    ):
+        say(f"  {prefix}{line}")
+    raise typer.Exit(code)

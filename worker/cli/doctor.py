@@ -1,0 +1,159 @@
+"""`doctor`: looks at everything a run needs, and says what to do for each failure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import typer
+from sqlalchemy import Engine
+
+from worker import bootstrap
+from worker.cli.output import (
+    DATA,
+    ConfigOption,
+    Output,
+    OutputOption,
+    VerboseOption,
+    print_json,
+    settings_for,
+)
+from worker.errors import Exit, WorkerError
+from worker.records import Answer, Chunk, Item, Member
+from worker.scoring import textblob
+from worker.scoring.aws_lambda import AwsLambdaScorer, LambdaTarget, check_access, make_client
+from worker.settings import Settings
+from worker.store import migrate
+
+MARKS = {"ok": "[green]ok[/green]  ", "failed": "[red]FAIL[/red]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    check: str
+    state: str
+    detail: str
+    advice: str = ""
+    exit_code: int = Exit.DONE
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="Example:  [bold]sentiment-worker doctor --config worker.toml[/bold]")(doctor)
+
+
+def doctor(
+    config: ConfigOption = None, output: OutputOption = Output.TABLE, verbose: VerboseOption = False
+) -> None:
+    """Check configuration, database, migrations, Lambda, model, TextBlob and sources."""
+    findings = []
+    for finding in _examine(config, verbose):
+        findings.append(finding)
+        if output is Output.TABLE:
+            _print(finding)
+    if output is Output.JSON:
+        print_json([asdict(finding) for finding in findings])
+    failed = [finding.exit_code for finding in findings if finding.state == "failed"]
+    raise typer.Exit(failed[0] if failed else Exit.DONE)
+
+
+def _examine(config: object, verbose: bool) -> Iterator[Finding]:
+    try:
+        loaded = settings_for(config, verbose=verbose, quiet=True)  # type: ignore[arg-type]
+    except WorkerError as error:
+        yield _failure("configuration", error)
+        return
+    yield Finding("configuration", "ok", str(loaded.file or "environment and defaults"))
+    yield from _examine_database(loaded.settings)
+    yield from _examine_lambda(loaded.settings)
+    yield _examine_textblob()
+    yield from _examine_sources(loaded.settings)
+
+
+def _examine_database(settings: Settings) -> Iterator[Finding]:
+    try:
+        with bootstrap.open_database(settings) as engine:
+            kind = "yours" if settings.database_url else f"embedded under {settings.home}"
+            yield Finding("database", "ok", f"{_version(engine)}, {kind}")
+            try:
+                migrate.require_current(engine)
+            except WorkerError as error:
+                yield _failure("migrations", error)
+            else:
+                yield Finding("migrations", "ok", f"at {migrate.state(engine).head}")
+    except WorkerError as error:
+        yield _failure("database", error)
+
+
+def _version(engine: Engine) -> str:
+    with engine.connect() as connection:
+        return f"PostgreSQL {connection.exec_driver_sql('SHOW server_version').scalar()}"
+
+
+def _examine_lambda(settings: Settings) -> Iterator[Finding]:
+    try:
+        with bootstrap.open_lambda(settings) as target:
+            if target is None:
+                yield Finding("lambda", "ok", "not used: USE_LAMBDA_SENTIMENT=0, TextBlob by choice")
+                return
+            where = target.endpoint_url or f"AWS {target.region}"
+            client = make_client(target)
+            refused = check_access(client, target)
+            if refused:
+                yield Finding(
+                    "lambda", "failed", f"{target.function} at {where}: {refused.code}",
+                    refused.message, Exit.MISUSED,
+                )  # fmt: skip
+                return
+            yield Finding("lambda", "ok", f"{target.function} at {where} may be invoked")
+            yield _examine_model(target)
+    except WorkerError as error:
+        yield _failure("lambda", error)
+
+
+def _examine_model(target: LambdaTarget) -> Finding:
+    """One text through the whole way, so that the model's own answer names its version."""
+
+    async def ask() -> Finding:
+        scorer = AwsLambdaScorer(target)
+        item = Item("This works well.", (Member(1, b""),))
+        outcome = await scorer.score(Chunk(id=0, source_id=0, items=(item,), root_id=0))
+        await scorer.close()
+        if isinstance(outcome, Answer):
+            named = f"{outcome.scorer.model} {outcome.scorer.version}"
+            return Finding("model", "ok", f"{named}, {outcome.duration_s * 1000:.0f} ms (cold or warm)")
+        return Finding("model", "failed", outcome.code, outcome.message, Exit.DEGRADED)
+
+    return asyncio.run(ask())
+
+
+def _examine_textblob() -> Finding:
+    opinion = textblob.opinion("I love this")
+    if opinion is None or opinion.label != "positive":
+        return Finding("textblob", "failed", "gives no sensible opinion",
+                       "Reinstall the package textblob.", Exit.FAILED)  # fmt: skip
+    return Finding("textblob", "ok", f"textblob {textblob.scorer_id().version}")
+
+
+def _examine_sources(settings: Settings) -> Iterator[Finding]:
+    for config in settings.source:
+        source = bootstrap.open_source(config)
+        check = f"source {config.name}"
+        try:
+            page = next(source.pages({}), None)
+        except WorkerError as error:
+            yield _failure(check, error)
+            continue
+        rows = len(page.records) if page else 0
+        yield Finding(check, "ok", f"can be read; its first page has {rows} records")
+
+
+def _failure(check: str, error: WorkerError) -> Finding:
+    return Finding(check, "failed", str(error), error.hint, error.exit_code)
+
+
+def _print(finding: Finding) -> None:
+    DATA.print(MARKS[finding.state], end=" ")
+    DATA.print(f"{finding.check}: {finding.detail}", markup=False, soft_wrap=True)
+    if finding.advice:
+        DATA.print(f"     -> {finding.advice}", markup=False, soft_wrap=True)

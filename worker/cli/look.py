@@ -1,0 +1,213 @@
+"""The reading commands: status, runs, scores, report, quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import Engine
+
+from worker import bootstrap
+from worker.cli import report as drawing
+from worker.cli.output import (
+    DATA,
+    ConfigOption,
+    Output,
+    OutputOption,
+    VerboseOption,
+    print_json,
+    print_rows,
+    say,
+    settings_for,
+)
+from worker.durations import parse_duration
+from worker.errors import ConfigurationError
+from worker.log import printable
+from worker.store import migrate, reading
+from worker.store.reading import ScoreFilter
+
+SourceOption = Annotated[str | None, typer.Option("--source", "-s", help="Only this source.")]
+LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")]
+
+quarantine_app = typer.Typer(
+    help="Rows that could not be read, and records that the model could not score.",
+    no_args_is_help=True,
+)
+
+LABELS = ("positive", "neutral", "negative")
+ORDERS = ("newest", "oldest", "most-negative", "most-positive")
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="Example:  [bold]sentiment-worker status --output json[/bold]")(status)
+    app.command(epilog="Example:  [bold]sentiment-worker runs --source reviews -n 5[/bold]")(runs)
+    app.command(epilog=_SCORES_EXAMPLES)(scores)
+    app.command(epilog="Example:  [bold]sentiment-worker report --source reviews[/bold]")(report)
+
+
+@contextmanager
+def reading_from(config: Path | None, *, verbose: bool) -> Iterator[Engine]:
+    loaded = settings_for(config, verbose=verbose, quiet=True)
+    with bootstrap.open_database(loaded.settings) as engine:
+        migrate.require_current(engine)
+        yield engine
+
+
+def status(
+    config: ConfigOption = None, output: OutputOption = Output.TABLE, verbose: VerboseOption = False
+) -> None:
+    """What is there, what waits and how the last runs ended, by source."""
+    columns = (
+        "source",
+        "records",
+        "pending",
+        "provisional",
+        "quarantined",
+        "oldest_pending",
+        "last_run",
+        "last_finished",
+    )
+    with reading_from(config, verbose=verbose) as engine:
+        if not print_rows(reading.status(engine), columns, output):
+            say("Nothing was ingested yet. Begin with: sentiment-worker once reviews.csv")
+
+
+def runs(
+    config: ConfigOption = None,
+    source: SourceOption = None,
+    limit: LimitOption = 20,
+    output: OutputOption = Output.TABLE,
+    verbose: VerboseOption = False,
+) -> None:
+    """The ledger of runs, the newest first."""
+    columns = (
+        *("id", "source", "trigger", "state", "started_at", "duration", "read", "new"),
+        *("changed", "quarantined", "scored", "provisional", "invocations", "error"),
+    )
+    with reading_from(config, verbose=verbose) as engine:
+        found = reading.runs(engine, source=source, limit=limit)
+        if not print_rows(found, columns, output):
+            say("There was no run yet.")
+
+
+_SCORES_EXAMPLES = (
+    "Examples:  [bold]sentiment-worker scores --order most-negative --since 7d[/bold]   "
+    "[bold]sentiment-worker scores --label negative --contains refund --output json[/bold]"
+)
+
+
+def scores(
+    config: ConfigOption = None,
+    source: SourceOption = None,
+    label: Annotated[str | None, typer.Option(help=f"{', '.join(LABELS)}, or a model's own.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="From this time on: 2026-01-31, or 7d for a week ago.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Before this time.")] = None,
+    provisional: Annotated[
+        bool | None, typer.Option("--provisional/--final", help="Only TextBlob's, or none of them.")
+    ] = None,
+    contains: Annotated[str | None, typer.Option(help="Only texts with this in them.")] = None,
+    order: Annotated[str, typer.Option(help=f"{', '.join(ORDERS)}.")] = "newest",
+    limit: LimitOption = 20,
+    output: OutputOption = Output.TABLE,
+    verbose: VerboseOption = False,
+) -> None:
+    """Current sentiment, one row a record. Times are UTC."""
+    if order not in ORDERS:
+        raise ConfigurationError(f"--order {order!r} is unknown.", hint=f"Use {', '.join(ORDERS)}.")
+    wanted = ScoreFilter(
+        source=source,
+        label=label.lower() if label else None,
+        since=_moment(since, "--since"),
+        until=_moment(until, "--until"),
+        provisional=provisional,
+        text=contains,
+        limit=limit,
+        order=order,
+    )
+    columns = (
+        *("source", "external_id", "published_at", "label", "polarity"),
+        *("provisional", "model_version", "text"),
+    )
+    with reading_from(config, verbose=verbose) as engine:
+        if not print_rows(reading.scores(engine, wanted), columns, output):
+            say("No record matches.")
+
+
+def report(
+    config: ConfigOption = None,
+    source: SourceOption = None,
+    output: OutputOption = Output.TABLE,
+    verbose: VerboseOption = False,
+) -> None:
+    """Counts, share by label, the trend by day and the most negative records."""
+    with reading_from(config, verbose=verbose) as engine:
+        summary = drawing.summarise(engine, source)
+    if output is Output.JSON:
+        print_json(summary)
+    else:
+        DATA.print(drawing.render(summary))
+
+
+@quarantine_app.command(
+    "list", epilog="Example:  [bold]sentiment-worker quarantine list --source reviews[/bold]"
+)
+def quarantine_list(
+    config: ConfigOption = None,
+    source: SourceOption = None,
+    limit: LimitOption = 50,
+    output: OutputOption = Output.TABLE,
+    verbose: VerboseOption = False,
+) -> None:
+    """What was refused, where it stands, and why."""
+    columns = ("id", "source", "stage", "offset", "reason", "partition", "created_at")
+    with reading_from(config, verbose=verbose) as engine:
+        found = reading.quarantine(engine, source=source, limit=limit)
+        if not print_rows(found, columns, output):
+            say("Quarantine is empty.")
+
+
+@quarantine_app.command(
+    "show", epilog="Example:  [bold]sentiment-worker quarantine show 17[/bold]"
+)
+def quarantine_show(
+    row: Annotated[int, typer.Argument(help="The id that `quarantine list` shows.")],
+    config: ConfigOption = None,
+    output: OutputOption = Output.TABLE,
+    verbose: VerboseOption = False,
+) -> None:
+    """One refusal whole, with the first 4 KB of the row as it came."""
+    with reading_from(config, verbose=verbose) as engine:
+        found = reading.quarantined_row(engine, row)
+    if found is None:
+        raise ConfigurationError(
+            f"Quarantine has no row {row}.", hint="See: sentiment-worker quarantine list"
+        )
+    if output is Output.JSON:
+        print_json(found)
+        return
+    for name in ("source", "stage", "partition", "offset", "reason", "created_at"):
+        DATA.print(f"{name}: {printable(str(found[name]))}", markup=False, soft_wrap=True)
+    DATA.print(printable(bytes(found["raw"]).decode("utf-8", "replace")), markup=False)
+
+
+def _moment(text: str | None, option: str) -> datetime | None:
+    """A date, a time, or how long ago; without a zone it is UTC."""
+    if text is None:
+        return None
+    try:
+        return datetime.now(UTC) - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"{option} {text!r} is no time.", hint="Write 2026-01-31, 2026-01-31T08:00 or 7d."
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,119 @@
+"""What every command shares: options, consoles, tables and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from worker import log
+from worker.errors import WorkerError
+from worker.settings import Loaded, load
+
+DATA = Console(highlight=False)
+"""stdout: what was asked for, and nothing else."""
+
+WORDS = Console(stderr=True, highlight=False)
+"""stderr: everything else."""
+
+MAX_TEXT = 100
+
+
+class Output(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="SENTIMENT_CONFIG",
+        help="The configuration file. Default: sentiment-worker.toml, if it exists.",
+        show_default=False,
+    ),
+]
+OutputOption = Annotated[
+    Output, typer.Option("--output", "-o", help="How to print: for people, or for programs.")
+]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Log every step, and show tracebacks.")
+]
+
+
+def settings_for(config: Path | None, *, verbose: bool, quiet: bool = False) -> Loaded:
+    """Load the settings and set up the log by them. `quiet` leaves a terminal to the bars."""
+    loaded = load(config)
+    chosen = loaded.settings
+    level = "debug" if verbose else chosen.log_level
+    if quiet and not verbose and WORDS.is_terminal and chosen.log_format == "auto":
+        level = "error"
+    formats = {"auto": None, "json": True, "console": False}
+    log.configure(level=level, as_json=formats[chosen.log_format])
+    return loaded
+
+
+def say(sentence: str, *, style: str | None = None) -> None:
+    WORDS.print(sentence, style=style, markup=False, soft_wrap=True)
+
+
+def say_error(error: WorkerError) -> None:
+    """One plain sentence, and what to do about it."""
+    say(f"Error: {log.printable(str(error))}", style="bold red")
+    if error.hint:
+        say(log.printable(error.hint))
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
+
+
+def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], output: Output) -> int:
+    """Rows as a table of `columns`, or whole as JSON. Returns how many there were."""
+    found = list(rows)
+    if output is Output.JSON:
+        print_json(found)
+        return len(found)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        numeric = bool(found) and isinstance(found[0][column], int | float)
+        table.add_column(column.replace("_", " "), justify="right" if numeric else "left")
+    for row in found:
+        table.add_row(*(cell(row[column]) for column in columns))
+    DATA.print(table)
+    return len(found)
+
+
+def cell(value: Any) -> Text:
+    """A value for a terminal: one line, bounded, nothing of it taken for markup or control."""
+    if value is None:
+        return Text("-", style="dim")
+    if isinstance(value, bool):
+        return Text("yes" if value else "no")
+    if isinstance(value, int):
+        return Text(f"{value:,}")
+    if isinstance(value, float):
+        return Text(f"{value:+.3f}" if value < 0 else f"{value:.3f}")
+    if isinstance(value, datetime):
+        return Text(value.strftime("%Y-%m-%d %H:%M:%S"))
+    text = log.printable(" ".join(str(value).split()))
+    return Text(text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).decode("utf-8", "replace")
+    return str(value)

@@ -1,0 +1,77 @@
+"""Bars on a terminal, nothing elsewhere (the log tells)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from worker.cli.output import WORDS
+from worker.ports import Observer
+from worker.records import Counters
+
+
+class Silent:
+    """`worker.ports.Observer` that draws nothing."""
+
+    def update(self, counters: Counters, *, bytes_read: int, in_hand: int) -> None:
+        pass
+
+
+class Bars:
+    """`worker.ports.Observer`: how far reading is, and how far scoring is."""
+
+    def __init__(self, progress: Progress, name: str, size: int | None) -> None:
+        self._progress = progress
+        self._read = progress.add_task(f"{name}: read", total=size, records="")
+        self._scored = progress.add_task(f"{name}: scored", total=None, records="")
+
+    def update(self, counters: Counters, *, bytes_read: int, in_hand: int) -> None:
+        wanted = counters.new + counters.changed - counters.skipped
+        done = counters.scored + counters.provisional + counters.undecided
+        self._progress.update(
+            self._read, completed=bytes_read, records=f"{counters.read:,} records"
+        )
+        self._progress.update(
+            self._scored,
+            total=max(wanted, done) or None,
+            completed=done,
+            records=f"{done:,} of {wanted:,}"
+            + (f", {counters.provisional:,} provisional" if counters.provisional else "")
+            + (f", {counters.throttled:,} throttled" if counters.throttled else ""),
+        )
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed and "scored" in task.description else "")
+
+
+@contextmanager
+def bars(name: str, size: int | None) -> Iterator[Observer]:
+    if not WORDS.is_terminal:
+        yield Silent()
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[records]}"),
+        _Rate(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=WORDS, refresh_per_second=5) as progress:
+        yield Bars(progress, name, size)

@@ -1,0 +1,104 @@
+"""Bounded, adaptive concurrency over a scorer. Gives outcomes, never exceptions."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from worker.circuit import Circuit
+from worker.ports import Scorer
+from worker.records import Answer, Chunk, Failure, FailureKind, Outcome
+
+
+class AdaptiveLimit:
+    """How many calls may be under way: additive increase, multiplicative decrease.
+
+    Doubles each round trip until the first throttle (TCP's slow start), then adds one a round
+    trip. Calls that were under way when it shrank do not shrink it again: they tell of the
+    past. https://www.rfc-editor.org/rfc/rfc5681 (3.1)
+    """
+
+    DECREASE = 0.7
+
+    def __init__(self, ceiling: int, *, start: int = 1) -> None:
+        self.ceiling = ceiling
+        self._limit = float(min(start, ceiling))
+        self._slow_start = True
+        self._epoch = 0
+
+    @property
+    def current(self) -> int:
+        return max(1, int(self._limit))
+
+    @property
+    def epoch(self) -> int:
+        """Take it when a call starts, give it back with the call's outcome."""
+        return self._epoch
+
+    def succeeded(self) -> None:
+        step = 1.0 if self._slow_start else 1.0 / self._limit
+        self._limit = min(float(self.ceiling), self._limit + step)
+
+    def throttled(self, epoch: int) -> None:
+        if epoch != self._epoch:
+            return
+        self._epoch += 1
+        self._slow_start = False
+        self._limit = max(1.0, self._limit * self.DECREASE)
+
+
+class FanOut:
+    """Sends chunks to a scorer, as many at once as the limit and the circuit allow."""
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        limit: AdaptiveLimit,
+        circuit: Circuit,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limit = limit
+        self.circuit = circuit
+        self._scorer = scorer
+        self._clock = clock
+        self._under_way = 0
+        self._freed = asyncio.Condition()
+
+    @property
+    def under_way(self) -> int:
+        return self._under_way
+
+    async def slot(self) -> None:
+        """Wait for room for one more call; the next `send` uses it."""
+        async with self._freed:
+            await self._freed.wait_for(lambda: self._under_way < self.limit.current)
+            self._under_way += 1
+
+    async def send(self, chunk: Chunk) -> Outcome:
+        """One attempt, one HTTP request at most. Call `slot` first."""
+        try:
+            return await self._attempt(chunk)
+        finally:
+            await self.skip()
+
+    async def skip(self) -> None:
+        """Give the slot back."""
+        async with self._freed:
+            self._under_way -= 1
+            self._freed.notify_all()
+
+    async def _attempt(self, chunk: Chunk) -> Outcome:
+        if not self.circuit.admits(self._clock()):
+            cause = self.circuit.cause
+            code = cause.code if cause else "circuit_open"
+            return Failure(FailureKind.CIRCUIT_OPEN, code, cause.message if cause else "")
+        epoch = self.limit.epoch
+        outcome = await self._scorer.score(chunk)
+        self.circuit.record(outcome, self._clock())
+        if isinstance(outcome, Answer):
+            self.limit.succeeded()
+        elif outcome.kind is FailureKind.THROTTLED:
+            self.limit.throttled(epoch)
+        return outcome

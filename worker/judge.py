@@ -1,0 +1,177 @@
+"""What becomes of a chunk after an attempt: policy's decision, made into a settlement."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from worker import chunk as chunking
+from worker.circuit import RetryBudget, Witness
+from worker.policy import (
+    Defer,
+    Fallback,
+    GiveUp,
+    Policy,
+    Retry,
+    Split,
+    decide,
+    repeats_after,
+)
+from worker.ports import Stopgap
+from worker.records import (
+    Answer,
+    Chunk,
+    Failure,
+    FailureKind,
+    Lease,
+    Member,
+    Opinion,
+    Outcome,
+    ScorerId,
+    Settlement,
+    SettlementKind,
+)
+
+
+class Judge:
+    """Keeps what policy needs to know of other chunks: the witness and the retry budget."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        stopgap: Stopgap,
+        stopgap_id: ScorerId,
+        *,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._policy = policy
+        self._stopgap = stopgap
+        self._stopgap_id = stopgap_id
+        self._witness = Witness()
+        self._budget = RetryBudget()
+        self._chance = chance
+
+    async def settle(self, lease: Lease, outcome: Outcome) -> Settlement:
+        """Turn an outcome into a settlement; asks TextBlob where the policy falls back."""
+        self._witness.saw(lease.chunk.root_id, outcome)
+        if isinstance(outcome, Answer):
+            self._budget.deposit()
+            return _done(lease, outcome)
+        return await self._failed(lease, outcome)
+
+    async def _failed(self, lease: Lease, failure: Failure) -> Settlement:
+        chunk = lease.chunk
+        decision = decide(
+            failure,
+            chunk,
+            policy=self._policy,
+            others=self._witness.others(chunk.root_id),
+            may_retry=self._budget.has_room(),
+            chance=self._chance(),
+        )
+        calls = _calls(chunk, failure)
+        repeats = repeats_after(failure, chunk)
+        match decision:
+            case Retry(after_s, uses_attempt):
+                if uses_attempt:
+                    self._budget.withdraw()
+                return Settlement(
+                    lease,
+                    SettlementKind.RETRY,
+                    after_s=after_s,
+                    attempts=chunk.attempts + uses_attempt,
+                    reason=failure.code if uses_attempt else chunk.last_reason,
+                    repeats=repeats if uses_attempt else chunk.repeats,
+                    calls=calls,
+                )
+            case Split(ways):
+                return Settlement(
+                    lease,
+                    SettlementKind.SPLIT,
+                    parts=chunking.split(chunk.items, ways),
+                    attempts=chunk.attempts + 1,
+                    reason=failure.code,
+                    repeats=repeats,
+                    calls=calls,
+                )
+            case Fallback(after_s):
+                return Settlement(
+                    lease,
+                    SettlementKind.PARK,
+                    scores=await self._provisional(chunk),
+                    scorer=self._stopgap_id,
+                    fallback_reason=failure.code,
+                    after_s=after_s,
+                    reason=failure.code,
+                    calls=calls,
+                )
+            case Defer(after_s):
+                return Settlement(
+                    lease,
+                    SettlementKind.PARK,
+                    after_s=after_s,
+                    reason=failure.code,
+                    calls=calls,
+                )
+            case GiveUp():
+                return Settlement(
+                    lease,
+                    SettlementKind.DEAD,
+                    scores=await self._provisional(chunk),
+                    scorer=self._stopgap_id,
+                    fallback_reason=failure.code,
+                    attempts=chunk.attempts + 1,
+                    reason=failure.code,
+                    repeats=repeats,
+                    calls=calls,
+                )
+
+    async def _provisional(self, chunk: Chunk) -> list[tuple[Member, Opinion]]:
+        opinions = await self._stopgap.opinions([item.text for item in chunk.items])
+        return [
+            (member, opinion)
+            for item, opinion in zip(chunk.items, opinions, strict=True)
+            if opinion is not None
+            for member in item.members
+        ]
+
+
+def release(lease: Lease) -> Settlement:
+    """Give a lease back untouched: this process is stopping."""
+    chunk = lease.chunk
+    return Settlement(
+        lease,
+        SettlementKind.RELEASE,
+        attempts=chunk.attempts,
+        reason=chunk.last_reason,
+        repeats=chunk.repeats,
+    )
+
+
+def _done(lease: Lease, answer: Answer) -> Settlement:
+    chunk = lease.chunk
+    scores = [
+        (member, opinion)
+        for item, opinion in zip(chunk.items, answer.opinions, strict=True)
+        if opinion is not None
+        for member in item.members
+    ]
+    return Settlement(
+        lease,
+        SettlementKind.DONE,
+        scores=scores,
+        scorer=answer.scorer,
+        undecided=chunk.record_count - len(scores),
+        attempts=chunk.attempts + 1,
+        calls=_calls(chunk, None),
+    )
+
+
+def _calls(chunk: Chunk, failure: Failure | None) -> dict[str, int]:
+    """One attempt is one HTTP request; an open circuit sends none."""
+    if failure and failure.kind is FailureKind.CIRCUIT_OPEN:
+        return {}
+    calls = {"invocations": 1, "texts_sent": len(chunk.items)}
+    if failure:
+        calls["throttled" if failure.kind is FailureKind.THROTTLED else "failed"] = 1
+    return calls

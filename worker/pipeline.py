@@ -1,0 +1,284 @@
+"""One run of one source, readable as its stages:
+
+    pull -> ingest -> (claim) -> send -> judge -> record
+
+Stages are tasks joined by bounded queues, so a slow stage holds back the ones before it, up
+to the source. Nothing global: a run needs its parts and an event loop, no scheduler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from worker.circuit import CircuitState
+from worker.errors import WorkerError
+from worker.fanout import FanOut
+from worker.judge import Judge, release
+from worker.log import get_logger
+from worker.ports import Journal, Observer, Planner, Source
+from worker.records import Answer, Counters, Lease, Page, Settlement, SettlementKind
+
+log = get_logger(__name__)
+
+READY_CHUNKS = 128
+"""Chunks that wait between ingest and fan-out: enough to keep 64 calls busy over a commit."""
+
+SETTLE_AT_ONCE = 200
+"""Chunks whose outcome is written in one transaction, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every run of this process shares."""
+
+    journal: Journal
+    fanout: FanOut
+    judge: Judge
+    planner: Planner
+    lease_s: float
+    grace_s: float
+    """How long a stopping run waits for calls under way."""
+
+
+class Run:
+    """Pulls a source dry, sees every chunk to its end, and returns."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        source: Source | None,
+        *,
+        source_id: int,
+        run_id: int,
+        observer: Observer,
+    ) -> None:
+        """`source` is None for a run that only works off what is pending."""
+        self.counters = Counters()
+        self.source_error: WorkerError | None = None
+        self._parts = parts
+        self._source = source
+        self._source_id = source_id
+        self._run_id = run_id
+        self._observer = observer
+        self._bytes_read = 0
+        self._hand: dict[int, Lease] = {}
+        self._ready: asyncio.Queue[Lease] = asyncio.Queue(READY_CHUNKS)
+        self._outcomes: asyncio.Queue[Settlement | None] = asyncio.Queue()
+        self._pulled = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Stop claiming and pulling; let what is under way finish, give the rest back."""
+        self._stopping.set()
+        self._changed.set()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopping.is_set()
+
+    async def execute(self) -> None:
+        """Run to the end. Raises DatabaseUnavailable and CursorMoved; what is not settled
+        then comes back by lease."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                record = group.create_task(self._record())
+                renew = group.create_task(self._renew())
+                send = group.create_task(self._send_all(group))
+                pull = group.create_task(self._pull())
+                await self._claim_until_done()
+                await pull
+                send.cancel()
+                renew.cancel()
+                await self._outcomes.put(None)
+                await record
+        except ExceptionGroup as errors:
+            raise _first(errors) from errors
+
+    # -- pull and ingest -------------------------------------------------------------------
+
+    async def _pull(self) -> None:
+        """Read ahead one page while the one before is being stored."""
+        try:
+            if self._source is not None:
+                await self._pull_pages(self._source)
+        finally:
+            self._pulled.set()
+            self._changed.set()
+
+    async def _pull_pages(self, source: Source) -> None:
+        known = await asyncio.to_thread(self._parts.journal.positions, self._source_id)
+        versions = {partition: version for partition, (_, version) in known.items()}
+        pages = source.pages({partition: position for partition, (position, _) in known.items()})
+        ahead = asyncio.ensure_future(asyncio.to_thread(next, pages, None))
+        try:
+            while page := await self._read(ahead):
+                if self.stopped:
+                    break
+                ahead = asyncio.ensure_future(asyncio.to_thread(next, pages, None))
+                await self._ingest(page, versions)
+        finally:
+            await asyncio.gather(ahead, return_exceptions=True)
+            _close(pages)
+
+    async def _read(self, ahead: asyncio.Future[Page | None]) -> Page | None:
+        try:
+            return await ahead
+        except WorkerError as error:
+            # What was read before is stored; its chunks are still worked off.
+            self.source_error = error
+            return None
+
+    async def _ingest(self, page: Page, versions: dict[str, int]) -> None:
+        version = versions.get(page.partition, 0)
+        leases, changes = await asyncio.to_thread(
+            self._parts.journal.ingest,
+            self._source_id,
+            self._run_id,
+            page,
+            version,
+            self._parts.planner,
+        )
+        versions[page.partition] = version + 1
+        self._bytes_read += page.bytes_read
+        self._count(changes)
+        await self._take(leases)
+
+    # -- claim -----------------------------------------------------------------------------
+
+    async def _claim_until_done(self) -> None:
+        """Take up chunks that come back (retries, splits, leases of the dead) until the source
+        is pulled, nothing is in hand and nothing will be due without the Lambda's return."""
+        while not self.stopped:
+            self._changed.clear()
+            if self._ready.qsize() < READY_CHUNKS // 2 and await self._claim():
+                continue
+            pause = 1.0
+            if self._pulled.is_set() and not self._hand:
+                pending = await asyncio.to_thread(self._parts.journal.pending, self._source_id)
+                if not pending.active_chunks:
+                    return
+                pause = min(1.0, max(0.01, pending.active_due_in_s or 0.0))
+            await self._wait(pause)
+        await self._drain()
+
+    async def _claim(self) -> bool:
+        circuit = self._parts.fanout.circuit
+        closed = circuit.state is CircuitState.CLOSED
+        leases = await asyncio.to_thread(
+            self._parts.journal.claim,
+            self._source_id,
+            self._run_id,
+            READY_CHUNKS // 2 if closed else 1,
+            parked=circuit.probe_due(time.monotonic()),
+        )
+        await self._take(leases)
+        return bool(leases)
+
+    async def _take(self, leases: list[Lease]) -> None:
+        self._hand |= {lease.chunk.id: lease for lease in leases}
+        for lease in leases:
+            await self._ready.put(lease)
+
+    async def _drain(self) -> None:
+        """Stopping: calls under way get the grace time, everything else its lease back."""
+        deadline = time.monotonic() + self._parts.grace_s
+        while self._hand and time.monotonic() < deadline:
+            self._changed.clear()
+            await self._wait(0.2)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._changed.wait(), seconds)
+        except TimeoutError:
+            pass
+
+    # -- send and judge --------------------------------------------------------------------
+
+    async def _send_all(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            lease = await self._ready.get()
+            await self._parts.fanout.slot()
+            group.create_task(self._send(lease))
+
+    async def _send(self, lease: Lease) -> None:
+        chunk = lease.chunk
+        if self.stopped:
+            await self._parts.fanout.skip()
+            await self._outcomes.put(release(lease))
+            return
+        if chunk.items:
+            outcome = await self._parts.fanout.send(chunk)
+        else:  # every record of it was rewritten since: nothing to ask
+            await self._parts.fanout.skip()
+            await self._outcomes.put(Settlement(lease, SettlementKind.DONE))
+            return
+        if not isinstance(outcome, Answer):
+            log.warning(
+                "chunk.failed",
+                source_id=self._source_id,
+                run=self._run_id,
+                chunk=chunk.id,
+                attempt=chunk.attempts + 1,
+                kind=outcome.kind.value,
+                code=outcome.code,
+                message=outcome.message,
+            )
+        await self._outcomes.put(await self._parts.judge.settle(lease, outcome))
+
+    # -- record ----------------------------------------------------------------------------
+
+    async def _record(self) -> None:
+        """Write outcomes, as many at once as have gathered during the commit before."""
+        while (first := await self._outcomes.get()) is not None:
+            batch = [first]
+            while len(batch) < SETTLE_AT_ONCE and not self._outcomes.empty():
+                following = self._outcomes.get_nowait()
+                if following is None:
+                    self._outcomes.put_nowait(None)
+                    break
+                batch.append(following)
+            settling = asyncio.to_thread(self._parts.journal.settle, self._run_id, batch)
+            changes = await asyncio.shield(settling)
+            for settlement in batch:
+                self._hand.pop(settlement.lease.chunk.id, None)
+            self._count(changes)
+            self._changed.set()
+
+    async def _renew(self) -> None:
+        """Keep the leases of what is in hand; forget what is no longer ours."""
+        while True:
+            await asyncio.sleep(self._parts.lease_s / 3)
+            held = list(self._hand.values())
+            if held:
+                lost = await asyncio.to_thread(self._parts.journal.renew, held)
+                if lost:
+                    log.warning("leases.lost", run=self._run_id, chunks=sorted(lost)[:20])
+
+    def _count(self, changes: Mapping[str, int]) -> None:
+        self.counters.add(changes)
+        self._observer.update(
+            self.counters, bytes_read=self._bytes_read, in_hand=len(self._hand)
+        )
+
+
+def _first(errors: ExceptionGroup[Exception]) -> Exception:
+    """The error that a person should see: ours before the library's."""
+    leaves: list[Exception] = []
+    stack: list[BaseException] = [errors]
+    while stack:
+        error = stack.pop()
+        if isinstance(error, BaseExceptionGroup):
+            stack.extend(error.exceptions)
+        elif isinstance(error, Exception):
+            leaves.append(error)
+    return next((e for e in leaves if isinstance(e, WorkerError)), leaves[0])
+
+
+def _close(pages: Iterator[Page]) -> None:
+    close = getattr(pages, "close", None)
+    if close:
+        close()

@@ -1,0 +1,111 @@
+"""The ports: what the core asks of the world, as protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from worker.records import (
+    Chunk,
+    Counters,
+    Item,
+    Lease,
+    Opinion,
+    Outcome,
+    Page,
+    Pending,
+    Position,
+    Settlement,
+)
+
+Planner = Callable[[Sequence[Item]], Iterator[tuple[Item, ...]]]
+"""Cuts distinct texts into chunks; see `worker.chunk.plan`."""
+
+
+class Source(Protocol):
+    """Somewhere records keep arriving. Reading has no effect on it."""
+
+    name: str
+
+    def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
+        """Rows after `positions` (by partition), a page at a time, in the source's order.
+
+        Streams: memory is bounded by a page. Raises SourceUnavailable when the source cannot
+        be read, ConfigurationError when it can but not as it is configured.
+        """
+
+    def size(self) -> int | None:
+        """About how many bytes a full read takes; None if the source cannot say."""
+
+
+class Scorer(Protocol):
+    """Gives opinions on the texts of a chunk."""
+
+    async def score(self, chunk: Chunk) -> Outcome:
+        """One attempt. Never raises for what the scorer or the network did."""
+
+    async def close(self) -> None: ...
+
+
+class Stopgap(Protocol):
+    """The fallback: gives an opinion without the Lambda, or None where it cannot say."""
+
+    async def opinions(self, texts: Sequence[str]) -> list[Opinion | None]: ...
+
+    async def close(self) -> None: ...
+
+
+class Journal(Protocol):
+    """The durable truth: records, chunks, leases, fences, scores, cursors. Blocking calls.
+
+    Every method is one transaction, safe to call again after DatabaseUnavailable.
+    """
+
+    def positions(self, source_id: int) -> dict[str, tuple[Position, int]]:
+        """Cursor and its version, by partition."""
+
+    def ingest(
+        self,
+        source_id: int,
+        run_id: int,
+        page: Page,
+        version: int,
+        planner: Planner,
+    ) -> tuple[list[Lease], dict[str, int]]:
+        """Store a page, its chunks (leased to this worker) and the cursor, in one commit.
+
+        Returns the leases and what to add to the run's counters. Raises CursorMoved when the
+        cursor is no longer at `version`.
+        """
+
+    def claim(self, source_id: int, run_id: int, count: int, *, parked: bool) -> list[Lease]:
+        """Lease up to `count` chunks that are due; parked ones only if `parked`."""
+
+    def renew(self, leases: Sequence[Lease]) -> set[int]:
+        """Extend leases; returns the ids of those that are no longer ours."""
+
+    def settle(self, run_id: int, settlements: Sequence[Settlement]) -> dict[str, int]:
+        """Write what became of leases; returns what that adds to the run's counters."""
+
+    def pending(self, source_id: int) -> Pending:
+        """What is still open."""
+
+
+class Ledger(Protocol):
+    """Sources and runs, and the lock of a source."""
+
+    def source_id(self, name: str, kind: str) -> int: ...
+
+    def exclusive(self, source_id: int, name: str) -> AbstractContextManager[None]:
+        """Raises SourceBusy."""
+
+    def start(self, source_id: int, trigger: str) -> int: ...
+
+    def finish(self, run_id: int, state: str, error: str | None) -> Counters: ...
+
+
+class Observer(Protocol):
+    """Told how a run fares; draws bars, or nothing."""
+
+    def update(self, counters: Counters, *, bytes_read: int, in_hand: int) -> None: ...

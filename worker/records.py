@@ -1,0 +1,277 @@
+"""The values that travel between the stages. All are immutable.
+
+What exists once a record is a NamedTuple (a third of a dataclass's cost to make, and a run
+makes tens of thousands a second); what exists once a chunk is a frozen dataclass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+Position = Mapping[str, Any]
+"""Where a source stands in one partition: JSON, understood by that source alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the configuration says of a source's columns; None means find it by usual names."""
+
+    id: str | None = None
+    text: str | None = None
+    time: str | None = None
+    author: str | None = None
+    language: str | None = None
+    tags: tuple[str, ...] = ()
+    timezone: tzinfo | None = None
+    time_format: str | None = None
+
+    def digest(self) -> str:
+        """Changes when a re-read would give other records."""
+        return blake2b(repr(self).encode(), digest_size=6).hexdigest()
+
+
+class Record(NamedTuple):
+    """One record of a source, cleaned and ready to be stored."""
+
+    external_id: str
+    text: str
+    """As it is stored: valid Unicode without NUL. Markup is kept."""
+    content_hash: bytes
+    """16 bytes of BLAKE2b over `text`; a score belongs to (record, content_hash, scorer)."""
+    published_at: datetime | None = None
+    """Aware, as the source says it."""
+    author: str | None = None
+    language: str | None = None
+    tags: Mapping[str, str] | None = None
+    flags: tuple[str, ...] = ()
+    """What cleaning did to the text: see `worker.clean`."""
+    skip_reason: str | None = None
+    """Set when there is nothing to score; such a record is never sent."""
+    original_hash: bytes | None = None
+    """Hash of the text as received, when cleaning changed it."""
+
+
+class Refusal(NamedTuple):
+    """A row that could not become a record; it goes to quarantine."""
+
+    offset: str
+    """Where it stands, for a person: "line 17", "row 3"."""
+    reason: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some consecutive rows of one partition and the cursor behind them: one transaction."""
+
+    partition: str
+    position: Position
+    records: Sequence[Record]
+    refusals: Sequence[Refusal] = ()
+    bytes_read: int = 0
+
+
+class Member(NamedTuple):
+    """A record, in the revision that a chunk wants scored."""
+
+    record_id: int
+    content_hash: bytes
+
+
+class Item(NamedTuple):
+    """One distinct text of a chunk and every record that holds it; it is sent once."""
+
+    text: str
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The texts of one invocation, with what has happened to them so far."""
+
+    id: int
+    source_id: int
+    items: tuple[Item, ...]
+    root_id: int
+    """The chunk that this one was split from, at the top; its own id if never split."""
+    attempts: int = 0
+    """Attempts used; a throttle uses none."""
+    last_reason: str | None = None
+    repeats: int = 0
+    """How many times in a row `last_reason` was the outcome, its ancestors' included."""
+    parked: bool = False
+    """True once its records were left to wait for the Lambda (with a provisional score or not)."""
+    provisional: bool = False
+    """True once its records hold a provisional score."""
+    age_s: float = 0.0
+    """Seconds since its records arrived, by the database's clock."""
+
+    @property
+    def record_count(self) -> int:
+        return sum(len(item.members) for item in self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A chunk in hand, under the fencing token that claimed it."""
+
+    chunk: Chunk
+    fence: int
+
+
+class Opinion(NamedTuple):
+    """What a scorer says of one text."""
+
+    label: str
+    score: float
+    """The probability of `label`, in [0, 1]."""
+    polarity: float
+    """From -1 (negative) to 1 (positive): the expected value over the labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerId:
+    """Who said it: scores of different scorers never overwrite each other."""
+
+    provider: str
+    """"lambda" or "textblob"."""
+    model: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A verified answer: one opinion an item, in order; None where the scorer cannot say."""
+
+    scorer: ScorerId
+    opinions: Sequence[Opinion | None]
+    duration_s: float = 0.0
+
+
+class FailureKind(StrEnum):
+    """What a failure means for the caller; `worker.policy` decides on nothing else."""
+
+    THROTTLED = "throttled"
+    UNAVAILABLE = "unavailable"
+    MISCONFIGURED = "misconfigured"
+    TOO_LARGE = "too_large"
+    REJECTED = "rejected"
+    """The function answered, and the answer cannot be used."""
+    CIRCUIT_OPEN = "circuit_open"
+    """Nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An attempt without a usable answer."""
+
+    kind: FailureKind
+    code: str
+    """Short and stable, for metrics and for telling two failures the same."""
+    message: str = ""
+    """For a person. Never a record's text, never a secret."""
+    retry_after_s: float | None = None
+
+
+Outcome = Answer | Failure
+
+
+class SettlementKind(StrEnum):
+    DONE = "done"
+    RETRY = "retry"
+    SPLIT = "split"
+    PARK = "park"
+    DEAD = "dead"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What becomes of a lease: written in one transaction, refused if the fence moved."""
+
+    lease: Lease
+    kind: SettlementKind
+    scores: Sequence[tuple[Member, Opinion]] = ()
+    scorer: ScorerId | None = None
+    """Who gave the scores; None if there are none."""
+    fallback_reason: str | None = None
+    """Set for provisional scores: why the model did not speak."""
+    undecided: int = 0
+    """Records that the scorer could say nothing about."""
+    after_s: float = 0.0
+    """When the chunk may be claimed again, from now by the database's clock."""
+    attempts: int = 0
+    reason: str | None = None
+    repeats: int = 0
+    parts: Sequence[tuple[Item, ...]] = ()
+    """The children of a split."""
+    calls: Mapping[str, int] = field(default_factory=dict)
+    """What the attempt cost, by the name of the run's counter."""
+
+
+class Pending(NamedTuple):
+    """What is still open of a source; parked work waits for the Lambda."""
+
+    records: int
+    parked_records: int
+    active_chunks: int
+    """Open and not parked: leased, or resting between two attempts."""
+    active_due_in_s: float | None
+    """Seconds until the first of them may be claimed; None if there is none."""
+    parked_due_in_s: float | None
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a run did. `read` is the sum of the five that follow it, always.
+
+    Mutable on purpose: it is the run's ledger while the run lasts, owned by one task.
+    """
+
+    read: int = 0
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    duplicate: int = 0
+    """Rows whose id came again in the same page; the last one won."""
+    quarantined: int = 0
+    skipped: int = 0
+    """Of new and changed: recorded, nothing to score (empty text)."""
+    scored: int = 0
+    provisional: int = 0
+    undecided: int = 0
+    superseded: int = 0
+    """Rewritten at the source before they were scored; the newer text has its own chunk."""
+    dead: int = 0
+    """Records that the model could not score; in quarantine."""
+    invocations: int = 0
+    texts_sent: int = 0
+    throttled: int = 0
+    failed: int = 0
+    fenced: int = 0
+    """Settlements refused because the lease had moved on."""
+
+    def add(self, other: Mapping[str, int]) -> None:
+        for name, value in other.items():
+            setattr(self, name, getattr(self, name) + value)
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """How a run ended."""
+
+    run_id: int
+    source: str
+    state: str
+    counters: Counters
+    pending: int = 0
+    """Records that still wait for the model."""
+    error: str | None = None
+    hint: str = ""
+    exit_code: int = 0
+    seconds: float = 0.0

@@ -1,0 +1,139 @@
+"""When: APScheduler jobs around "run this source once".
+
+The cursor is the catch-up, so a missed run needs no replay: each source runs once at start,
+late runs are made up for by one (`coalesce`), and none is dropped for being late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.combining import OrTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from worker.errors import ConfigurationError, WorkerError
+from worker.log import get_logger
+
+log = get_logger(__name__)
+
+DEFAULT_EVERY = timedelta(minutes=15)
+DRAIN_EVERY = timedelta(seconds=5)
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+
+Job = Callable[[], Awaitable[None]]
+
+
+def trigger_of(schedule: str | None, every: timedelta | None) -> BaseTrigger:
+    """The trigger of a source's rhythm, in UTC. Raises ConfigurationError."""
+    if schedule is None:
+        return IntervalTrigger(seconds=(every or DEFAULT_EVERY).total_seconds(), timezone=UTC)
+    try:
+        return cron_trigger(schedule)
+    except (ValueError, KeyError) as error:
+        raise ConfigurationError(
+            f"{schedule!r} is no cron expression: {error}.",
+            hint='Write five fields, for example "*/15 * * * *".',
+        ) from error
+
+
+def cron_trigger(expression: str) -> BaseTrigger:
+    """A crontab line as cron reads it: Sunday is 0 or 7, and of day and weekday, when both are
+    given, either is enough (crontab(5)). APScheduler counts from Monday and asks for both."""
+    fields = expression.split()
+    if len(fields) != 5:
+        raise ValueError("it has not five fields")
+    minute, hour, day, month, weekday = fields
+    names = _weekdays(weekday)
+
+    def at(day: str, weekday: str) -> CronTrigger:
+        return CronTrigger(
+            minute=minute, hour=hour, day=day, month=month, day_of_week=weekday, timezone=UTC
+        )
+
+    if day != "*" and names != "*":
+        return OrTrigger([at(day, "*"), at("*", names)])
+    return at(day, names)
+
+
+def _weekdays(field: str) -> str:
+    """Every weekday by name: ranges and steps count from Sunday, as cron's do."""
+    if field in ("*", "?"):
+        return "*"
+    days: set[int] = set()
+    for part in field.lower().split(","):
+        span, _, step = part.partition("/")
+        first, _, last = ("0-6" if span == "*" else span).partition("-")
+        start = _weekday(first)
+        end = _weekday(last) if last else (6 if step else start)
+        if end < start:
+            end += 7  # "fri-mon" goes over the week's end
+        days.update(d % 7 for d in range(start, end + 1, int(step or 1)))
+    return ",".join(_DAYS[d] for d in sorted(days))
+
+
+def _weekday(text: str) -> int:
+    if text[:3] in _DAYS:
+        return _DAYS.index(text[:3])
+    number = int(text)
+    if not 0 <= number <= 7:
+        raise ValueError(f"{number} is no weekday")
+    return number
+
+
+class Timetable:
+    """Sources and their jobs. `run` returns when `stop` was called and all jobs have ended."""
+
+    def __init__(self) -> None:
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC,
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        self._stopped = asyncio.Event()
+        self._at_work: set[asyncio.Task[None]] = set()
+
+    def add(self, name: str, trigger: BaseTrigger, job: Job) -> None:
+        """A source's job: by its trigger, and once at start."""
+        self._scheduler.add_job(
+            self._guarded,
+            trigger,
+            args=(name, job),
+            id=f"source:{name}",
+            next_run_time=datetime.now(UTC),
+        )
+
+    def add_drain(self, name: str, job: Job) -> None:
+        """Between its runs, what came back of a source (retries, the provisional) is worked off."""
+        trigger = IntervalTrigger(seconds=DRAIN_EVERY.total_seconds(), timezone=UTC)
+        self._scheduler.add_job(self._guarded, trigger, args=(name, job), id=f"drain:{name}")
+
+    async def run(self) -> None:
+        self._scheduler.start()
+        await self._stopped.wait()
+        self._scheduler.pause()
+        await asyncio.gather(*self._at_work, return_exceptions=True)
+        self._scheduler.shutdown(wait=False)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def next_times(self) -> Sequence[tuple[str, datetime | None]]:
+        return [(job.id, job.next_run_time) for job in self._scheduler.get_jobs()]
+
+    async def _guarded(self, name: str, job: Job) -> None:
+        """A job's error ends that job's run, never the process."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._at_work.add(task)
+        try:
+            await job()
+        except WorkerError as error:
+            log.error("job.failed", source=name, error=str(error), hint=error.hint)
+        except Exception:
+            log.exception("job.crashed", source=name)
+        finally:
+            self._at_work.discard(task)

@@ -1,0 +1,1 @@
+"""Scorers: the Lambda, and TextBlob for when it is away."""

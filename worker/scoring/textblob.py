@@ -1,0 +1,98 @@
+"""TextBlob: the stopgap while the Lambda is away, or the scorer by choice.
+
+It runs in a process of its own: 7,000 texts a second of pure Python would hold the
+interpreter that the fan-out needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from importlib.metadata import version
+
+from worker.records import Answer, Chunk, Failure, FailureKind, Opinion, Outcome, ScorerId
+
+MAX_CHARS = 5_000
+"""TextBlob's time grows faster than its input; this much costs about 30 ms."""
+
+NEUTRAL_BAND = 0.1
+"""Polarities within +-0.1 are called neutral, as in docs/trust.md's comparison."""
+
+
+def scorer_id() -> ScorerId:
+    return ScorerId("textblob", "pattern-en", version("textblob"))
+
+
+def opinion(text: str) -> Opinion | None:
+    """TextBlob's opinion, or None where it cannot say.
+
+    It answers 0.0 for a text without a word it knows (German, emoji, markup): that is "cannot
+    say", not neutral. `score` is (1 + |polarity|) / 2, so that a label's score grows from 0.5.
+    """
+    from textblob import TextBlob  # slow to import; only this process needs it
+
+    found = TextBlob(text[:MAX_CHARS]).sentiment_assessments
+    if not found.assessments:
+        return None
+    polarity = max(-1.0, min(1.0, float(found.polarity)))
+    if abs(polarity) <= NEUTRAL_BAND:
+        return Opinion("neutral", 1.0 - abs(polarity), polarity)
+    label = "positive" if polarity > 0 else "negative"
+    return Opinion(label, (1.0 + abs(polarity)) / 2.0, polarity)
+
+
+def opinions(texts: Sequence[str]) -> list[Opinion | None]:
+    return [opinion(text) for text in texts]
+
+
+class TextBlobStopgap:
+    """`worker.ports.Stopgap` in one child process, started when first needed."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+
+    async def opinions(self, texts: Sequence[str]) -> list[Opinion | None]:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._started(), opinions, list(texts))
+        except BrokenProcessPool:
+            # Somebody killed the child (memory, an operator): one fresh start, then give up.
+            self._pool = None
+            return await loop.run_in_executor(self._started(), opinions, list(texts))
+
+    async def close(self) -> None:
+        if self._pool:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _started(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_ignore_interrupt)
+        return self._pool
+
+
+class TextBlobScorer:
+    """`worker.ports.Scorer` for USE_LAMBDA_SENTIMENT=0: TextBlob by choice, not provisional."""
+
+    def __init__(self, stopgap: TextBlobStopgap) -> None:
+        self._stopgap = stopgap
+
+    async def score(self, chunk: Chunk) -> Outcome:
+        try:
+            found = await self._stopgap.opinions([item.text for item in chunk.items])
+        except BrokenProcessPool:
+            return Failure(FailureKind.UNAVAILABLE, "textblob_died", "TextBlob's process was killed.")
+        return Answer(scorer_id(), found)
+
+    async def close(self) -> None:
+        await self._stopgap.close()
+
+
+def _ignore_interrupt() -> None:
+    """Ctrl-C reaches the whole process group; the parent decides what it means."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,322 @@
+"""Environment over `sentiment-worker.toml` over defaults -> one frozen, validated value.
+
+Every setting may be given as NAME or as NAME_FILE (a file that holds the value: Docker and
+Kubernetes secrets), and may point to Parameter Store (ssm://name) or Secrets Manager
+(secretsmanager://name). Where each value came from is kept, for `config show`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta, tzinfo
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from worker.durations import parse_duration
+from worker.errors import ConfigurationError
+from worker.records import Layout
+from worker.secrets import resolve
+
+DEFAULT_FILE = "sentiment-worker.toml"
+LOCAL_FUNCTION = "sentiment"
+"""The name that the local Lambda answers to."""
+
+
+
+def _zone(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{value!r} is no time zone; write it like UTC or Europe/Berlin") from None
+
+
+def _duration(value: Any) -> Any:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class _SourceBase(_Strict):
+    name: str = Field(min_length=1, max_length=200)
+    schedule: str | None = None
+    every: Duration | None = None
+    id: str | None = None
+    text: str | None = None
+    time: str | None = None
+    author: str | None = None
+    language: str | None = None
+    tags: tuple[str, ...] = ()
+    timezone: Annotated[tzinfo | None, BeforeValidator(_zone)] = None
+    time_format: str | None = None
+
+    @model_validator(mode="after")
+    def _one_rhythm(self) -> _SourceBase:
+        if self.schedule and self.every:
+            raise ValueError("give schedule or every, not both")
+        return self
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(
+            id=self.id,
+            text=self.text,
+            time=self.time,
+            author=self.author,
+            language=self.language,
+            tags=self.tags,
+            timezone=self.timezone,
+            time_format=self.time_format,
+        )
+
+
+class FileSourceConfig(_SourceBase):
+    kind: Literal["file"]
+    path: str | tuple[str, ...]
+    encoding: str = "utf-8-sig"
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            "".encode(value)
+        except LookupError:
+            raise ValueError(f"{value!r} is no encoding; write it like utf-8 or cp1252") from None
+        return value
+
+    @property
+    def locations(self) -> Sequence[str]:
+        return (self.path,) if isinstance(self.path, str) else self.path
+
+
+class SqlSourceConfig(_SourceBase):
+    kind: Literal["sql"]
+    url: SecretStr
+    table: str | None = None
+    query: str | None = None
+    cursor: str | None = None
+    tie_breaker: str | None = None
+    overlap: float | Duration | None = None
+
+    @model_validator(mode="after")
+    def _one_relation(self) -> SqlSourceConfig:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("give table or query, one of them")
+        return self
+
+
+SourceConfig = Annotated[FileSourceConfig | SqlSourceConfig, Field(discriminator="kind")]
+
+
+class Settings(_Strict):
+    """All settings. The environment's names are in `ENVIRONMENT`; the file's are the fields'."""
+
+    database_url: SecretStr | None = None
+    home: Path = Path(".sentiment-worker")
+    use_lambda_sentiment: bool = True
+    lambda_function_name: str | None = None
+    lambda_qualifier: str | None = None
+    lambda_auth_method: Literal["iam", "keys"] = "iam"
+    lambda_timeout: float = Field(default=60.0, ge=1, le=900)
+    aws_region: str | None = None
+    aws_endpoint_url_lambda: str | None = None
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: SecretStr | None = None
+    aws_session_token: SecretStr | None = None
+    max_concurrency: int | None = Field(default=None, ge=1, le=1000)
+    local_environments: int = Field(default_factory=lambda: os.cpu_count() or 2, ge=1, le=64)
+    chunk_texts: int = Field(default=50, ge=1, le=1000)
+    chunk_bytes: int = Field(default=1024 * 1024, ge=4096, le=6_000_000)
+    fallback_policy: str = "immediate"
+    max_attempts: int = Field(default=5, ge=1, le=100)
+    circuit_window: Duration = timedelta(seconds=30)
+    lease: Duration = timedelta(seconds=120)
+    grace: Duration = timedelta(seconds=25)
+    database_patience: Duration = timedelta(seconds=60)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    source: tuple[SourceConfig, ...] = ()
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("fallback_policy")
+    @classmethod
+    def _known_policy(cls, value: str) -> str:
+        parse_fallback(value)
+        return value
+
+    @model_validator(mode="after")
+    def _keys_are_complete(self) -> Settings:
+        if self.lambda_auth_method == "keys" and not (
+            self.aws_access_key_id and self.aws_secret_access_key
+        ):
+            raise ValueError(
+                "LAMBDA_AUTH_METHOD=keys needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            )
+        names = [source.name for source in self.source]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"two sources are named {', '.join(doubled)}")
+        if self.lease.total_seconds() < 2 * 5:
+            raise ValueError("lease must be 10s or more")
+        return self
+
+    @property
+    def uses_local_lambda(self) -> bool:
+        """No function and no endpoint named: the local Lambda is started."""
+        return (
+            self.use_lambda_sentiment
+            and not self.lambda_function_name
+            and not self.aws_endpoint_url_lambda
+        )
+
+    @property
+    def fallback_after_s(self) -> float | None:
+        """Age of a record from which TextBlob may speak; None: never."""
+        return parse_fallback(self.fallback_policy)
+
+
+ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
+    "database_url": ("DATABASE_URL",),
+    "home": ("SENTIMENT_HOME",),
+    "use_lambda_sentiment": ("USE_LAMBDA_SENTIMENT",),
+    "lambda_function_name": ("LAMBDA_FUNCTION_NAME", "SENTIMENT_LAMBDA_FUNCTION"),
+    "lambda_qualifier": ("LAMBDA_QUALIFIER",),
+    "lambda_auth_method": ("LAMBDA_AUTH_METHOD",),
+    "lambda_timeout": ("LAMBDA_TIMEOUT",),
+    "aws_region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+    "aws_endpoint_url_lambda": ("AWS_ENDPOINT_URL_LAMBDA",),
+    "aws_access_key_id": ("AWS_ACCESS_KEY_ID",),
+    "aws_secret_access_key": ("AWS_SECRET_ACCESS_KEY",),
+    "aws_session_token": ("AWS_SESSION_TOKEN",),
+    "max_concurrency": ("SENTIMENT_MAX_CONCURRENCY",),
+    "local_environments": ("SENTIMENT_LOCAL_ENVIRONMENTS",),
+    "chunk_texts": ("SENTIMENT_CHUNK_TEXTS",),
+    "chunk_bytes": ("SENTIMENT_CHUNK_BYTES",),
+    "fallback_policy": ("SENTIMENT_FALLBACK_POLICY",),
+    "max_attempts": ("SENTIMENT_MAX_ATTEMPTS",),
+    "circuit_window": ("SENTIMENT_CIRCUIT_WINDOW",),
+    "lease": ("SENTIMENT_LEASE",),
+    "grace": ("SENTIMENT_GRACE",),
+    "database_patience": ("SENTIMENT_DATABASE_PATIENCE",),
+    "log_level": ("LOG_LEVEL", "SENTIMENT_LOG_LEVEL"),
+    "log_format": ("SENTIMENT_LOG_FORMAT",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, and where each value came from ("default" if not listed)."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    file: Path | None
+
+
+def load(
+    file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    extra_sources: Sequence[FileSourceConfig] = (),
+) -> Loaded:
+    """Read the file (the default one only if it exists) and the environment.
+
+    Raises ConfigurationError with one sentence a mistake.
+    """
+    found = file or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None)
+    values = _from_file(found) if found else {}
+    origins = dict.fromkeys(values, str(found))
+    for name, variables in ENVIRONMENT.items():
+        for variable in variables:
+            value, origin = _from_environment(variable, environ)
+            if value is not None:
+                values[name], origins[name] = value, origin
+                break
+    for name, value in values.items():
+        if isinstance(value, str):
+            values[name] = resolve(value, origins[name])
+    for source in values.get("source", ()):
+        if isinstance(source, dict) and isinstance(source.get("url"), str):
+            source["url"] = resolve(source["url"], f"the url of source {source.get('name')!r}")
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, origins)) from None
+    if extra_sources:
+        settings = settings.model_copy(update={"source": tuple(extra_sources)})
+    return Loaded(settings, origins, found)
+
+
+def parse_fallback(text: str) -> float | None:
+    """ "immediate" -> 0, "after:<duration>" -> seconds, "defer" -> None. Raises ValueError."""
+    if text == "immediate":
+        return 0.0
+    if text == "defer":
+        return None
+    if text.startswith("after:"):
+        return parse_duration(text.removeprefix("after:")).total_seconds()
+    raise ValueError(f"{text!r} is no fallback policy; write immediate, defer or after:10m")
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"The configuration {path} cannot be read: {error.strerror}.",
+            hint="Check the path given with --config.",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The configuration {path} is not valid TOML: {error}.") from error
+
+
+def _from_environment(variable: str, environ: Mapping[str, str]) -> tuple[str | None, str]:
+    """An empty variable is an unset one: compose files pass those through."""
+    if environ.get(variable):
+        return environ[variable], f"${variable}"
+    pointer = environ.get(f"{variable}_FILE")
+    if not pointer:
+        return None, ""
+    try:
+        return Path(pointer).read_text(encoding="utf-8").rstrip("\r\n"), f"${variable}_FILE"
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"{variable}_FILE points to {pointer}, which cannot be read.",
+            hint="Check that the secret is mounted and readable.",
+        ) from error
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+    """One sentence a mistake, with where it stands; never the value, it may be a secret."""
+    sentences = []
+    for mistake in error.errors(include_input=False, include_url=False, include_context=False):
+        where = ".".join(str(part) for part in mistake["loc"])
+        origin = origins.get(str(mistake["loc"][0]) if mistake["loc"] else "", "")
+        message = mistake["msg"].removeprefix("Value error, ")
+        place = f"{where} ({origin}): " if origin else f"{where}: " if where else ""
+        sentences.append(f"{place}{message}")
+    return "The configuration is wrong. " + "; ".join(sentences) + "."

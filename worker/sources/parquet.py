@@ -1,0 +1,75 @@
+"""Parquet files, a batch of rows at a time. Needs the extra `parquet` (pyarrow)."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import IO, Any
+
+from worker.errors import ConfigurationError
+from worker.records import Layout, Page, Position, Record, Refusal
+from worker.sources.columns import FileMapping, RowRefused
+from worker.sources.storage import Blob
+
+PAGE_ROWS = 4_000
+
+
+def pages(blob: Blob, position: Position, layout: Layout, digest: str) -> Iterator[Page]:
+    """Rows of a file that changed. Parquet files are written once, so a changed one is read
+    from its start; the position is a row number, for a run that was interrupted."""
+    interrupted = position.get("stamp_seen") == blob.stamp
+    start = position.get("offset", 0) if interrupted else 0
+    with _seekable(blob) as stream:
+        file = _open(stream, blob)
+        mapping = FileMapping(layout, file.schema_arrow.names, file=blob.name)
+        row_number = 0
+        for batch in file.iter_batches(batch_size=PAGE_ROWS):
+            first, row_number = row_number, row_number + batch.num_rows
+            if row_number <= start:
+                continue
+            records, refusals = _read(mapping, batch.to_pylist(), first)
+            mapping.raise_if_nothing_fits(records)
+            here = {"offset": row_number, "stamp_seen": blob.stamp, "layout": digest}
+            yield Page(blob.path, here, records, refusals)
+    yield Page(blob.path, {"offset": row_number, "stamp": blob.stamp, "layout": digest}, ())
+
+
+def _read(
+    mapping: FileMapping, rows: list[dict[str, Any]], first: int
+) -> tuple[list[Record], list[Refusal]]:
+    records: list[Record] = []
+    refusals: list[Refusal] = []
+    for number, row in enumerate(rows, first + 1):
+        try:
+            records.append(mapping.record(row))
+        except RowRefused as error:
+            refusals.append(Refusal(f"row {number}", str(error), repr(row).encode()))
+    return records, refusals
+
+
+def _seekable(blob: Blob) -> IO[bytes]:
+    """Parquet's index is at its end: what cannot be sought is first copied to disk."""
+    stream = blob.open()
+    if stream.seekable():
+        return stream
+    spool = tempfile.TemporaryFile()
+    with stream:
+        shutil.copyfileobj(stream, spool, 1 << 20)
+    spool.seek(0)
+    return spool
+
+
+def _open(stream: IO[bytes], blob: Blob) -> Any:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{blob.path} is Parquet, and pyarrow is not installed.",
+            hint="Run: pip install 'sentiment-worker[parquet]'",
+        ) from error
+    try:
+        return ParquetFile(stream)
+    except (ArrowException, OSError) as error:
+        raise ConfigurationError(f"{blob.path} is not a Parquet file: {error}.") from error

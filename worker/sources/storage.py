@@ -1,0 +1,219 @@
+"""Where files are: a path, a glob, a folder, `s3://bucket/key`. And what they are packed in."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import io
+import os
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import zstandard
+from botocore.exceptions import BotoCoreError, ClientError
+
+from worker.errors import ConfigurationError, SourceUnavailable
+
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+PACKINGS = {".gz": "gzip", ".zst": "zstd"}
+
+BOMB_BYTES = 256 * 1024 * 1024
+BOMB_RATIO = 300
+"""Unpacked to more than both, a file is refused as a bomb; text packs 3 to 20 times."""
+
+UNPACK_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
+
+
+class Bomb(ValueError):
+    """A file that unpacks out of all proportion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A file as it is now. `stamp` changes when its content does."""
+
+    path: str
+    size: int
+    stamp: str
+    modified: float
+    """Seconds since the epoch; 0 where files are replaced whole (S3) and never grow."""
+    open_raw: Callable[[], IO[bytes]]
+
+    @property
+    def name(self) -> str:
+        return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def format(self) -> str:
+        return FORMATS[_suffixes(self.path)[0]]
+
+    @property
+    def packing(self) -> str | None:
+        return PACKINGS.get(_suffixes(self.path)[1])
+
+    def open(self) -> IO[bytes]:
+        """The unpacked bytes. Raises SourceUnavailable."""
+        try:
+            raw = self.open_raw()
+        except (OSError, BotoCoreError, ClientError) as error:
+            raise _unreadable(self.path, error) from error
+        if self.packing == "gzip":
+            unpacked: Any = gzip.GzipFile(fileobj=raw)
+        elif self.packing == "zstd":
+            reader = zstandard.ZstdDecompressor(max_window_size=2**27)
+            unpacked = reader.stream_reader(raw, read_across_frames=True)
+        else:
+            return raw
+        return io.BufferedReader(_Measured(unpacked, self.size), 1 << 16)
+
+
+def find(location: str) -> list[Blob]:
+    """The files that a location names now, in the order of their names.
+
+    Raises ConfigurationError for what can never match, SourceUnavailable for what is not
+    there now.
+    """
+    if location.startswith("s3://"):
+        return list(_find_in_s3(location))
+    path = Path(location).expanduser()
+    if path.is_dir():
+        names = sorted(str(p) for p in path.rglob("*") if p.is_file() and not _hidden(p, path))
+        return [_local(name) for name in names if _supported(name)]
+    if path.is_file():
+        _require_supported(location)
+        return [_local(str(path))]
+    matches = sorted(glob.glob(str(path), recursive=True))
+    if matches:
+        return [_local(name) for name in matches if os.path.isfile(name) and _supported(name)]
+    raise SourceUnavailable(
+        f"There is no file {location}.", hint="Check the path; quote a glob: 'exports/*.csv'."
+    )
+
+
+def _local(name: str) -> Blob:
+    path = os.path.abspath(name)
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    stamp = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
+    return Blob(path, status.st_size, stamp, status.st_mtime, partial(open, path, "rb"))
+
+
+def _find_in_s3(location: str) -> Iterator[Blob]:
+    import boto3
+
+    bucket, _, pattern = location.removeprefix("s3://").partition("/")
+    if not bucket:
+        raise ConfigurationError(f"{location} names no bucket.", hint="Write s3://bucket/prefix/*.csv.")
+    prefix = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+    matches = re.compile(_glob_to_regex(pattern)).fullmatch
+    client = boto3.client("s3")
+    try:
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        for page in pages:
+            for found in page.get("Contents", ()):
+                key = found["Key"]
+                if matches(key) and _supported(key):
+                    get = partial(_open_s3, client, bucket, key)
+                    stamp = f"{found['Size']}:{found['ETag']}"
+                    yield Blob(f"s3://{bucket}/{key}", found["Size"], stamp, 0.0, get)
+    except (BotoCoreError, ClientError) as error:
+        raise _unreadable(location, error) from error
+
+
+def _open_s3(client: Any, bucket: str, key: str) -> IO[bytes]:
+    body = client.get_object(Bucket=bucket, Key=key)["Body"]
+    return io.BufferedReader(_Forward(body), 1 << 18)
+
+
+class _Forward(io.RawIOBase):
+    """botocore's streaming body as a file that can only be read on."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._body.read(len(buffer))
+        except (BotoCoreError, ClientError, OSError) as error:
+            raise _unreadable("the S3 object", error) from error
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class _Measured(io.RawIOBase):
+    """Counts what is unpacked, and refuses a bomb while it is small."""
+
+    def __init__(self, unpacked: Any, packed_size: int) -> None:
+        self._unpacked = unpacked
+        self._limit = max(BOMB_BYTES, BOMB_RATIO * packed_size)
+        self._count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._unpacked.read(len(buffer))
+        self._count += len(data)
+        if self._count > self._limit:
+            raise Bomb(f"unpacks to more than {self._limit} bytes")
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._unpacked.close()
+        super().close()
+
+
+def _glob_to_regex(pattern: str) -> str:
+    """A key, a prefix that ends in "/", or a glob where * stays inside a folder."""
+    if not re.search(r"[*?\[]", pattern):
+        return re.escape(pattern) + (".*" if pattern.endswith("/") or not pattern else "(/.*)?")
+    parts = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return "".join(
+        parts.get(token, re.escape(token)) for token in re.split(r"(\*\*|\*|\?)", pattern)
+    )
+
+
+def _suffixes(path: str) -> tuple[str, str]:
+    stem, last = os.path.splitext(path.lower())
+    if last in PACKINGS:
+        return os.path.splitext(stem)[1], last
+    return last, ""
+
+
+def _supported(path: str) -> bool:
+    return _suffixes(path)[0] in FORMATS
+
+
+def _require_supported(path: str) -> None:
+    if not _supported(path):
+        raise ConfigurationError(
+            f"{path} is of no kind that can be read.",
+            hint=f"Name it {', '.join(FORMATS)}, plain or with {' or '.join(PACKINGS)}.",
+        )
+
+
+def _hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+def _unreadable(path: str, error: Exception) -> SourceUnavailable:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return SourceUnavailable(f"{path} cannot be read: {reason}.", hint="Check its path and rights.")

@@ -1,0 +1,132 @@
+"""One engine and one pool a process; driver errors become ours here, with the cause kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import psycopg
+import sqlalchemy as sa
+import stamina
+from sqlalchemy import Engine, exc
+from sqlalchemy.engine import URL, Connection, make_url
+
+from worker.errors import ConfigurationError, DatabaseUnavailable, SchemaOutdated
+
+T = TypeVar("T")
+
+_HARD_REFUSALS = ("28P01", "28000", "3D000", "42501")
+"""Wrong password, no such role, no such database, no permission: waiting will not help.
+https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+
+
+def normalise_url(url: str) -> URL:
+    """The URL with psycopg 3 as its driver; `postgres://` and `postgresql://` are accepted."""
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError as error:
+        # The message would repeat the URL, and with it the password.
+        raise ConfigurationError(
+            "DATABASE_URL is not a URL.",
+            hint="Write it as postgresql://user:password@host:5432/database.",
+        ) from error
+    if parsed.get_backend_name() in ("postgres", "postgresql"):
+        return parsed.set(drivername="postgresql+psycopg")
+    raise ConfigurationError(
+        f"DATABASE_URL names {parsed.get_backend_name()!r}; scores are kept in PostgreSQL only.",
+        hint="Write it as postgresql://user:password@host:5432/database.",
+    )
+
+
+def make_engine(url: str, *, application: str, pool_size: int = 6) -> Engine:
+    """An engine whose connections notice a dead server within a minute and whose statements
+    cannot hang for ever on a lock."""
+    return sa.create_engine(
+        normalise_url(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        connect_args={
+            "application_name": application,
+            "connect_timeout": 10,
+            "keepalives_idle": 20,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=120s"
+            " -c timezone=UTC",
+        },
+    )
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what psycopg and SQLAlchemy raise into the error tree."""
+    try:
+        yield
+    except exc.DBAPIError as error:
+        raise _translate(error.orig if error.orig is not None else error) from error
+    except exc.TimeoutError as error:
+        raise DatabaseUnavailable("No database connection came free within 30 s.") from error
+    except psycopg.Error as error:
+        raise _translate(error) from error
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """One transaction: commit at the end, rollback on any exception."""
+    with translated(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def cursor(engine: Engine) -> Iterator[psycopg.Cursor[tuple[object, ...]]]:
+    """One transaction on a bare psycopg cursor: for COPY and for SQL in plain text."""
+    with transaction(engine) as connection:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        with driver.cursor() as bare:
+            yield bare
+
+
+def retrying(call: Callable[[], T], *, patience_s: float) -> T:
+    """Call again while the database is away, up to `patience_s` seconds (full jitter)."""
+    for attempt in stamina.retry_context(
+        on=DatabaseUnavailable, attempts=None, timeout=patience_s, wait_initial=0.1, wait_max=5.0
+    ):
+        with attempt:
+            return call()
+    raise AssertionError("stamina either returns or raises")
+
+
+def _translate(error: BaseException) -> Exception:
+    state = getattr(error, "sqlstate", None)
+    text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if isinstance(error, psycopg.OperationalError) and state is None:
+        if "password authentication failed" in str(error) or "does not exist" in str(error):
+            return _refused(text)
+        return DatabaseUnavailable(
+            f"The database does not answer: {text}",
+            hint="Check that PostgreSQL runs and that DATABASE_URL names it.",
+        )
+    if state in _HARD_REFUSALS:
+        return _refused(text)
+    if state in ("42P01", "3F000", "42703", "42883"):
+        return SchemaOutdated(
+            f"The database is not migrated to this version: {text}",
+            hint="Run: sentiment-worker db upgrade",
+        )
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return DatabaseUnavailable(f"The database gave up: {text}")
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        return DatabaseUnavailable("The database is read-only (a standby, or failing over).")
+    return error if isinstance(error, Exception) else RuntimeError(text)
+
+
+def _refused(text: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The database refuses us: {text}",
+        hint="Check user, password, database and rights in DATABASE_URL; "
+        "`sentiment-worker db roles` prints the grants.",
+    )

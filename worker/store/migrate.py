@@ -1,0 +1,95 @@
+"""Migrations, for people who have the package and not the checkout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine
+from sqlalchemy.engine import Connection
+
+import worker
+from worker.errors import SchemaOutdated
+from worker.store import database
+
+ROLES = ("sentiment_owner", "sentiment_worker", "sentiment_analyst")
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaState:
+    current: str | None
+    head: str
+
+    @property
+    def is_current(self) -> bool:
+        return self.current == self.head
+
+
+def scripts() -> Path:
+    """The migrations: inside the package when installed, beside it in a checkout."""
+    package = Path(worker.__file__).parent
+    installed = package / "_migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"
+
+
+def state(engine: Engine) -> SchemaState:
+    """Where the database stands, and where this version wants it."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None
+    with database.transaction(engine) as connection:
+        context = MigrationContext.configure(connection, opts={"version_table_schema": "sentiment"})
+        if not sa.inspect(connection).has_table("alembic_version", schema="sentiment"):
+            return SchemaState(None, head)
+        return SchemaState(context.get_current_revision(), head)
+
+
+def require_current(engine: Engine) -> None:
+    """Raise SchemaOutdated unless the database is where this version wants it."""
+    found = state(engine)
+    if not found.is_current:
+        raise SchemaOutdated(
+            f"The database is at migration {found.current or 'none'}, "
+            f"this version needs {found.head}.",
+            hint="Run: sentiment-worker db upgrade",
+        )
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Migrate. Two processes that do so at once take turns."""
+    with database.translated(), engine.connect() as connection:
+        _one_at_a_time(connection)
+        command.upgrade(_config(connection), revision)
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Migrate back: drops what later migrations made, and what is in it."""
+    with database.translated(), engine.connect() as connection:
+        _one_at_a_time(connection)
+        command.downgrade(_config(connection), revision)
+
+
+def grant_roles(engine: Engine) -> dict[str, bool]:
+    """Create the roles and their grants where we may; says of each role whether it exists."""
+    sql = (scripts() / "roles.sql").read_text(encoding="utf-8")
+    with database.cursor(engine) as cur:
+        cur.execute(sql.encode())
+        cur.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", (list(ROLES),))
+        found = {row[0] for row in cur.fetchall()}
+    return {role: role in found for role in ROLES}
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _one_at_a_time(connection: Connection) -> None:
+    connection.execute(sa.text("SELECT pg_advisory_lock(hashtext('sentiment-worker migrations'))"))
+    connection.commit()

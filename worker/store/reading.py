@@ -1,0 +1,187 @@
+"""What people ask of the database: the questions of the reading commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Engine, Select
+
+from worker.store import database
+from worker.store.tables import (
+    CURRENT_SENTIMENT,
+    DAILY_SENTIMENT,
+    PENDING_WORK,
+    QUARANTINE,
+    RECORD,
+    RUN_HISTORY,
+    SOURCE,
+)
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreFilter:
+    """Which scores a person wants to see; None means any."""
+
+    source: str | None = None
+    label: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    provisional: bool | None = None
+    text: str | None = None
+    limit: int | None = 20
+    order: str = "newest"
+
+
+def scores(engine: Engine, wanted: ScoreFilter) -> Iterator[Row]:
+    """Current sentiment, streamed."""
+    return _stream(engine, _scores(wanted))
+
+
+def status(engine: Engine) -> list[Row]:
+    """One row a source: what is there, what waits, how the last run ended."""
+    r, s = RECORD, SOURCE
+    quarantined = (
+        sa.select(sa.func.count()).where(QUARANTINE.c.source_id == s.c.id).scalar_subquery()
+    )
+    last = (
+        sa.select(RUN_HISTORY.c.state, RUN_HISTORY.c.finished_at)
+        .where(RUN_HISTORY.c.source == s.c.name)
+        .order_by(RUN_HISTORY.c.id.desc())
+        .limit(1)
+        .lateral()
+    )
+    statement = (
+        sa.select(
+            s.c.name.label("source"),
+            sa.select(sa.func.count())
+            .where(r.c.source_id == s.c.id)
+            .scalar_subquery()
+            .label("records"),
+            PENDING_WORK.c.records.label("pending"),
+            PENDING_WORK.c.provisional_records.label("provisional"),
+            PENDING_WORK.c.oldest.label("oldest_pending"),
+            quarantined.label("quarantined"),
+            last.c.state.label("last_run"),
+            last.c.finished_at.label("last_finished"),
+        )
+        .join(PENDING_WORK, PENDING_WORK.c.source == s.c.name)
+        .outerjoin(last, sa.true())
+        .order_by(s.c.name)
+    )
+    return _all(engine, statement)
+
+
+def runs(engine: Engine, *, source: str | None, limit: int) -> list[Row]:
+    """The newest runs first."""
+    statement = sa.select(RUN_HISTORY).order_by(RUN_HISTORY.c.id.desc()).limit(limit)
+    if source:
+        statement = statement.where(RUN_HISTORY.c.source == source)
+    return _all(engine, statement)
+
+
+def quarantine(engine: Engine, *, source: str | None, limit: int) -> list[Row]:
+    """The newest refusals first, without the raw bytes."""
+    q = QUARANTINE.c
+    statement = (
+        sa.select(
+            q.id,
+            SOURCE.c.name.label("source"),
+            q.stage,
+            q.partition,
+            q.offset,
+            q.reason,
+            q.created_at,
+        )
+        .join(SOURCE)
+        .order_by(q.id.desc())
+        .limit(limit)
+    )
+    if source:
+        statement = statement.where(SOURCE.c.name == source)
+    return _all(engine, statement)
+
+
+def quarantined_row(engine: Engine, row_id: int) -> Row | None:
+    """One refusal whole."""
+    statement = sa.select(QUARANTINE, SOURCE.c.name.label("source")).join(SOURCE)
+    found = _all(engine, statement.where(QUARANTINE.c.id == row_id))
+    return found[0] if found else None
+
+
+def labels(engine: Engine) -> list[Row]:
+    """Records by source and label, provisional ones counted apart."""
+    c = CURRENT_SENTIMENT.c
+    statement = (
+        sa.select(
+            c.source,
+            c.label,
+            sa.func.count().label("records"),
+            sa.func.count().filter(c.provisional).label("provisional"),
+            sa.func.count().filter(c.skip_reason.is_not(None)).label("skipped"),
+        )
+        .group_by(c.source, c.label)
+        .order_by(c.source, c.label)
+    )
+    return _all(engine, statement)
+
+
+def daily(engine: Engine, *, source: str | None = None) -> list[Row]:
+    """One row a day over all sources (or one): counts by label and mean polarity."""
+    d = DAILY_SENTIMENT.c
+    scored = d.records - d.unscored
+    statement = sa.select(
+        d.day,
+        sa.func.sum(d.records).label("records"),
+        sa.func.sum(d.positive).label("positive"),
+        sa.func.sum(d.neutral).label("neutral"),
+        sa.func.sum(d.negative).label("negative"),
+        sa.func.sum(d.provisional).label("provisional"),
+        (
+            sa.func.sum(d.mean_polarity * scored) / sa.func.nullif(sa.func.sum(scored), 0)
+        ).label("mean_polarity"),
+    )
+    if source:
+        statement = statement.where(d.source == source)
+    return _all(engine, statement.group_by(d.day).order_by(d.day))
+
+
+def _scores(wanted: ScoreFilter) -> Select[Any]:
+    c = CURRENT_SENTIMENT.c
+    moment = sa.func.coalesce(c.published_at, c.ingested_at)
+    order = {
+        "newest": moment.desc(),
+        "oldest": moment,
+        "most-negative": c.polarity,
+        "most-positive": c.polarity.desc().nulls_last(),
+    }[wanted.order]
+    statement = sa.select(CURRENT_SENTIMENT).order_by(order, c.record_id)
+    conditions: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
+        (wanted.source, c.source.__eq__),
+        (wanted.label, c.label.__eq__),
+        (wanted.since, moment.__ge__),
+        (wanted.until, moment.__lt__),
+        (wanted.provisional, c.provisional.is_),
+        (wanted.text, lambda text: c.text.icontains(text, autoescape=True)),
+    ]
+    for value, condition in conditions:
+        if value is not None:
+            statement = statement.where(condition(value))
+    return statement.limit(wanted.limit)
+
+
+def _all(engine: Engine, statement: Select[Any]) -> list[Row]:
+    with database.transaction(engine) as connection:
+        return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def _stream(engine: Engine, statement: Select[Any]) -> Iterator[Row]:
+    with database.transaction(engine) as connection:
+        result = connection.execution_options(yield_per=1000).execute(statement)
+        for row in result.mappings():
+            yield dict(row)

@@ -1,0 +1,242 @@
+"""The tables as SQLAlchemy Core, for queries that are composed. Migrations are the authority;
+a test holds the two together (`alembic check`)."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSONB
+
+from worker.records import Counters
+
+METADATA = MetaData(schema="sentiment")
+ANALYTICS = MetaData(schema="analytics")
+
+_Time = DateTime(timezone=True)
+_now = text("now()")
+_COUNTERS = tuple(Counters.__dataclass_fields__)
+
+SOURCE = Table(
+    "source",
+    METADATA,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("created_at", _Time, nullable=False, server_default=_now),
+)
+
+RUN = Table(
+    "run",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("source_id", ForeignKey(SOURCE.c.id), nullable=False),
+    Column("trigger", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="running"),
+    Column("worker", Text, nullable=False),
+    Column("started_at", _Time, nullable=False, server_default=_now),
+    Column("heartbeat_at", _Time, nullable=False, server_default=_now),
+    Column("finished_at", _Time),
+    Column("error", Text),
+    *(Column(name, BigInteger, nullable=False, server_default="0") for name in _COUNTERS),
+    Index("run_by_source", "source_id", text("started_at DESC")),
+)
+
+CURSOR = Table(
+    "cursor",
+    METADATA,
+    Column("source_id", ForeignKey(SOURCE.c.id), primary_key=True),
+    Column("partition", Text, primary_key=True),
+    Column("position", JSONB, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("run_id", ForeignKey(RUN.c.id), nullable=False),
+    Column("updated_at", _Time, nullable=False, server_default=_now),
+)
+
+RECORD = Table(
+    "record",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("source_id", ForeignKey(SOURCE.c.id), nullable=False),
+    Column("external_id", Text, nullable=False),
+    Column("content_hash", LargeBinary, nullable=False),
+    Column("original_hash", LargeBinary),
+    Column("text", Text, nullable=False),
+    Column("published_at", _Time),
+    Column("author", Text),
+    Column("language", Text),
+    Column("tags", JSONB),
+    Column("flags", ARRAY(Text)),
+    Column("skip_reason", Text),
+    Column("revision", Integer, nullable=False, server_default="1"),
+    Column("run_id", BigInteger, nullable=False),
+    Column("ingested_at", _Time, nullable=False, server_default=_now),
+    Column("revised_at", _Time, nullable=False, server_default=_now),
+    UniqueConstraint("source_id", "external_id"),
+    Index("record_by_time", "source_id", text("published_at DESC")),
+)
+
+REVISION = Table(
+    "revision",
+    METADATA,
+    Column("record_id", ForeignKey(RECORD.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("content_hash", LargeBinary, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("published_at", _Time),
+    Column("replaced_at", _Time, nullable=False, server_default=_now),
+)
+
+CHUNK = Table(
+    "chunk",
+    METADATA,
+    Column(
+        "id",
+        BigInteger,
+        primary_key=True,
+        server_default=text("nextval('sentiment.chunk_id'::regclass)"),
+        autoincrement=False,
+    ),
+    Column("source_id", ForeignKey(SOURCE.c.id), nullable=False),
+    Column("run_id", BigInteger, nullable=False),
+    Column("root_id", BigInteger, nullable=False),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("visible_at", _Time, nullable=False, server_default=_now),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
+    Column("leased_by", Text),
+    Column("attempts", SmallInteger, nullable=False, server_default="0"),
+    Column("reason", Text),
+    Column("repeats", SmallInteger, nullable=False, server_default="0"),
+    Column("parked", Boolean, nullable=False, server_default=text("false")),
+    Column("provisional", Boolean, nullable=False, server_default=text("false")),
+    Column("record_ids", ARRAY(BigInteger), nullable=False),
+    Column("content_hashes", ARRAY(LargeBinary), nullable=False),
+    Column("created_at", _Time, nullable=False, server_default=_now),
+    Column("finished_at", _Time),
+    Index(
+        "chunk_due",
+        "source_id",
+        "parked",
+        "visible_at",
+        postgresql_where=text("state = 'open'"),
+    ),
+)
+
+SCORER = Table(
+    "scorer",
+    METADATA,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("promoted_at", _Time),
+    Column("first_seen", _Time, nullable=False, server_default=_now),
+    UniqueConstraint("provider", "model", "version"),
+)
+
+SCORE = Table(
+    "score",
+    METADATA,
+    Column("record_id", ForeignKey(RECORD.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("content_hash", LargeBinary, primary_key=True),
+    Column("scorer_id", ForeignKey(SCORER.c.id), primary_key=True),
+    Column("label", Text, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("polarity", Double, nullable=False),
+    Column("provisional", Boolean, nullable=False, server_default=text("false")),
+    Column("fallback_reason", Text),
+    Column("chunk_id", BigInteger, nullable=False),
+    Column("run_id", BigInteger, nullable=False),
+    Column("scored_at", _Time, nullable=False, server_default=_now),
+)
+
+QUARANTINE = Table(
+    "quarantine",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("source_id", ForeignKey(SOURCE.c.id), nullable=False),
+    Column("run_id", BigInteger, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("offset", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("record_id", ForeignKey(RECORD.c.id, ondelete="CASCADE")),
+    Column("chunk_id", BigInteger),
+    Column("created_at", _Time, nullable=False, server_default=_now),
+    UniqueConstraint("source_id", "fingerprint"),
+)
+
+CURRENT_SENTIMENT = Table(
+    "current_sentiment",
+    ANALYTICS,
+    Column("source", Text),
+    Column("external_id", Text),
+    Column("text", Text),
+    Column("published_at", _Time),
+    Column("label", Text),
+    Column("score", Double),
+    Column("polarity", Double),
+    Column("scorer", Text),
+    Column("model", Text),
+    Column("model_version", Text),
+    Column("provisional", Boolean),
+    Column("fallback_reason", Text),
+    Column("scored_at", _Time),
+    Column("skip_reason", Text),
+    Column("author", Text),
+    Column("language", Text),
+    Column("tags", JSONB),
+    Column("revision", Integer),
+    Column("ingested_at", _Time),
+    Column("record_id", BigInteger),
+)
+
+DAILY_SENTIMENT = Table(
+    "daily_sentiment",
+    ANALYTICS,
+    Column("source", Text),
+    Column("day", Date),
+    *(Column(n, BigInteger) for n in ("records", "positive", "neutral", "negative")),
+    Column("mean_polarity", Double),
+    *(Column(n, BigInteger) for n in ("provisional", "unscored")),
+)
+
+RUN_HISTORY = Table(
+    "run_history",
+    ANALYTICS,
+    Column("id", BigInteger),
+    Column("source", Text),
+    Column("trigger", Text),
+    Column("state", Text),
+    Column("started_at", _Time),
+    Column("finished_at", _Time),
+    Column("duration", INTERVAL),
+    Column("error", Text),
+    *(Column(name, BigInteger) for name in _COUNTERS),
+)
+
+PENDING_WORK = Table(
+    "pending_work",
+    ANALYTICS,
+    Column("source", Text),
+    *(Column(n, BigInteger) for n in ("chunks", "records", "provisional_records", "leased_chunks")),
+    Column("oldest", _Time),
+)
