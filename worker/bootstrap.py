@@ -19,7 +19,8 @@ from worker.local import lambda_process, postgres
 from worker.pipeline import Parts
 from worker.policy import FallbackPolicy, Policy
 from worker.ports import Scorer, Source
-from worker.scoring.aws_lambda import AwsLambdaScorer, LambdaTarget
+from worker.scoring.aws_lambda import AwsLambdaScorer
+from worker.scoring.target import LambdaTarget
 from worker.scoring.textblob import TextBlobScorer, TextBlobStopgap, scorer_id
 from worker.settings import LOCAL_FUNCTION, FileSourceConfig, Settings, SqlSourceConfig
 from worker.sources.files import FileSource

@@ -29,6 +29,12 @@ READY_CHUNKS = 128
 SETTLE_AT_ONCE = 200
 """Chunks whose outcome is written in one transaction, at most."""
 
+SETTLE_PATIENCE_S = 0.1
+"""How long an outcome waits for others to share its transaction."""
+
+LOOK_EVERY_S = 1.0
+"""How often a run looks for chunks that others left behind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -69,6 +75,7 @@ class Run:
         self._outcomes: asyncio.Queue[Settlement | None] = asyncio.Queue()
         self._pulled = asyncio.Event()
         self._changed = asyncio.Event()
+        self._look_at = 0.0
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -154,18 +161,16 @@ class Run:
         is pulled, nothing is in hand and nothing will be due without the Lambda's return."""
         while not self.stopped:
             self._changed.clear()
-            if self._ready.qsize() < READY_CHUNKS // 2 and await self._claim():
-                continue
-            pause = 1.0
-            if self._pulled.is_set() and not self._hand:
-                pending = await asyncio.to_thread(self._parts.journal.pending, self._source_id)
-                if not pending.active_chunks:
-                    return
-                pause = min(1.0, max(0.01, pending.active_due_in_s or 0.0))
-            await self._wait(pause)
+            if time.monotonic() >= self._look_at and self._ready.qsize() < READY_CHUNKS // 2:
+                await self._claim()
+            elif self._pulled.is_set() and not self._hand and await self._nothing_is_due():
+                return
+            await self._wait(max(0.0, self._look_at - time.monotonic()))
         await self._drain()
 
-    async def _claim(self) -> bool:
+    async def _claim(self) -> None:
+        """Look for due chunks; looking costs a transaction, so an empty look is not repeated
+        until something should be due."""
         circuit = self._parts.fanout.circuit
         closed = circuit.state is CircuitState.CLOSED
         leases = await asyncio.to_thread(
@@ -175,8 +180,18 @@ class Run:
             READY_CHUNKS // 2 if closed else 1,
             parked=circuit.probe_due(time.monotonic()),
         )
+        if not leases:
+            self._look_at = time.monotonic() + LOOK_EVERY_S
         await self._take(leases)
-        return bool(leases)
+
+    async def _nothing_is_due(self) -> bool:
+        pending = await asyncio.to_thread(self._parts.journal.pending, self._source_id)
+        if pending.active_due_in_s is not None:
+            self._look_in(min(LOOK_EVERY_S, max(0.01, pending.active_due_in_s)))
+        return not pending.active_chunks
+
+    def _look_in(self, seconds: float) -> None:
+        self._look_at = min(self._look_at, time.monotonic() + seconds)
 
     async def _take(self, leases: list[Lease]) -> None:
         self._hand |= {lease.chunk.id: lease for lease in leases}
@@ -232,21 +247,37 @@ class Run:
     # -- record ----------------------------------------------------------------------------
 
     async def _record(self) -> None:
-        """Write outcomes, as many at once as have gathered during the commit before."""
-        while (first := await self._outcomes.get()) is not None:
-            batch = [first]
-            while len(batch) < SETTLE_AT_ONCE and not self._outcomes.empty():
-                following = self._outcomes.get_nowait()
-                if following is None:
-                    self._outcomes.put_nowait(None)
-                    break
-                batch.append(following)
+        """Write outcomes, many in one transaction; what settles a lease is never cancelled."""
+        while batch := await self._gather():
             settling = asyncio.to_thread(self._parts.journal.settle, self._run_id, batch)
             changes = await asyncio.shield(settling)
             for settlement in batch:
                 self._hand.pop(settlement.lease.chunk.id, None)
+                if settlement.kind in (SettlementKind.RETRY, SettlementKind.SPLIT):
+                    self._look_in(settlement.after_s)
             self._count(changes)
             self._changed.set()
+
+    async def _gather(self) -> list[Settlement]:
+        """The outcomes of the next moment, or none at the end. While calls are under way a
+        little patience makes one transaction of many; without any there is nothing to wait for."""
+        batch: list[Settlement] = []
+        deadline = 0.0
+        while len(batch) < SETTLE_AT_ONCE:
+            if self._outcomes.empty() and batch:
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._parts.fanout.under_way:
+                    break
+                await asyncio.sleep(min(left, 0.01))
+                continue
+            settlement = await self._outcomes.get()
+            if settlement is None:
+                if batch:
+                    self._outcomes.put_nowait(None)
+                break
+            deadline = deadline or time.monotonic() + SETTLE_PATIENCE_S
+            batch.append(settlement)
+        return batch
 
     async def _renew(self) -> None:
         """Keep the leases of what is in hand; forget what is no longer ours."""

@@ -67,10 +67,12 @@ CREATE TABLE sentiment.cursor (
 COMMENT ON COLUMN sentiment.cursor.version IS
     'Compared and incremented by each commit: two runs cannot both move a cursor.';
 
+-- record and score, written tens of thousands of times a second, have no foreign keys: their
+-- checks were a quarter of the write (docs/decisions/0003). The journal writes both ends.
 CREATE TABLE sentiment.record (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    source_id      integer NOT NULL REFERENCES sentiment.source,
-    external_id    text NOT NULL CHECK (octet_length(external_id) BETWEEN 1 AND 1024),
+    source_id      integer NOT NULL,
+    external_id    text COLLATE "C" NOT NULL CHECK (octet_length(external_id) BETWEEN 1 AND 1024),
     content_hash   bytea NOT NULL CHECK (octet_length(content_hash) = 16),
     original_hash  bytea,
     text           text NOT NULL,
@@ -127,14 +129,16 @@ CREATE TABLE sentiment.chunk (
     parked          boolean NOT NULL DEFAULT false,
     provisional     boolean NOT NULL DEFAULT false,
     record_ids      bigint[] NOT NULL,
-    content_hashes  bytea[] NOT NULL,
+    content_hashes  bytea NOT NULL,
     created_at      timestamptz NOT NULL DEFAULT now(),
     finished_at     timestamptz,
-    CHECK (cardinality(record_ids) = cardinality(content_hashes))
+    CHECK (octet_length(content_hashes) = 16 * cardinality(record_ids))
 ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
 ALTER SEQUENCE sentiment.chunk_id OWNED BY sentiment.chunk.id;
 COMMENT ON COLUMN sentiment.chunk.visible_at IS
     'When the chunk may be claimed: the end of a pause, or of a lease that was not kept.';
+COMMENT ON COLUMN sentiment.chunk.content_hashes IS
+    '16 bytes a record, in the order of record_ids: the revision that the chunk wants scored.';
 COMMENT ON COLUMN sentiment.chunk.fence IS
     'Incremented by every claim; a chunk is settled only under the token that claimed it last.';
 CREATE INDEX chunk_due ON sentiment.chunk (source_id, parked, visible_at) WHERE state = 'open';
@@ -152,9 +156,9 @@ COMMENT ON COLUMN sentiment.scorer.promoted_at IS
     'Where a record has scores by several models, the one promoted last is current.';
 
 CREATE TABLE sentiment.score (
-    record_id        bigint NOT NULL REFERENCES sentiment.record ON DELETE CASCADE,
+    record_id        bigint NOT NULL,
     content_hash     bytea NOT NULL,
-    scorer_id        integer NOT NULL REFERENCES sentiment.scorer,
+    scorer_id        integer NOT NULL,
     label            text NOT NULL,
     score            double precision NOT NULL CHECK (score BETWEEN 0 AND 1),
     polarity         double precision NOT NULL CHECK (polarity BETWEEN -1 AND 1),

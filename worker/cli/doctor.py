@@ -22,7 +22,9 @@ from worker.cli.output import (
 from worker.errors import Exit, WorkerError
 from worker.records import Answer, Chunk, Item, Member
 from worker.scoring import textblob
-from worker.scoring.aws_lambda import AwsLambdaScorer, LambdaTarget, check_access, make_client
+from worker.scoring.aws_lambda import AwsLambdaScorer
+from worker.scoring.invoke import check_access, make_client
+from worker.scoring.target import LambdaTarget
 from worker.settings import Settings
 from worker.store import migrate
 

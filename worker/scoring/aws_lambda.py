@@ -1,214 +1,39 @@
-"""The Lambda, through boto3. One attempt is one HTTP request.
-
-boto3's own retries are off: the worker owns timing, retry budget and concurrency. boto3
-blocks, so calls run in a pool of threads of their own.
-"""
+"""`worker.ports.Scorer` over the Lambda: encode, send, verify."""
 
 from __future__ import annotations
 
-import asyncio
+import json
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
 
-import boto3
-from botocore import exceptions as aws
-from botocore.config import Config
-
-from worker.errors import ConfigurationError
 from worker.records import Answer, Chunk, Failure, FailureKind, Outcome, ScorerId
 from worker.scoring import wire
-
-CONNECT_TIMEOUT_S = 5.0
-
-_MISCONFIGURED = frozenset(
-    """
-    ResourceNotFoundException RuntimeAliasDeletedException NoPublishedVersionException
-    AccessDeniedException AccessDenied UnrecognizedClientException InvalidClientTokenId
-    InvalidSignatureException SignatureDoesNotMatch IncompleteSignature ExpiredTokenException
-    ExpiredToken InvalidAccessKeyId MissingAuthenticationToken OptInRequired NotAuthorized
-    KMSAccessDeniedException KMSDisabledException KMSInvalidStateException KMSNotFoundException
-    InvalidRuntimeException RuntimeVersionDeletedException InvalidZipFileException
-    InvalidSecurityGroupIDException InvalidSubnetIDException EC2AccessDeniedException
-    CodeArtifactUserDeletedException CodeArtifactUserFailedException EFSMountFailureException
-    S3FilesMountFailureException ServiceQuotaExceededException InvalidParameterValueException
-    ModeNotSupportedException RecursiveInvocationException UnsupportedMediaTypeException
-    DurableExecutionAlreadyStartedException ValidationException
-    """.split()
-)
-_THROTTLED = frozenset(
-    "TooManyRequestsException ThrottlingException Throttling EC2ThrottledException".split()
-)
-_TOO_LARGE = frozenset(
-    "RequestTooLargeException RequestEntityTooLargeException"
-    " SerializedRequestEntityTooLargeException".split()
-)
-_UNAVAILABLE = frozenset(
-    """
-    ServiceException ResourceNotReadyException ResourceConflictException
-    CodeArtifactUserPendingException EC2UnexpectedException EFSIOException
-    EFSMountConnectivityException EFSMountTimeoutException ENILimitReachedException
-    ENINotReadyException S3FilesMountConnectivityException S3FilesMountTimeoutException
-    SnapStartException SnapStartNotReadyException SnapStartRegenerationFailureException
-    SnapStartTimeoutException SubnetIPAddressLimitReachedException
-    """.split()
-)
-_REJECTED = frozenset(("InvalidRequestContentException",))
-
-_ADVICE = {
-    "ResourceNotFoundException": "There is no such function: check LAMBDA_FUNCTION_NAME, its "
-    "alias or version, and AWS_REGION; is it deployed?",
-    "AccessDeniedException": "These credentials may not invoke the function: grant "
-    "lambda:InvokeFunction on its ARN (alias included).",
-    "UnrecognizedClientException": "AWS does not know this access key: check the credentials "
-    "and AWS_REGION.",
-    "InvalidSignatureException": "The secret key does not match the access key, or this "
-    "machine's clock is off by more than 5 minutes.",
-    "ExpiredTokenException": "The session token has expired: renew the credentials.",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class LambdaTarget:
-    """Which function, where, and as whom. Keys are None for the standard credential chain."""
-
-    function: str
-    region: str | None
-    qualifier: str | None = None
-    endpoint_url: str | None = None
-    access_key_id: str | None = None
-    secret_access_key: str | None = None
-    session_token: str | None = None
-    timeout_s: float = 60.0
-    """The function's timeout; the worker waits a little longer."""
-    max_concurrency: int = 64
+from worker.scoring.sender import Sender
+from worker.scoring.target import LambdaTarget
 
 
 class AwsLambdaScorer:
-    """`worker.ports.Scorer` over Lambda's Invoke."""
+    """One attempt is one HTTP request, made by the sender's process."""
 
-    def __init__(self, target: LambdaTarget, client: Any | None = None) -> None:
-        self._target = target
-        self._client = client or make_client(target)
-        self._pool = ThreadPoolExecutor(target.max_concurrency, thread_name_prefix="invoke")
-        self._arguments = {"FunctionName": target.function}
-        if target.qualifier:
-            self._arguments["Qualifier"] = target.qualifier
+    def __init__(self, target: LambdaTarget) -> None:
+        self._sender = Sender(target)
         self._plain = ScorerId("lambda", target.function, target.qualifier or "$LATEST")
 
     async def score(self, chunk: Chunk) -> Outcome:
         """Invoke once and verify the answer. Never raises for what happened on the way."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self.score_blocking, chunk)
-
-    def score_blocking(self, chunk: Chunk) -> Outcome:
         started = time.perf_counter()
+        reply = await self._sender.invoke(wire.encode(chunk))
+        if isinstance(reply, Failure):
+            return reply
+        if reply.function_error:
+            return _function_error(reply.function_error, reply.payload)
         try:
-            response = self._client.invoke(Payload=wire.encode(chunk), **self._arguments)
-            payload = response["Payload"].read()
-        except Exception as error:  # whatever the SDK raises is an outcome, not a crash
-            return classify(error)
-        if "FunctionError" in response:
-            return _function_error(response["FunctionError"], payload)
-        try:
-            scorer, opinions = wire.decode(payload, chunk, self._plain)
+            scorer, opinions = wire.decode(reply.payload, chunk, self._plain)
         except wire.BadAnswer as error:
             return Failure(FailureKind.REJECTED, error.code, str(error))
         return Answer(scorer, opinions, time.perf_counter() - started)
 
     async def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self._client.close()
-
-
-def make_client(target: LambdaTarget) -> Any:
-    """A boto3 client that sends each call once. Raises ConfigurationError."""
-    session = boto3.Session()
-    keys = {
-        "aws_access_key_id": target.access_key_id,
-        "aws_secret_access_key": target.secret_access_key,
-        "aws_session_token": target.session_token,
-    }
-    if target.access_key_id is None and _on_loopback(target.endpoint_url):
-        # A local Lambda checks no signature; botocore insists on making one.
-        keys |= {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
-    try:
-        return session.client(
-            "lambda",
-            region_name=target.region,
-            endpoint_url=target.endpoint_url,
-            config=Config(
-                retries={"total_max_attempts": 1, "mode": "standard"},
-                connect_timeout=CONNECT_TIMEOUT_S,
-                read_timeout=target.timeout_s + 5.0,
-                max_pool_connections=target.max_concurrency,
-                tcp_keepalive=True,
-                parameter_validation=False,
-            ),
-            **keys,
-        )
-    except (aws.NoRegionError, aws.InvalidRegionError) as error:
-        raise ConfigurationError(
-            "No valid AWS region is set.", hint="Set AWS_REGION, for example AWS_REGION=eu-central-1."
-        ) from error
-    except (aws.BotoCoreError, ValueError) as error:
-        raise ConfigurationError(f"The AWS client cannot be built: {error}") from error
-
-
-def classify(error: Exception) -> Failure:
-    """What an exception of the SDK means: by error code, then by HTTP status, then unknown."""
-    if isinstance(error, aws.ClientError):
-        return _client_error(error)
-    if isinstance(error, aws.NoCredentialsError | aws.PartialCredentialsError | aws.TokenRetrievalError):
-        return Failure(
-            FailureKind.MISCONFIGURED,
-            "no_credentials",
-            "There are no AWS credentials: give this machine a role, or set "
-            "LAMBDA_AUTH_METHOD=keys with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
-        )
-    if isinstance(error, aws.ParamValidationError):
-        return Failure(FailureKind.MISCONFIGURED, "bad_parameter", "LAMBDA_FUNCTION_NAME is not a name or ARN.")
-    code = type(error).__name__
-    return Failure(FailureKind.UNAVAILABLE, code, f"No answer came back ({code}).")
-
-
-def _client_error(error: aws.ClientError) -> Failure:
-    code = str(error.response.get("Error", {}).get("Code", "unknown"))
-    metadata = error.response.get("ResponseMetadata", {})
-    status = int(metadata.get("HTTPStatusCode", 0))
-    kind = _kind_of(code, status)
-    advice = _ADVICE.get(code, f"Lambda answered {code} (HTTP {status}).")
-    return Failure(kind, code, advice, _retry_after(metadata.get("HTTPHeaders", {})))
-
-
-def _kind_of(code: str, status: int) -> FailureKind:
-    by_code = {
-        FailureKind.MISCONFIGURED: _MISCONFIGURED,
-        FailureKind.THROTTLED: _THROTTLED,
-        FailureKind.TOO_LARGE: _TOO_LARGE,
-        FailureKind.UNAVAILABLE: _UNAVAILABLE,
-        FailureKind.REJECTED: _REJECTED,
-    }
-    for kind, codes in by_code.items():
-        if code in codes:
-            return kind
-    by_status = {
-        401: FailureKind.MISCONFIGURED,
-        403: FailureKind.MISCONFIGURED,
-        404: FailureKind.MISCONFIGURED,
-        413: FailureKind.TOO_LARGE,
-        429: FailureKind.THROTTLED,
-    }
-    return by_status.get(status, FailureKind.UNAVAILABLE)
-
-
-def _retry_after(headers: dict[str, str]) -> float | None:
-    try:
-        return max(0.0, float(headers["retry-after"]))
-    except (KeyError, ValueError):
-        return None
+        await self._sender.close()
 
 
 def _function_error(kind: str, payload: bytes) -> Failure:
@@ -217,25 +42,8 @@ def _function_error(kind: str, payload: bytes) -> Failure:
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-retries.html
     """
     try:
-        name = str(wire._parse(payload).get("errorType") or kind)
-    except (wire.BadAnswer, AttributeError):
+        name = str(json.loads(payload).get("errorType") or kind)
+    except (ValueError, AttributeError):
         name = kind
     # The function's own message may quote a text; only the error's type is repeated.
     return Failure(FailureKind.REJECTED, f"function_{name}"[:64], f"The function failed: {name[:64]}.")
-
-
-def _on_loopback(endpoint_url: str | None) -> bool:
-    host = urlsplit(endpoint_url or "").hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
-def check_access(client: Any, target: LambdaTarget) -> Failure | None:
-    """A dry run: permission and existence, without running the function."""
-    arguments = {"FunctionName": target.function, "InvocationType": "DryRun"}
-    if target.qualifier:
-        arguments["Qualifier"] = target.qualifier
-    try:
-        client.invoke(**arguments)
-    except Exception as error:
-        return classify(error)
-    return None

@@ -11,7 +11,6 @@ that both sides are tested against.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 from worker.records import Chunk, Opinion, ScorerId
 
 _DIRECTION = {"positive": 1.0, "neutral": 0.0, "negative": -1.0}
+_NUMBERS = (float, int)
 _MAX_LABEL = 64
 _MAX_WRAPPING = 4
 
@@ -107,20 +107,17 @@ def _opinion(result: Any) -> Opinion:
         polarity = result.get("polarity")
     except (AttributeError, KeyError, TypeError):
         raise BadAnswer("bad_result", "A result lacks its label or its score.") from None
-    if not isinstance(label, str) or not 0 < len(label) <= _MAX_LABEL:
+    if type(label) is not str or not 0 < len(label) <= _MAX_LABEL:
         raise BadAnswer("bad_label", "A result's label is not a short text.")
-    label = label.lower()
-    if not _within(score, 0.0, 1.0):
+    # NaN and the infinities fail these comparisons; booleans are numbers to Python, not to us.
+    if type(score) not in _NUMBERS or not 0.0 <= score <= 1.0:
         raise BadAnswer("bad_score", "A result's score is not a number from 0 to 1.")
+    label = label.lower()
     if polarity is None:
         polarity = _signed(label, score)
-    if not _within(polarity, -1.0, 1.0):
+    if type(polarity) not in _NUMBERS or not -1.0 <= polarity <= 1.0:
         raise BadAnswer("bad_polarity", "A result's polarity is not a number from -1 to 1.")
-    return Opinion(label, float(score), float(polarity))
-
-
-def _within(value: Any, low: float, high: float) -> bool:
-    return type(value) in (float, int) and math.isfinite(value) and low <= value <= high
+    return Opinion(label, score, polarity)
 
 
 def _signed(label: str, score: float) -> float:

@@ -105,35 +105,36 @@ class RowMapper:
         """Raises RowRefused."""
         c = self.columns
         value = row.get(c.text)
-        if value is None and c.text not in row:
-            raise RowRefused(f"no {c.text!r}")
-        text = _as_text(value, c.text)
-        cleaned = clean(text)
+        if type(value) is not str:
+            if c.text not in row:
+                raise RowRefused(f"no {c.text!r}")
+            value = _as_text(value, c.text)
+        text, content_hash, original_hash, flags, skip_reason = clean(value)
         moment = row.get(c.time) if c.time else None
         return Record(
-            external_id=self._id(row, text),
-            text=cleaned.text,
-            content_hash=cleaned.content_hash,
-            published_at=self._parse_time(moment) if moment not in (None, "") else None,
-            author=_optional(row, c.author),
-            language=_optional(row, c.language),
-            tags={t: v for t in c.tags if (v := _optional(row, t)) is not None} or None,
-            flags=cleaned.flags,
-            skip_reason=cleaned.skip_reason,
-            original_hash=cleaned.original_hash,
+            self._id(row),
+            text,
+            content_hash,
+            self._parse_time(moment) if moment else None,
+            _optional(row, c.author) if c.author else None,
+            _optional(row, c.language) if c.language else None,
+            _tags(row, c.tags) if c.tags else None,
+            flags,
+            skip_reason,
+            original_hash,
         )
 
-    def _id(self, row: Mapping[str, Any], text: str) -> str:
+    def _id(self, row: Mapping[str, Any]) -> str:
         name = self.columns.id
         if name is None:
             return _derived_id(self.file, row)
         value = row.get(name)
         if value is None or value == "" or isinstance(value, bool | dict | list):
             raise RowRefused(f"no usable id in {name!r}")
-        found = storable(str(value))
-        if not found.strip():
+        found = storable(value if type(value) is str else str(value))
+        if found.isspace():
             raise RowRefused(f"blank id in {name!r}")
-        if len(found.encode()) > MAX_ID_BYTES:
+        if len(found) * 4 > MAX_ID_BYTES and len(found.encode()) > MAX_ID_BYTES:
             raise RowRefused(f"id longer than {MAX_ID_BYTES} bytes")
         return found
 
@@ -149,6 +150,7 @@ class FileMapping:
         self._layout = layout
         self._file = file
         self._seen: dict[str, None] = dict.fromkeys(header)
+        self._open_ended = not header
         self._misfit: ConfigurationError | None = None
         self._fits = False
         self._mapper: RowMapper | None = None
@@ -157,7 +159,7 @@ class FileMapping:
 
     def record(self, row: Mapping[str, Any]) -> Record:
         """Raises RowRefused."""
-        if self._mapper is None or not row.keys() <= self._seen.keys():
+        if self._mapper is None or (self._open_ended and not row.keys() <= self._seen.keys()):
             self._seen |= dict.fromkeys(row)
             try:
                 self._mapper = self._choose()
@@ -206,6 +208,8 @@ class TimeParser:
 
     def __call__(self, value: Any) -> datetime:
         moment = value if isinstance(value, datetime) else self._read(value)
+        if moment.tzinfo is UTC:
+            return moment
         if moment.tzinfo is None:
             if self._zone is None:
                 raise TimeRefused("time without a zone (declare one: timezone)")
@@ -220,13 +224,12 @@ class TimeParser:
             return datetime(value.year, value.month, value.day)
         if not isinstance(value, str):
             raise TimeRefused("time is not text")
-        text = value.strip()
         if self._format:
-            return _strptime(text, self._format)
+            return _strptime(value.strip(), self._format)
         try:
-            return datetime.fromisoformat(text)
+            return datetime.fromisoformat(value)
         except ValueError:
-            return _unusual_time(text)
+            return _unusual_time(value.strip())
 
 
 def _unusual_time(text: str) -> datetime:
@@ -264,8 +267,12 @@ def _as_text(value: Any, name: str) -> str:
     raise RowRefused(f"{name!r} is not text")
 
 
-def _optional(row: Mapping[str, Any], name: str | None) -> str | None:
-    value = row.get(name) if name else None
+def _tags(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, str] | None:
+    return {name: value for name in names if (value := _optional(row, name)) is not None} or None
+
+
+def _optional(row: Mapping[str, Any], name: str) -> str | None:
+    value = row.get(name)
     return None if value is None or value == "" else storable(str(value))
 
 

@@ -44,8 +44,9 @@ class Tape:
         self.offset = 0
         self.line = 0
         self._stream = stream
-        self._decode = codecs.getdecoder(encoding)
         self._strip_mark = encoding.lower().replace("_", "-") in ("utf-8-sig", "utf-8", "utf8")
+        # Python's own utf-8-sig looks for the mark in each line; it can only be in the first.
+        self._decode = codecs.getdecoder("utf-8" if self._strip_mark else encoding)
         self._digest = blake2b(digest_size=16)
         self._taken: list[bytes] = []
         self._given_back: deque[bytes] = deque()
@@ -100,10 +101,12 @@ class Tape:
         self._taken.clear()
 
     def commit(self) -> None:
-        for raw in self._taken:
-            self._consume(raw)
-        self.line += len(self._taken)
-        self._taken.clear()
+        taken = self._taken
+        for raw in taken:
+            self._digest.update(raw)
+            self.offset += len(raw)
+        self.line += len(taken)
+        taken.clear()
 
     def commit_first(self) -> None:
         first, *rest = self._taken

@@ -46,7 +46,6 @@ def make_engine(url: str, *, application: str, pool_size: int = 6) -> Engine:
         normalise_url(url),
         pool_size=pool_size,
         max_overflow=0,
-        pool_pre_ping=True,
         pool_recycle=1800,
         connect_args={
             "application_name": application,
@@ -87,7 +86,12 @@ def cursor(engine: Engine) -> Iterator[psycopg.Cursor[tuple[object, ...]]]:
         driver = connection.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
         with driver.cursor() as bare:
-            yield bare
+            try:
+                yield bare
+            except psycopg.OperationalError:
+                # SQLAlchemy did not see the error: tell it that the connection may be dead.
+                connection.invalidate()
+                raise
 
 
 def retrying(call: Callable[[], T], *, patience_s: float) -> T:

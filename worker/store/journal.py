@@ -16,6 +16,7 @@ from hashlib import blake2b
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
 
 from worker.chunk import distinct
@@ -45,26 +46,31 @@ T = TypeVar("T")
 
 _STAGE_RECORDS = """
 CREATE TEMP TABLE IF NOT EXISTS incoming (
-    external_id text, content_hash bytea, original_hash bytea, text text,
+    external_id text COLLATE "C", content_hash bytea, original_hash bytea, text text,
     published_at timestamptz, author text, language text, tags jsonb, flags text[],
     skip_reason text
 ) ON COMMIT DELETE ROWS
 """
+_RECORD_TYPES = ("text", "bytea", "bytea", "text", "timestamptz", "text", "text", "jsonb", "text[]",
+                 "text")  # fmt: skip
 
 # Unchanged rows are left out before the upsert: ON CONFLICT would lock, and so rewrite, each of
-# them. The order by key keeps concurrent upserts of the same rows from deadlocking.
+# them. They are looked up one by one, in a subquery that the planner cannot make a join of: with
+# no statistics on the temporary table it would scan all of sentiment.record for each page. The
+# order by key keeps concurrent upserts of the same rows from deadlocking.
 _UPSERT_RECORDS = """
 INSERT INTO sentiment.record AS r
     (source_id, run_id, external_id, content_hash, original_hash, text, published_at, author,
      language, tags, flags, skip_reason)
 SELECT %(source_id)s, %(run_id)s, i.*
 FROM incoming i
-WHERE NOT EXISTS (
-    SELECT FROM sentiment.record k
+WHERE (
+    SELECT k.content_hash = i.content_hash
+       AND (k.published_at, k.author, k.language, k.tags)
+           IS NOT DISTINCT FROM (i.published_at, i.author, i.language, i.tags)
+    FROM sentiment.record k
     WHERE k.source_id = %(source_id)s AND k.external_id = i.external_id
-      AND k.content_hash = i.content_hash
-      AND (k.published_at, k.author, k.language, k.tags)
-          IS NOT DISTINCT FROM (i.published_at, i.author, i.language, i.tags))
+) IS NOT TRUE
 ORDER BY i.external_id
 ON CONFLICT (source_id, external_id) DO UPDATE SET
     run_id = excluded.run_id, original_hash = excluded.original_hash, text = excluded.text,
@@ -77,22 +83,25 @@ ON CONFLICT (source_id, external_id) DO UPDATE SET
 RETURNING r.id, r.external_id, r.xmax = 0 AS inserted, r.revised_at = now() AS revised
 """
 
+_SCORE_COLUMNS = (
+    "record_id, content_hash, scorer_id, label, score, polarity, fallback_reason, provisional,"
+    " chunk_id, run_id"
+)
+_SCORE_TYPES = ("int8", "bytea", "int4", "text", "float8", "float8", "text", "bool", "int8", "int8")
+
+_COPY_SCORES = f"COPY sentiment.score ({_SCORE_COLUMNS}) FROM STDIN (FORMAT binary)"
+
 _STAGE_SCORES = """
-CREATE TEMP TABLE IF NOT EXISTS verdict (
-    record_id bigint, content_hash bytea, scorer_id integer, label text,
-    score double precision, polarity double precision, fallback_reason text, chunk_id bigint
-) ON COMMIT DELETE ROWS
+CREATE TEMP TABLE IF NOT EXISTS verdict (LIKE sentiment.score INCLUDING DEFAULTS)
+ON COMMIT DELETE ROWS
 """
+_COPY_STAGED_SCORES = _COPY_SCORES.replace("sentiment.score", "verdict")
 
 # The same scorer's second opinion on the same text changes nothing, except that TextBlob by
 # choice makes its own provisional score final.
-_UPSERT_SCORES = """
-INSERT INTO sentiment.score AS s
-    (record_id, content_hash, scorer_id, label, score, polarity, fallback_reason, chunk_id,
-     provisional, run_id)
-SELECT DISTINCT ON (record_id, content_hash, scorer_id)
-    v.*, v.fallback_reason IS NOT NULL, %(run_id)s
-FROM verdict v
+_UPSERT_SCORES = f"""
+INSERT INTO sentiment.score AS s ({_SCORE_COLUMNS})
+SELECT DISTINCT ON (record_id, content_hash, scorer_id) {_SCORE_COLUMNS} FROM verdict
 ORDER BY record_id, content_hash, scorer_id
 ON CONFLICT (record_id, content_hash, scorer_id) DO UPDATE
     SET provisional = false, fallback_reason = NULL, scored_at = now(),
@@ -347,21 +356,30 @@ class PostgresJournal:
         return changes
 
     def _write_scores(self, cur: Cursor, run_id: int, accepted: Sequence[Settlement]) -> None:
-        if not any(s.scores for s in accepted):
+        """Straight into the table; the careful way, by staging and upsert, only if a score is
+        there already (a chunk that was settled and came back, a record rewritten back)."""
+        rows = self._score_rows(run_id, accepted)
+        if not rows:
             return
-        cur.execute(_STAGE_SCORES)
-        with cur.copy("COPY verdict FROM STDIN") as copy:
-            for settlement in accepted:
-                if settlement.scorer is None:
-                    continue
-                scorer_id = self._scorer_ids[settlement.scorer]
-                why = settlement.fallback_reason
-                chunk_id = settlement.lease.chunk.id
-                for (record_id, digest), (label, score, polarity) in settlement.scores:
-                    copy.write_row(
-                        (record_id, digest, scorer_id, label, score, polarity, why, chunk_id)
-                    )
-        cur.execute(_UPSERT_SCORES, {"run_id": run_id})
+        try:
+            with cur.connection.transaction():  # a savepoint
+                _copy(cur, _COPY_SCORES, _SCORE_TYPES, rows)
+        except psycopg.errors.UniqueViolation:
+            cur.execute(_STAGE_SCORES)
+            _copy(cur, _COPY_STAGED_SCORES, _SCORE_TYPES, rows)
+            cur.execute(_UPSERT_SCORES)
+
+    def _score_rows(self, run_id: int, accepted: Sequence[Settlement]) -> list[tuple[Any, ...]]:
+        return [
+            (record_id, digest, scorer_id, label, score, polarity, why, why is not None, chunk_id,
+             run_id)
+            for s in accepted
+            if s.scorer is not None
+            for scorer_id, why, chunk_id in [
+                (self._scorer_ids[s.scorer], s.fallback_reason, s.lease.chunk.id)
+            ]
+            for (record_id, digest), (label, score, polarity) in s.scores
+        ]  # fmt: skip
 
     def _learn(self, scorer: ScorerId) -> None:
         if scorer not in self._scorer_ids:
@@ -375,6 +393,13 @@ class PostgresJournal:
 
 def _rows(cur: Cursor, sql: str, arguments: Any) -> list[Any]:
     return cur.execute(sql, arguments).fetchall()  # type: ignore[arg-type]
+
+
+def _copy(cur: Cursor, sql: str, types: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+    with cur.copy(sql) as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
 
 
 def _move_cursor(cur: Cursor, source_id: int, run_id: int, page: Page, version: int) -> bool:
@@ -403,7 +428,8 @@ def _move_cursor(cur: Cursor, source_id: int, run_id: int, page: Page, version: 
 def _upsert(cur: Cursor, source_id: int, run_id: int, records: Iterable[Record]) -> list[Any]:
     """(id, external_id, inserted, revised) of each record that is new or differs."""
     cur.execute(_STAGE_RECORDS)
-    with cur.copy("COPY incoming FROM STDIN") as copy:
+    with cur.copy("COPY incoming FROM STDIN (FORMAT binary)") as copy:
+        copy.set_types(_RECORD_TYPES)
         for r in records:
             copy.write_row(
                 (
@@ -414,7 +440,7 @@ def _upsert(cur: Cursor, source_id: int, run_id: int, records: Iterable[Record])
                     r.published_at,
                     r.author,
                     r.language,
-                    json.dumps(r.tags) if r.tags else None,
+                    Jsonb(r.tags) if r.tags else None,
                     list(r.flags) or None,
                     r.skip_reason,
                 )
@@ -470,7 +496,7 @@ def _copy_chunks(
                 chunk.repeats,
                 chunk.provisional,
                 [m.record_id for m in members],
-                [m.content_hash for m in members],
+                b"".join([m.content_hash for m in members]),
             )
             copy.write_row(row + (holder or ()))
 
@@ -502,7 +528,7 @@ def _load_leases(cur: Cursor, source_id: int, rows: Sequence[Any]) -> tuple[list
     leases: list[Lease] = []
     superseded = 0
     for id_, fence, root, attempts, reason, repeats, parked, provisional, age, ids, digests in rows:
-        members = [Member(i, bytes(d)) for i, d in zip(ids, digests, strict=True)]
+        members = [Member(i, digests[16 * n : 16 * n + 16]) for n, i in enumerate(ids)]
         current = [m for m in members if m.record_id in now and now[m.record_id][0] == m.content_hash]
         superseded += len(members) - len(current)
         chunk = Chunk(
