@@ -99,9 +99,7 @@ async def open_worker(
         ),
         fanout=FanOut(scorer, AdaptiveLimit(ceiling), circuit),
         judge=Judge(policy, stopgap, scorer_id()),
-        planner=partial(
-            chunk.plan, max_items=settings.chunk_texts, max_bytes=settings.chunk_bytes
-        ),
+        planner=partial(chunk.plan, max_items=settings.chunk_texts, max_bytes=settings.chunk_bytes),
         lease_s=settings.lease.total_seconds(),
         grace_s=settings.grace.total_seconds(),
     )

@@ -21,7 +21,9 @@ def get_logger(name: str) -> Any:
     return structlog.get_logger(name)
 
 
-def configure(*, level: str = "info", as_json: bool | None = None, stream: TextIO = sys.stderr) -> None:
+def configure(
+    *, level: str = "info", as_json: bool | None = None, stream: TextIO = sys.stderr
+) -> None:
     """Set up structlog and the standard library's logging to write the same lines."""
     if as_json is None:
         as_json = not stream.isatty()

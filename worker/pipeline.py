@@ -9,6 +9,7 @@ to the source. Nothing global: a run needs its parts and an event loop, no sched
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -206,10 +207,8 @@ class Run:
             await self._wait(0.2)
 
     async def _wait(self, seconds: float) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), seconds)
-        except TimeoutError:
-            pass
 
     # -- send and judge --------------------------------------------------------------------
 
@@ -291,9 +290,7 @@ class Run:
 
     def _count(self, changes: Mapping[str, int]) -> None:
         self.counters.add(changes)
-        self._observer.update(
-            self.counters, bytes_read=self._bytes_read, in_hand=len(self._hand)
-        )
+        self._observer.update(self.counters, bytes_read=self._bytes_read, in_hand=len(self._hand))
 
 
 def _first(errors: ExceptionGroup[Exception]) -> Exception:

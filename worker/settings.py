@@ -37,7 +37,6 @@ LOCAL_FUNCTION = "sentiment"
 """The name that the local Lambda answers to."""
 
 
-
 def _zone(value: Any) -> Any:
     if not isinstance(value, str):
         return value

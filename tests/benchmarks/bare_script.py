@@ -52,11 +52,13 @@ def main(path: str, database_url: str, endpoint_url: str) -> None:
                 for row, result in zip(chunk, results, strict=True)
             ]
 
-        with ThreadPoolExecutor(THREADS) as pool:
-            with connection.cursor().copy("COPY bare_score FROM STDIN") as copy:
-                for scored in pool.map(score, chunks):
-                    for row in scored:
-                        copy.write_row(row)
+        with (
+            ThreadPoolExecutor(THREADS) as pool,
+            connection.cursor().copy("COPY bare_score FROM STDIN") as copy,
+        ):
+            for scored in pool.map(score, chunks):
+                for result in scored:
+                    copy.write_row(result)
     print(json.dumps({"records": len(rows), "seconds": time.perf_counter() - started}))
 
 

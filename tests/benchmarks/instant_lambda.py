@@ -29,7 +29,9 @@ class Invoke(asyncio.Protocol):
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
             head = bytes(self._buffer[:end]).lower()
             start = head.find(b"content-length:") + 15
-            length = int(head[start : (head.find(b"\r\n", start) + len(head) + 1) % (len(head) + 1)])
+            length = int(
+                head[start : (head.find(b"\r\n", start) + len(head) + 1) % (len(head) + 1)]
+            )
             if len(self._buffer) < end + 4 + length:
                 if b"100-continue" in head:
                     self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

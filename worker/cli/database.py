@@ -14,7 +14,9 @@ from worker.store import migrate
 app = typer.Typer(help="Migrations, roles and grants.", no_args_is_help=True)
 
 
-@app.command(epilog="Example:  [bold]DATABASE_URL=postgresql://... sentiment-worker db upgrade[/bold]")
+@app.command(
+    epilog="Example:  [bold]DATABASE_URL=postgresql://... sentiment-worker db upgrade[/bold]"
+)
 def upgrade(
     revision: Annotated[str, typer.Argument(help="Where to.")] = "head",
     config: ConfigOption = None,

@@ -41,7 +41,9 @@ class Finding:
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog="Example:  [bold]sentiment-worker doctor --config worker.toml[/bold]")(doctor)
+    app.command(epilog="Example:  [bold]sentiment-worker doctor --config worker.toml[/bold]")(
+        doctor
+    )
 
 
 def doctor(
@@ -96,7 +98,9 @@ def _examine_lambda(settings: Settings) -> Iterator[Finding]:
     try:
         with bootstrap.open_lambda(settings) as target:
             if target is None:
-                yield Finding("lambda", "ok", "not used: USE_LAMBDA_SENTIMENT=0, TextBlob by choice")
+                yield Finding(
+                    "lambda", "ok", "not used: USE_LAMBDA_SENTIMENT=0, TextBlob by choice"
+                )
                 return
             where = target.endpoint_url or f"AWS {target.region}"
             client = make_client(target)
@@ -123,7 +127,9 @@ def _examine_model(target: LambdaTarget) -> Finding:
         await scorer.close()
         if isinstance(outcome, Answer):
             named = f"{outcome.scorer.model} {outcome.scorer.version}"
-            return Finding("model", "ok", f"{named}, {outcome.duration_s * 1000:.0f} ms (cold or warm)")
+            return Finding(
+                "model", "ok", f"{named}, {outcome.duration_s * 1000:.0f} ms (cold or warm)"
+            )
         return Finding("model", "failed", outcome.code, outcome.message, Exit.DEGRADED)
 
     return asyncio.run(ask())

@@ -23,7 +23,8 @@ def group() -> None:
 @app.command(
     epilog="Example:  [bold]sentiment-worker lambda local --port 9001[/bold], then "
     "[bold]aws lambda invoke --endpoint-url http://127.0.0.1:9001 --function-name sentiment "
-    "--cli-binary-format raw-in-base64-out --payload '{\"texts\": [[\"I love this!\"]]}' out.json[/bold]"
+    "--cli-binary-format raw-in-base64-out "
+    '--payload \'{"texts": [["I love this!"]]}\' out.json[/bold]'
 )
 def local(
     port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 9001,
@@ -38,9 +39,7 @@ def local(
     from worker.local.environment import FunctionConfig
 
     log.configure()
-    config = FunctionConfig(
-        name=name, concurrency=concurrency, timeout_s=timeout, memory_mb=memory
-    )
+    config = FunctionConfig(name=name, concurrency=concurrency, timeout_s=timeout, memory_mb=memory)
 
     def announce(url: str) -> None:
         typer.echo(url)

@@ -103,7 +103,9 @@ _SCORES_EXAMPLES = (
 def scores(
     config: ConfigOption = None,
     source: SourceOption = None,
-    label: Annotated[str | None, typer.Option(help=f"{', '.join(LABELS)}, or a model's own.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help=f"{', '.join(LABELS)}, or a model's own.")
+    ] = None,
     since: Annotated[
         str | None, typer.Option(help="From this time on: 2026-01-31, or 7d for a week ago.")
     ] = None,
@@ -172,9 +174,7 @@ def quarantine_list(
             say("Quarantine is empty.")
 
 
-@quarantine_app.command(
-    "show", epilog="Example:  [bold]sentiment-worker quarantine show 17[/bold]"
-)
+@quarantine_app.command("show", epilog="Example:  [bold]sentiment-worker quarantine show 17[/bold]")
 def quarantine_show(
     row: Annotated[int, typer.Argument(help="The id that `quarantine list` shows.")],
     config: ConfigOption = None,

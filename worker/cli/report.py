@@ -74,8 +74,8 @@ def _headline(summary: Mapping[str, Any]) -> Text:
 def _shares(summary: Mapping[str, Any]) -> Table:
     table = Table(title="Share by label", title_justify="left", box=None, pad_edge=False)
     table.add_column("source")
-    for label in STYLES:
-        table.add_column(label, justify="right", style=STYLES[label])
+    for label, style in STYLES.items():
+        table.add_column(label, justify="right", style=style)
     table.add_column()
     rows = list(summary["sources"].items())
     if len(rows) > 1:

@@ -62,7 +62,9 @@ _ONCE_EXAMPLES = (
     "[bold]sentiment-worker once 'exports/*.jsonl.gz' --text body --timezone UTC[/bold]   "
     "[bold]sentiment-worker once --config /etc/sentiment-worker.toml --source reviews[/bold]"
 )
-_SERVE_EXAMPLES = "Example:  [bold]sentiment-worker serve --config /etc/sentiment-worker.toml[/bold]"
+_SERVE_EXAMPLES = (
+    "Example:  [bold]sentiment-worker serve --config /etc/sentiment-worker.toml[/bold]"
+)
 
 
 def once(
@@ -292,9 +294,7 @@ def _is_due(worker: Worker, config: AnySource, now: float) -> bool:
     return active or (parked and worker.parts.fanout.circuit.probe_due(now))
 
 
-async def _quiet_cycle(
-    worker: Worker, config: AnySource, stopper: _Stopper, *, pull: bool
-) -> None:
+async def _quiet_cycle(worker: Worker, config: AnySource, stopper: _Stopper, *, pull: bool) -> None:
     try:
         await cycle(
             worker.parts,
@@ -322,7 +322,7 @@ class _Stopper:
             loop.add_signal_handler(number, self._received, number)
 
     def watch(self, run: Run) -> None:
-        self._runs = [known for known in self._runs if not known.stopped][-32:] + [run]
+        self._runs = [*self._runs[-32:], run]
         if self.signal:
             run.stop()
 
@@ -334,5 +334,3 @@ class _Stopper:
         self._on_stop()
         for run in self._runs:
             run.stop()
-
-

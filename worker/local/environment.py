@@ -225,7 +225,7 @@ class Environment:
             self._current.answer.set_result(Answered(payload, "Unhandled"))
 
     async def _watch_memory(self) -> None:
-        """Lambda counts resident memory and kills what exceeds it. Linux only; no /proc, no limit."""
+        """Lambda counts resident memory and kills what exceeds it. No /proc, no limit."""
         while self._process and self._process.returncode is None:
             resident = _resident_mb(self._process.pid)
             self._peak_mb = max(self._peak_mb, resident)
@@ -236,15 +236,16 @@ class Environment:
     async def _timed_out(self, invocation: Invocation) -> Answered:
         await self.stop()
         moment = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
-        message = f"{moment} {invocation.request_id} Task timed out after {self._config.timeout_s:.2f} seconds"
+        seconds = f"{self._config.timeout_s:.2f} seconds"
+        message = f"{moment} {invocation.request_id} Task timed out after {seconds}"
         error = {"errorType": "Sandbox.Timedout", "errorMessage": message}
         return Answered(json.dumps(error).encode(), "Unhandled")
 
     def _exit_payload(self, invocation: Invocation) -> bytes:
         code = self._process.returncode if self._process else None
-        killed = code is not None and code < 0
-        how = f"signal: {signal.Signals(-code).name.lower()}" if killed else f"exit status {code}"  # type: ignore[operator]
-        how = "signal: killed" if code == -signal.SIGKILL else how
+        how = f"exit status {code}"
+        if code is not None and code < 0:
+            how = f"signal: {signal.strsignal(-code) or -code}".lower()
         message = f"RequestId: {invocation.request_id} Error: Runtime exited with error: {how}"
         return json.dumps({"errorType": "Runtime.ExitError", "errorMessage": message}).encode()
 

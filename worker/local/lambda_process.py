@@ -33,7 +33,8 @@ def running(*, concurrency: int, timeout_s: float) -> Iterator[str]:
     try:
         yield _announced(process)
     finally:
-        assert process.stdin and process.stdout
+        assert process.stdin is not None
+        assert process.stdout is not None
         process.stdin.close()
         try:
             process.wait(10)
@@ -48,7 +49,8 @@ def require_installed() -> None:
     if missing:
         raise ConfigurationError(
             f"The local Lambda is not installed ({', '.join(missing)} missing).",
-            hint="Set LAMBDA_FUNCTION_NAME to use AWS, or run: pip install 'sentiment-worker[local]'",
+            hint="Set LAMBDA_FUNCTION_NAME to use AWS's, or run: "
+            "pip install 'sentiment-worker[local]'",
         )
 
 
@@ -59,5 +61,7 @@ def _announced(process: subprocess.Popen[bytes]) -> str:
         line = process.stdout.readline() if selector.select(START_TIMEOUT_S) else b""
     url = line.decode().strip()
     if not url:
-        raise WorkerError("The local Lambda did not start.", hint="Run: sentiment-worker lambda local")
+        raise WorkerError(
+            "The local Lambda did not start.", hint="Run: sentiment-worker lambda local"
+        )
     return url

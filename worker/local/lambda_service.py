@@ -86,9 +86,7 @@ class LocalLambda:
             headers["X-Amz-Function-Error"] = answered.function_error
         if request.headers.get("X-Amz-Log-Type") == "Tail":
             headers["X-Amz-Log-Result"] = base64.b64encode(answered.log_tail).decode()
-        return web.Response(
-            body=answered.payload, headers=headers, content_type="application/json"
-        )
+        return web.Response(body=answered.payload, headers=headers, content_type="application/json")
 
     async def _run(self, invocation: Invocation) -> Answered | None:
         """None when every environment is busy."""
@@ -142,9 +140,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    runner = web.AppRunner(
-        LocalLambda(config).application(), access_log=None, shutdown_timeout=1.0
-    )
+    runner = web.AppRunner(LocalLambda(config).application(), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
@@ -164,15 +160,18 @@ def _error(status: int, code: str, message: str, **more: str) -> web.Response:
     return web.json_response(body, status=status, headers={"x-amzn-ErrorType": code})
 
 
+def _announce(url: str) -> None:
+    sys.stdout.write(f"{url}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     """The child process of `worker.local.lambda_process`: configuration on the command line,
     the URL on stdout, and an end when stdin closes, so that it cannot outlive its parent."""
     config = FunctionConfig(**json.loads(sys.argv[1]))
 
     async def child() -> None:
-        serving = asyncio.create_task(
-            serve(config, host="127.0.0.1", port=0, announce=lambda url: print(url, flush=True))
-        )
+        serving = asyncio.create_task(serve(config, host="127.0.0.1", port=0, announce=_announce))
         orphaned = asyncio.create_task(asyncio.to_thread(sys.stdin.buffer.read))
         await asyncio.wait({serving, orphaned}, return_when=asyncio.FIRST_COMPLETED)
         serving.cancel()

@@ -71,9 +71,10 @@ class _Server:
     def shared(self) -> Iterator[IO[bytes]]:
         """Hold the server in use; starts it first, one process at a time."""
         self._own(self._base)
-        with open(self._base / "users.lock", "ab") as lock, open(
-            self._base / "start.lock", "ab"
-        ) as starting:
+        with (
+            open(self._base / "users.lock", "ab") as lock,
+            open(self._base / "start.lock", "ab") as starting,
+        ):
             fcntl.flock(starting, fcntl.LOCK_EX)
             fcntl.flock(lock, fcntl.LOCK_SH)
             self._ensure_running()
@@ -96,7 +97,9 @@ class _Server:
         self._own(self._sockets)
         if self._run("pg_ctl", "-D", self._data, "status", check=False).returncode == 0:
             return
-        options = " ".join(f"-c {name}={value or chr(39) * 2}" for name, value in SERVER_SETTINGS.items())
+        options = " ".join(
+            f"-c {name}={value or chr(39) * 2}" for name, value in SERVER_SETTINGS.items()
+        )
         self._run(
             "pg_ctl",
             *("-D", self._data, "-w", "-t", START_TIMEOUT_S),

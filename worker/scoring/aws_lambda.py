@@ -46,4 +46,6 @@ def _function_error(kind: str, payload: bytes) -> Failure:
     except (ValueError, AttributeError):
         name = kind
     # The function's own message may quote a text; only the error's type is repeated.
-    return Failure(FailureKind.REJECTED, f"function_{name}"[:64], f"The function failed: {name[:64]}.")
+    return Failure(
+        FailureKind.REJECTED, f"function_{name}"[:64], f"The function failed: {name[:64]}."
+    )

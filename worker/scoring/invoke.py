@@ -84,7 +84,7 @@ class Invoker:
         try:
             response = self._client.invoke(Payload=payload, **self._arguments)
             return Reply(response["Payload"].read(), response.get("FunctionError"))
-        except Exception as error:  # whatever the SDK raises is an outcome, not a crash
+        except Exception as error:  # noqa: BLE001  whatever the SDK raises is an outcome
             return classify(error)
 
 
@@ -117,7 +117,8 @@ def make_client(target: LambdaTarget) -> Any:
         )
     except (aws.NoRegionError, aws.InvalidRegionError) as error:
         raise ConfigurationError(
-            "No valid AWS region is set.", hint="Set AWS_REGION, for example AWS_REGION=eu-central-1."
+            "No valid AWS region is set.",
+            hint="Set AWS_REGION, for example AWS_REGION=eu-central-1.",
         ) from error
     except (aws.BotoCoreError, ValueError) as error:
         raise ConfigurationError(f"The AWS client cannot be built: {error}") from error
@@ -127,7 +128,9 @@ def classify(error: Exception) -> Failure:
     """What an exception of the SDK means: by error code, then by HTTP status, then unknown."""
     if isinstance(error, aws.ClientError):
         return _client_error(error)
-    if isinstance(error, aws.NoCredentialsError | aws.PartialCredentialsError | aws.TokenRetrievalError):
+    if isinstance(
+        error, aws.NoCredentialsError | aws.PartialCredentialsError | aws.TokenRetrievalError
+    ):
         return Failure(
             FailureKind.MISCONFIGURED,
             "no_credentials",
@@ -135,7 +138,9 @@ def classify(error: Exception) -> Failure:
             "LAMBDA_AUTH_METHOD=keys with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
         )
     if isinstance(error, aws.ParamValidationError):
-        return Failure(FailureKind.MISCONFIGURED, "bad_parameter", "LAMBDA_FUNCTION_NAME is not a name or ARN.")
+        return Failure(
+            FailureKind.MISCONFIGURED, "bad_parameter", "LAMBDA_FUNCTION_NAME is not a name or ARN."
+        )
     code = type(error).__name__
     return Failure(FailureKind.UNAVAILABLE, code, f"No answer came back ({code}).")
 
@@ -189,6 +194,6 @@ def check_access(client: Any, target: LambdaTarget) -> Failure | None:
         arguments["Qualifier"] = target.qualifier
     try:
         client.invoke(**arguments)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  as above
         return classify(error)
     return None

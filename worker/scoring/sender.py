@@ -26,7 +26,9 @@ from worker.scoring.target import LambdaTarget, Reply
 _LENGTH = struct.Struct(">I")
 
 DIED = Failure(
-    FailureKind.UNAVAILABLE, "sender_died", "The process that calls the Lambda ended; it is started anew."
+    FailureKind.UNAVAILABLE,
+    "sender_died",
+    "The process that calls the Lambda ended; it is started anew.",
 )
 
 
@@ -48,7 +50,7 @@ class Sender:
             writer = await self._started()
             self._next += 1
             call = self._next
-            future = asyncio.get_running_loop().create_future()
+            future: asyncio.Future[Reply | Failure] = asyncio.get_running_loop().create_future()
             self._waiting[call] = future
             writer.write(_frame((call, payload)))
             await writer.drain()
@@ -95,7 +97,7 @@ class Sender:
         with contextlib.suppress(asyncio.IncompleteReadError, OSError):
             while True:
                 (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-                call, reply = pickle.loads(await reader.readexactly(length))
+                call, reply = pickle.loads(await reader.readexactly(length))  # noqa: S301  our child
                 future = self._waiting.get(call)
                 if future and not future.done():
                     future.set_result(reply)
@@ -147,7 +149,7 @@ def _receive(incoming: IO[bytes]) -> Any:
     if len(head) < _LENGTH.size:
         return None
     (length,) = _LENGTH.unpack(head)
-    return pickle.loads(incoming.read(length))
+    return pickle.loads(incoming.read(length))  # noqa: S301  our parent
 
 
 if __name__ == "__main__":

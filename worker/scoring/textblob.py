@@ -84,7 +84,9 @@ class TextBlobScorer:
         try:
             found = await self._stopgap.opinions([item.text for item in chunk.items])
         except BrokenProcessPool:
-            return Failure(FailureKind.UNAVAILABLE, "textblob_died", "TextBlob's process was killed.")
+            return Failure(
+                FailureKind.UNAVAILABLE, "textblob_died", "TextBlob's process was killed."
+            )
         return Answer(scorer_id(), found)
 
     async def close(self) -> None:

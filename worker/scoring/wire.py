@@ -74,7 +74,9 @@ def _body(payload: bytes) -> Mapping[str, Any]:
         return answer
     status = answer["statusCode"]
     if status != 200:
-        raise BadAnswer(f"status_{status}"[:32], f"The function answered with status {status!r:.32}.")
+        raise BadAnswer(
+            f"status_{status}"[:32], f"The function answered with status {status!r:.32}."
+        )
     return _unwrap(answer.get("body"))
 
 
@@ -126,9 +128,7 @@ def _signed(label: str, score: float) -> float:
     return _DIRECTION[label] * score
 
 
-def _in_order(
-    opinions: Sequence[Opinion], answered: Any, expected: Sequence[str]
-) -> list[Opinion]:
+def _in_order(opinions: Sequence[Opinion], answered: Any, expected: Sequence[str]) -> list[Opinion]:
     if not isinstance(answered, list) or len(answered) != len(expected):
         raise BadAnswer("wrong_ids", "The answer's ids are not one a text.")
     by_id = {str(i): opinion for i, opinion in zip(answered, opinions, strict=True)}

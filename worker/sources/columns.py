@@ -75,7 +75,7 @@ def choose(layout: Layout, available: Sequence[str], where: str) -> Columns:
     if text is None:
         raise ConfigurationError(
             f"{where} has no column with a usual name for the text ({', '.join(TEXT_NAMES)}).",
-            hint="Say which it is: --text NAME, or text = \"NAME\" in the source. "
+            hint='Say which it is: --text NAME, or text = "NAME" in the source. '
             f"Its columns are: {', '.join(available)}.",
         )
     return Columns(

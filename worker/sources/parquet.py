@@ -53,7 +53,7 @@ def _seekable(blob: Blob) -> IO[bytes]:
     stream = blob.open()
     if stream.seekable():
         return stream
-    spool = tempfile.TemporaryFile()
+    spool = tempfile.TemporaryFile()  # noqa: SIM115  the caller closes it
     with stream:
         shutil.copyfileobj(stream, spool, 1 << 20)
     spool.seek(0)

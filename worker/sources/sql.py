@@ -95,7 +95,7 @@ class SqlSource:
         except exc.NoSuchTableError as error:
             raise ConfigurationError(
                 f"The source {self.name!r} has no table {self._target.table!r}.",
-                hint="Write table = \"schema.name\" if it is not in the default schema.",
+                hint='Write table = "schema.name" if it is not in the default schema.',
             ) from error
         except exc.OperationalError as error:
             raise SourceUnavailable(
@@ -132,7 +132,7 @@ class _Reader:
         if self._cursor is not None and self._tie is None:
             raise ConfigurationError(
                 f"The source {name!r} has a cursor and no tie_breaker.",
-                hint="Name a unique column: tie_breaker = \"id\".",
+                hint='Name a unique column: tie_breaker = "id".',
             )
 
     def pages(self, position: Position) -> Iterator[Page]:
@@ -140,7 +140,7 @@ class _Reader:
         if not key:
             raise ConfigurationError(
                 f"The source {self._name!r} has neither an id nor a cursor to read in order by.",
-                hint="Name the column: id = \"...\".",
+                hint='Name the column: id = "...".',
             )
         self._warn_of_nulls()
         layout = repr(self._columns)
@@ -188,7 +188,7 @@ class _Reader:
 
     def _read(
         self, key: Sequence[ColumnElement[Any]], after: list[Any] | None, bound: int | None
-    ) -> Sequence[Mapping[str, Any]]:
+    ) -> list[dict[str, Any]]:
         names = self._columns.names() + [c.name for c in key]
         wanted = [self._relation.c[name] for name in dict.fromkeys(names)]
         statement = sa.select(*wanted).order_by(*key).limit(PAGE_ROWS)
@@ -200,11 +200,9 @@ class _Reader:
             assert self._cursor is not None
             statement = statement.where(self._cursor < bound)
         with self._engine.connect() as connection:
-            return connection.execute(statement).mappings().all()
+            return [dict(row) for row in connection.execute(statement).mappings()]
 
-    def _records(
-        self, rows: Sequence[Mapping[str, Any]]
-    ) -> tuple[list[Record], list[Refusal]]:
+    def _records(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Record], list[Refusal]]:
         records: list[Record] = []
         refusals: list[Refusal] = []
         for row in rows:
@@ -260,7 +258,8 @@ def _relation(engine: Engine, target: SqlTarget) -> sa.FromClause:
     assert target.query is not None
     text = target.query.strip().rstrip(";")
     with engine.connect() as connection:
-        probe = connection.execute(sa.text(f"SELECT * FROM ({text}) q WHERE 1 = 0"))
+        # The query is the operator's own, from the configuration.
+        probe = connection.execute(sa.text(f"SELECT * FROM ({text}) q WHERE 1 = 0"))  # noqa: S608
         described = [
             sa.column(str(d[0]), Xid8() if _is_xid8(d) else None) for d in probe.cursor.description
         ]
@@ -272,10 +271,8 @@ def _is_xid8(description: Any) -> bool:
     return bool(description[1] == 5069)
 
 
-def _beyond(
-    key: Sequence[ColumnElement[Any]], after: Sequence[Any], dialect: str
-) -> ColumnElement[bool]:
-    """key > after, as rows are compared; the second part may be None: at or after the first."""
+def _beyond(key: Sequence[Any], after: Sequence[Any], dialect: str) -> Any:
+    """Rows behind `after` in the order of `key`; a second part of None: at or after the first."""
     if len(key) == 1:
         return key[0] > after[0]
     if after[1] is None:
@@ -298,8 +295,10 @@ def _minus(value: Any, overlap: timedelta | float | None) -> Any:
             "The cursor holds numbers, and the overlap is a duration.",
             hint="Write the overlap as a number: overlap = 1000.",
         )
-    if isinstance(value, int | float | Decimal):
-        return value - type(value)(step)
+    if isinstance(value, int):
+        return value - int(step)
+    if isinstance(value, float | Decimal):
+        return type(value)(float(value) - float(step))
     raise ConfigurationError(
         f"A cursor of {type(value).__name__} has no overlap.",
         hint="Use a column of numbers or times as cursor.",

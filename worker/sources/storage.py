@@ -109,7 +109,11 @@ def _local(name: str) -> Blob:
     except OSError as error:
         raise _unreadable(path, error) from error
     stamp = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
-    return Blob(path, status.st_size, stamp, status.st_mtime, partial(open, path, "rb"))
+    return Blob(path, status.st_size, stamp, status.st_mtime, partial(_open_local, path))
+
+
+def _open_local(path: str) -> IO[bytes]:
+    return open(path, "rb")
 
 
 def _find_in_s3(location: str) -> Iterator[Blob]:
@@ -117,7 +121,9 @@ def _find_in_s3(location: str) -> Iterator[Blob]:
 
     bucket, _, pattern = location.removeprefix("s3://").partition("/")
     if not bucket:
-        raise ConfigurationError(f"{location} names no bucket.", hint="Write s3://bucket/prefix/*.csv.")
+        raise ConfigurationError(
+            f"{location} names no bucket.", hint="Write s3://bucket/prefix/*.csv."
+        )
     prefix = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
     matches = re.compile(_glob_to_regex(pattern)).fullmatch
     client = boto3.client("s3")

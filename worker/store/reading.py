@@ -142,9 +142,9 @@ def daily(engine: Engine, *, source: str | None = None) -> list[Row]:
         sa.func.sum(d.neutral).label("neutral"),
         sa.func.sum(d.negative).label("negative"),
         sa.func.sum(d.provisional).label("provisional"),
-        (
-            sa.func.sum(d.mean_polarity * scored) / sa.func.nullif(sa.func.sum(scored), 0)
-        ).label("mean_polarity"),
+        (sa.func.sum(d.mean_polarity * scored) / sa.func.nullif(sa.func.sum(scored), 0)).label(
+            "mean_polarity"
+        ),
     )
     if source:
         statement = statement.where(d.source == source)

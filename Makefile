@@ -1,0 +1,55 @@
+# What a developer does daily. Works from any directory: make -C path/to/sentiment-worker demo
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+ROOT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
+PYTHON ?= python3
+VENV := $(ROOT).venv
+BIN := $(VENV)/bin
+export SENTIMENT_HOME ?= $(ROOT).sentiment-worker
+
+.PHONY: help demo test unit install lint types check bench wheel lock model clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/installed ## Score the sample on this machine and show it
+	@$(BIN)/sentiment-worker demo
+
+test: $(VENV)/installed ## All tests: unit, contract, integration, acceptance
+	@cd $(ROOT) && $(BIN)/pytest
+
+unit: $(VENV)/installed ## Only the tests without network and database
+	@cd $(ROOT) && $(BIN)/pytest tests/unit tests/contract
+
+install: $(VENV)/installed ## Make the virtual environment and install everything, by hash
+
+$(VENV)/installed: $(ROOT)requirements.lock $(ROOT)pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@echo "Installing into $(VENV) (a minute the first time) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(ROOT)requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e $(ROOT)
+	@touch $@
+
+lint: $(VENV)/installed ## ruff and import-linter
+	@cd $(ROOT) && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
+
+types: $(VENV)/installed ## mypy --strict
+	@cd $(ROOT) && $(BIN)/mypy
+
+check: lint types test ## Everything that must pass before a commit
+
+bench: $(VENV)/installed ## The figures of docs/benchmarks.md, measured here (about 5 minutes)
+	@cd $(ROOT) && $(BIN)/python -m tests.benchmarks.throughput
+
+wheel: $(VENV)/installed ## Build the wheel into dist/
+	@cd $(ROOT) && $(BIN)/pip wheel --quiet --no-deps --no-build-isolation -w dist .
+
+lock: $(VENV)/installed ## Resolve the dependencies anew into requirements.lock
+	@cd $(ROOT) && $(BIN)/pip install --quiet uv && $(BIN)/uv pip compile pyproject.toml \
+	    --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
+	    --extra local --extra parquet --extra analysis --group dev -o requirements.lock
+
+clean: ## Remove the virtual environment and the embedded database
+	@rm -rf $(VENV) $(ROOT)dist $(ROOT).sentiment-worker
