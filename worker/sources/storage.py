@@ -76,7 +76,7 @@ class Blob:
             unpacked = reader.stream_reader(raw, read_across_frames=True)
         else:
             return raw
-        return io.BufferedReader(_Measured(unpacked, self.size), 1 << 16)
+        return io.BufferedReader(_Measured(unpacked, raw, self.size), 1 << 16)
 
 
 def find(location: str) -> list[Blob]:
@@ -166,8 +166,9 @@ class _Forward(io.RawIOBase):
 class _Measured(io.RawIOBase):
     """Counts what is unpacked, and refuses a bomb while it is small."""
 
-    def __init__(self, unpacked: Any, packed_size: int) -> None:
+    def __init__(self, unpacked: Any, raw: IO[bytes], packed_size: int) -> None:
         self._unpacked = unpacked
+        self._raw = raw
         self._limit = max(BOMB_BYTES, BOMB_RATIO * packed_size)
         self._count = 0
 
@@ -184,6 +185,7 @@ class _Measured(io.RawIOBase):
 
     def close(self) -> None:
         self._unpacked.close()
+        self._raw.close()  # gzip leaves it open
         super().close()
 
 

@@ -244,7 +244,7 @@ class PostgresJournal:
         Returns what this adds to the run's counters. Settling again what this worker settled
         before (its COMMIT arrived, the reply did not) changes nothing.
         """
-        for scorer in {s.scorer for s in settlements if s.scorer}:
+        for scorer in dict.fromkeys(s.scorer for s in settlements if s.scorer):
             self._learn(scorer)
 
         def write() -> dict[str, int]:
@@ -556,7 +556,7 @@ def _settle_arguments(settlements: Sequence[Settlement]) -> tuple[list[Any], ...
         [s.lease.chunk.id for s in ordered],
         [s.lease.fence for s in ordered],
         [_STATE_AFTER[s.kind] for s in ordered],
-        [s.after_s for s in ordered],
+        [float(s.after_s) for s in ordered],
         [s.attempts for s in ordered],
         [s.reason for s in ordered],
         [min(s.repeats, 32_767) for s in ordered],

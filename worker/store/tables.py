@@ -64,7 +64,12 @@ CURSOR = Table(
     Column("source_id", ForeignKey(SOURCE.c.id), primary_key=True),
     Column("partition", Text, primary_key=True),
     Column("position", JSONB, nullable=False),
-    Column("version", BigInteger, nullable=False),
+    Column(
+        "version",
+        BigInteger,
+        nullable=False,
+        comment="Compared and incremented by each commit: two runs cannot both move a cursor.",
+    ),
     Column("run_id", ForeignKey(RUN.c.id), nullable=False),
     Column("updated_at", _Time, nullable=False, server_default=_now),
 )
@@ -101,6 +106,7 @@ REVISION = Table(
     Column("text", Text, nullable=False),
     Column("published_at", _Time),
     Column("replaced_at", _Time, nullable=False, server_default=_now),
+    comment="What a record said before it was rewritten; its scores keep pointing at content_hash.",
 )
 
 CHUNK = Table(
@@ -117,8 +123,22 @@ CHUNK = Table(
     Column("run_id", BigInteger, nullable=False),
     Column("root_id", BigInteger, nullable=False),
     Column("state", Text, nullable=False, server_default="open"),
-    Column("visible_at", _Time, nullable=False, server_default=_now),
-    Column("fence", BigInteger, nullable=False, server_default="0"),
+    Column(
+        "visible_at",
+        _Time,
+        nullable=False,
+        server_default=_now,
+        comment="When the chunk may be claimed: "
+        "the end of a pause, or of a lease that was not kept.",
+    ),
+    Column(
+        "fence",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="Incremented by every claim; "
+        "a chunk is settled only under the token that claimed it last.",
+    ),
     Column("leased_by", Text),
     Column("attempts", SmallInteger, nullable=False, server_default="0"),
     Column("reason", Text),
@@ -126,7 +146,13 @@ CHUNK = Table(
     Column("parked", Boolean, nullable=False, server_default=text("false")),
     Column("provisional", Boolean, nullable=False, server_default=text("false")),
     Column("record_ids", ARRAY(BigInteger), nullable=False),
-    Column("content_hashes", LargeBinary, nullable=False),
+    Column(
+        "content_hashes",
+        LargeBinary,
+        nullable=False,
+        comment="16 bytes a record, in the order of record_ids: "
+        "the revision that the chunk wants scored.",
+    ),
     Column("created_at", _Time, nullable=False, server_default=_now),
     Column("finished_at", _Time),
     Index(
@@ -145,7 +171,11 @@ SCORER = Table(
     Column("provider", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("version", Text, nullable=False),
-    Column("promoted_at", _Time),
+    Column(
+        "promoted_at",
+        _Time,
+        comment="Where a record has scores by several models, the one promoted last is current.",
+    ),
     Column("first_seen", _Time, nullable=False, server_default=_now),
     UniqueConstraint("provider", "model", "version"),
 )
@@ -177,7 +207,12 @@ QUARANTINE = Table(
     Column("offset", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("raw", LargeBinary, nullable=False),
-    Column("fingerprint", LargeBinary, nullable=False),
+    Column(
+        "fingerprint",
+        LargeBinary,
+        nullable=False,
+        comment="Of place, reason and bytes: the same bad row, read again, is the same row here.",
+    ),
     Column("record_id", ForeignKey(RECORD.c.id, ondelete="CASCADE")),
     Column("chunk_id", BigInteger),
     Column("created_at", _Time, nullable=False, server_default=_now),

@@ -1,0 +1,62 @@
+"""A score depends on the text and the model's version alone."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from sentiment_function.model import EMBEDDED, BadModel, Model
+from sentiment_function.wire import Sentiment
+
+SAMPLE = Path(__file__).parents[2] / "worker" / "sample" / "tickets.jsonl"
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return Model(EMBEDDED)
+
+
+@pytest.fixture(scope="module")
+def texts() -> list[str]:
+    lines = SAMPLE.read_text("utf-8").splitlines()[1:]
+    return [json.loads(line)["body"] for line in lines]
+
+
+def test_never_on_the_neighbours_their_order_or_a_retry(model: Model, texts: list[str]) -> None:
+    alone = {text: model.sentiments([text])[0] for text in texts}
+    mixed = texts * 2
+    random.Random(0).shuffle(mixed)
+    for start in range(0, len(mixed), 50):
+        group = mixed[start : start + 50]
+        for text, found in zip(group, model.sentiments(group), strict=True):
+            assert found.label == alone[text].label
+            assert found.score == pytest.approx(alone[text].score, abs=0.005)
+            assert found.polarity == pytest.approx(alone[text].polarity, abs=0.005)
+
+
+def test_polarity_is_positive_minus_negative_and_within_bounds(
+    model: Model, texts: list[str]
+) -> None:
+    for found in model.sentiments(texts):
+        assert isinstance(found, Sentiment)
+        assert 1 / 3 <= found.score <= 1
+        assert -1 <= found.polarity <= 1
+        assert (found.polarity > 0) or found.label != "positive"
+
+
+def test_a_file_that_is_not_the_manifests_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(EMBEDDED, folder)
+    with open(folder / "model.onnx", "r+b") as file:
+        file.seek(1000)
+        file.write(b"\0\0\0\0")
+    with pytest.raises(BadModel, match=r"model\.onnx"):
+        Model(folder)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadModel, match="no usable model"):
+        Model(tmp_path)

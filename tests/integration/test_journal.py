@@ -1,0 +1,299 @@
+"""The journal against a real PostgreSQL: transactions, leases, fences, replays."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import Engine
+
+from tests.make import record
+from worker import chunk, judge
+from worker.errors import CursorMoved
+from worker.records import (
+    Answer,
+    Lease,
+    Opinion,
+    Page,
+    Record,
+    Refusal,
+    ScorerId,
+    Settlement,
+    SettlementKind,
+)
+from worker.store.journal import PostgresJournal
+from worker.store.runs import PostgresLedger
+
+MODEL = ScorerId("lambda", "model", "1")
+OTHER = ScorerId("lambda", "model", "2")
+BLOB = ScorerId("textblob", "pattern-en", "0")
+GOOD = Opinion("positive", 0.9, 0.8)
+PLANNER = partial(chunk.plan, max_items=2, max_bytes=10_000)
+
+
+class Desk:
+    """A worker at the journal."""
+
+    def __init__(self, engine: Engine, *, name: str = "w1", lease_s: float = 60) -> None:
+        self.engine = engine
+        self.journal = PostgresJournal(engine, worker=name, lease_s=lease_s, patience_s=5)
+        ledger = PostgresLedger(engine, worker=name, patience_s=5)
+        self.source_id = ledger.source_id("s", "file")
+        self.run_id = ledger.start(self.source_id, "once")
+
+    def ingest(self, *records: Record, version: int = 0, **more: Any) -> list[Lease]:
+        page = Page("p", {"offset": version + 1}, records, **more)
+        return self.journal.ingest(self.source_id, self.run_id, page, version, PLANNER)[0]
+
+    def claim(self, count: int = 10, *, parked: bool = False) -> list[Lease]:
+        return self.journal.claim(self.source_id, self.run_id, count, parked=parked)
+
+    def settle(self, *settlements: Settlement) -> dict[str, int]:
+        return dict(self.journal.settle(self.run_id, settlements))
+
+    def rows(self, sql: str) -> list[Any]:
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(sa.text(sql))]
+
+    def expire(self) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(sa.text("UPDATE sentiment.chunk SET visible_at = now()"))
+
+    def current(self) -> list[Any]:
+        return self.rows(
+            "SELECT external_id, label, scorer, model_version, provisional"
+            " FROM analytics.current_sentiment ORDER BY external_id"
+        )
+
+
+@pytest.fixture
+def desk(engine: Engine) -> Desk:
+    return Desk(engine)
+
+
+def done(lease: Lease, scorer: ScorerId = MODEL, opinion: Opinion = GOOD) -> Settlement:
+    return judge._done(lease, Answer(scorer, [opinion] * len(lease.chunk.items)))
+
+
+def parked(lease: Lease) -> Settlement:
+    scores = [(m, Opinion("neutral", 1.0, 0.0)) for i in lease.chunk.items for m in i.members]
+    return Settlement(
+        lease,
+        SettlementKind.PARK,
+        scores=scores,
+        scorer=BLOB,
+        fallback_reason="down",
+        reason="down",
+    )
+
+
+def test_records_chunks_and_cursor_in_one_commit(desk: Desk) -> None:
+    leases = desk.ingest(record("1", "a"), record("2", "b"), record("3", "c"), record("4", ""))
+    assert [lease.chunk.record_count for lease in leases] == [2, 1]
+    assert desk.journal.positions(desk.source_id) == {"p": ({"offset": 1}, 1)}
+    assert desk.rows("SELECT read, new, skipped FROM sentiment.run") == [(4, 4, 1)]
+    assert desk.claim() == []
+
+
+def test_a_failing_ingest_leaves_nothing(desk: Desk) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation):
+        desk.ingest(record("1", "a"), record("x" * 2000, "b"))
+    assert desk.rows("SELECT count(*) FROM sentiment.record") == [(0,)]
+    assert desk.journal.positions(desk.source_id) == {}
+
+
+def test_the_same_page_again_changes_nothing_and_sends_nothing(desk: Desk) -> None:
+    for lease in desk.ingest(record("1", "a"), record("2", "b")):
+        desk.settle(done(lease))
+    assert desk.ingest(record("1", "a"), record("2", "b"), version=1) == []
+    assert desk.rows("SELECT new, unchanged FROM sentiment.run") == [(2, 2)]
+
+
+def test_a_rewritten_record_is_scored_again_and_its_history_kept(desk: Desk) -> None:
+    (lease,) = desk.ingest(record("1", "a"))
+    desk.settle(done(lease))
+    (again,) = desk.ingest(record("1", "b"), version=1)
+    assert desk.current() == [("1", None, None, None, None)]
+    desk.settle(done(again, opinion=Opinion("negative", 0.7, -0.6)))
+    assert desk.current() == [("1", "negative", "lambda", "1", False)]
+    assert desk.rows("SELECT text, revision FROM sentiment.revision") == [("a", 1)]
+    assert desk.rows("SELECT count(*) FROM sentiment.score") == [(2,)]
+    assert desk.ingest(record("1", "a"), version=2) == [], "written back: the old score is its own"
+    assert desk.current() == [("1", "positive", "lambda", "1", False)]
+
+
+def test_a_record_rewritten_before_it_was_scored_is_sent_once(desk: Desk) -> None:
+    desk.ingest(record("1", "a"))
+    (newer,) = desk.ingest(record("1", "b"), version=1)
+    desk.settle(done(newer))
+    desk.expire()
+    (stale,) = desk.claim()
+    assert stale.chunk.items == ()
+    assert desk.rows("SELECT superseded FROM sentiment.run") == [(1,)]
+
+
+def test_of_one_id_twice_in_a_page_the_last_wins(desk: Desk) -> None:
+    (lease,) = desk.ingest(record("1", "a"), record("1", "b"))
+    assert [item.text for item in lease.chunk.items] == ["b"]
+    assert desk.rows("SELECT read, new, duplicate FROM sentiment.run") == [(2, 1, 1)]
+
+
+def test_a_cursor_that_another_run_moved_is_not_moved_again(desk: Desk) -> None:
+    desk.ingest(record("1", "a"))
+    with pytest.raises(CursorMoved):
+        Desk(desk.engine, name="w2").ingest(record("2", "b"))
+    assert desk.rows("SELECT count(*) FROM sentiment.record") == [(1,)]
+
+
+def test_a_lost_reply_to_commit_is_recognised_and_its_leases_taken_up(desk: Desk) -> None:
+    first = desk.ingest(record("1", "a"), record("2", "b"), record("3", "c"))
+    replayed = desk.ingest(record("1", "a"), record("2", "b"), record("3", "c"))
+    assert sorted(lease.chunk.id for lease in replayed) == [lease.chunk.id for lease in first]
+    assert desk.rows("SELECT read, new FROM sentiment.run") == [(3, 3)]
+    assert desk.settle(*map(done, first))["scored"] == 3
+    assert not desk.settle(*map(done, first)).get("scored")
+    assert desk.rows("SELECT scored, fenced FROM sentiment.run") == [(3, 0)]
+
+
+def test_a_lease_that_ended_is_claimed_by_another_and_the_first_is_fenced(desk: Desk) -> None:
+    (stale,) = desk.ingest(record("1", "a"))
+    other = Desk(desk.engine, name="w2")
+    assert other.claim() == []
+    desk.expire()
+    (taken,) = other.claim()
+    assert taken.fence == stale.fence + 1
+    assert taken.chunk.items == stale.chunk.items
+    assert desk.settle(done(stale))["fenced"] == 1
+    assert desk.rows("SELECT count(*) FROM sentiment.score") == [(0,)]
+    assert desk.journal.renew([stale]) == {stale.chunk.id}
+    assert other.journal.renew([taken]) == set()
+    other.settle(done(taken))
+    assert desk.current() == [("1", "positive", "lambda", "1", False)]
+
+
+def test_a_stale_answer_is_refused_even_before_anybody_claimed(desk: Desk) -> None:
+    (lease,) = desk.ingest(record("1", "a"))
+    desk.settle(judge.release(lease))
+    assert desk.rows("SELECT state, leased_by FROM sentiment.chunk") == [("open", None)]
+    desk.settle(done(lease))
+    assert desk.rows("SELECT count(*) FROM sentiment.score") == [(0,)]
+
+
+def test_two_workers_never_claim_the_same_chunk(desk: Desk) -> None:
+    desk.ingest(*(record(str(n), f"text {n}") for n in range(200)))
+    desk.expire()
+    claimed: list[int] = []
+
+    def work(name: str) -> None:
+        other = Desk(desk.engine, name=name)
+        while leases := other.claim(3):
+            claimed.extend(lease.chunk.id for lease in leases)
+
+    threads = [threading.Thread(target=work, args=(f"w{n}",)) for n in range(2, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(claimed) == sorted(set(claimed))
+    assert len(claimed) == 100
+
+
+def test_a_provisional_score_is_marked_kept_waiting_and_replaced(desk: Desk) -> None:
+    (lease,) = desk.ingest(record("1", "a"))
+    desk.settle(parked(lease))
+    assert desk.current() == [("1", "neutral", "textblob", "0", True)]
+    assert desk.claim() == [], "parked work is claimed only when asked for"
+    (waiting,) = desk.claim(parked=True)
+    assert waiting.chunk.provisional
+    assert waiting.chunk.parked
+    desk.settle(done(waiting))
+    assert desk.current() == [("1", "positive", "lambda", "1", False)]
+    assert desk.rows("SELECT count(*) FROM sentiment.score") == [(2,)]
+
+
+def test_a_fallback_never_lies_over_a_models_score(desk: Desk) -> None:
+    (lease,) = desk.ingest(record("1", "a"))
+    desk.settle(done(lease))
+    with desk.engine.begin() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO sentiment.scorer (provider, model, version) VALUES ('textblob','p','0');"
+                "INSERT INTO sentiment.score SELECT record_id, content_hash, (SELECT max(id) FROM"
+                " sentiment.scorer), 'negative', 1, -1, true, 'down', 1, 1, now() + interval '1 h'"
+                " FROM sentiment.score"
+            )
+        )
+    assert desk.current() == [("1", "positive", "lambda", "1", False)]
+
+
+def test_a_new_model_version_speaks_only_where_it_is_alone_until_promoted(desk: Desk) -> None:
+    first, second = desk.ingest(*(record(str(n), f"text {n}") for n in range(3)))
+    desk.settle(done(first), done(second, OTHER))
+    assert {row[3] for row in desk.current()} == {"1", "2"}
+    assert desk.rows("SELECT version FROM sentiment.scorer WHERE promoted_at IS NOT NULL") == [
+        ("1",)
+    ]
+
+
+def test_a_split_makes_children_with_their_parents_history(desk: Desk) -> None:
+    (lease,) = desk.ingest(record("1", "a"), record("2", "b"))
+    parts = chunk.split(lease.chunk.items, 2)
+    desk.settle(Settlement(lease, SettlementKind.SPLIT, parts=parts, reason="bad", repeats=2))
+    children = desk.claim()
+    assert [child.chunk.record_count for child in children] == [1, 1]
+    assert {child.chunk.root_id for child in children} == {lease.chunk.id}
+    assert {(c.chunk.last_reason, c.chunk.repeats) for c in children} == {("bad", 2)}
+
+
+def test_a_dead_chunk_is_in_quarantine_with_its_reason(desk: Desk) -> None:
+    (lease,) = desk.ingest(record("1", "poison " * 2000))
+    desk.settle(Settlement(lease, SettlementKind.DEAD, reason="function_ValueError"))
+    ((stage, offset, reason, size),) = desk.rows(
+        'SELECT stage, "offset", reason, octet_length(raw) FROM sentiment.quarantine'
+    )
+    assert (stage, offset, reason, size) == ("score", "record 1", "function_ValueError", 4096)
+    assert desk.journal.pending(desk.source_id).records == 0
+
+
+def test_a_refused_row_is_kept_once_however_often_it_is_read(desk: Desk) -> None:
+    refusal = Refusal("line 3", "not JSON", b"\xff" * 9000)
+    desk.ingest(refusals=(refusal,))
+    desk.ingest(refusals=(refusal,), version=1)
+    assert desk.rows("SELECT count(*), max(octet_length(raw)) FROM sentiment.quarantine") == [
+        (1, 4096)
+    ]
+
+
+def test_what_is_due_and_what_waits_is_told(desk: Desk) -> None:
+    first, second = desk.ingest(*(record(str(n), f"text {n}") for n in range(3)))
+    desk.settle(parked(first), Settlement(second, SettlementKind.RETRY, after_s=20, attempts=1))
+    pending = desk.journal.pending(desk.source_id)
+    assert (pending.records, pending.parked_records, pending.active_chunks) == (3, 2, 1)
+    assert pending.active_due_in_s == pytest.approx(20, abs=2)
+
+
+def test_writers_of_the_same_keys_do_not_deadlock(engine: Engine) -> None:
+    """FAULTS 14, small: the rows are sorted before the upsert, so locks are taken in one order."""
+    errors: list[Exception] = []
+
+    def write(n: int) -> None:
+        desk = Desk(engine, name=f"w{n}")
+        keys = [str(k) for k in range(300)]
+        try:
+            for round_ in range(8):
+                shuffled = keys[n * 31 :] + keys[: n * 31]
+                page = Page(f"p{n}", {}, [record(k, f"{k} by {n} in {round_}") for k in shuffled])
+                desk.journal.ingest(desk.source_id, desk.run_id, page, round_, PLANNER)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from sqlalchemy import Engine
+
+from worker.errors import SchemaOutdated
+from worker.store import database, migrate
+from worker.store.tables import ANALYTICS
+
+
+def test_up_down_and_up_again(empty_database_url: str) -> None:
+    engine = database.make_engine(empty_database_url, application="tests")
+    with pytest.raises(SchemaOutdated, match="db upgrade|none"):
+        migrate.require_current(engine)
+    migrate.upgrade(engine)
+    migrate.require_current(engine)
+    migrate.downgrade(engine, "base")
+    with engine.connect() as connection:
+        left = sa.inspect(connection).get_table_names(schema="sentiment")
+        assert left == ["alembic_version"]
+        assert "analytics" not in sa.inspect(connection).get_schema_names()
+    migrate.upgrade(engine)
+    migrate.require_current(engine)
+    engine.dispose()
+
+
+def test_the_tables_in_code_are_the_tables_in_the_database(engine: Engine) -> None:
+    with engine.connect() as connection:
+        command.check(migrate._config(connection))  # raises where autogenerate finds a difference
+
+
+def test_the_views_in_code_are_the_views_in_the_database(engine: Engine) -> None:
+    inspector = sa.inspect(engine)
+    for view in ANALYTICS.tables.values():
+        found = [column["name"] for column in inspector.get_columns(view.name, schema="analytics")]
+        assert set(view.columns.keys()) <= set(found), view.name
+
+
+@pytest.mark.parametrize(
+    ("role", "allowed", "statement"),
+    [
+        ("sentiment_analyst", True, "SELECT * FROM analytics.current_sentiment"),
+        ("sentiment_analyst", True, "SELECT * FROM analytics.pending_work"),
+        ("sentiment_analyst", False, "SELECT * FROM sentiment.record"),
+        ("sentiment_analyst", False, "DELETE FROM analytics.current_sentiment"),
+        ("sentiment_analyst", False, "CREATE TABLE analytics.mine ()"),
+        ("sentiment_worker", True, "INSERT INTO sentiment.source (name, kind) VALUES ('a', 'b')"),
+        ("sentiment_worker", False, "DROP TABLE sentiment.record"),
+        ("sentiment_worker", False, "DELETE FROM sentiment.score"),
+        ("sentiment_worker", False, "CREATE TABLE sentiment.mine ()"),
+    ],
+)
+def test_each_role_may_do_its_work_and_no_more(
+    engine: Engine, role: str, allowed: bool, statement: str
+) -> None:
+    migrate.grant_roles(engine)
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"SET ROLE {role}"))
+        if allowed:
+            connection.execute(sa.text(statement))
+        else:
+            refused = r"permission denied|must be owner|cannot delete"
+            with pytest.raises(sa.exc.DBAPIError, match=refused):
+                connection.execute(sa.text(statement))

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import asyncio
+
+from tests.make import chunk
+from worker.circuit import Circuit
+from worker.fanout import AdaptiveLimit, FanOut
+from worker.records import Answer, Chunk, Failure, FailureKind, Outcome, ScorerId
+
+
+def test_doubles_each_round_trip_until_the_first_throttle() -> None:
+    limit = AdaptiveLimit(64)
+    for expected in (2, 4, 8):
+        for _ in range(limit.current):
+            limit.succeeded()
+        assert limit.current == expected
+
+
+def test_a_burst_of_throttles_shrinks_once_and_then_grows_by_one_a_round_trip() -> None:
+    limit = AdaptiveLimit(100, start=50)
+    epoch = limit.epoch
+    for _ in range(50):
+        limit.throttled(epoch)
+    assert limit.current == 35
+    for _ in range(35):
+        limit.succeeded()
+    assert 35 <= limit.current <= 36
+
+
+def test_never_below_one_nor_above_the_ceiling() -> None:
+    limit = AdaptiveLimit(3)
+    for _ in range(50):
+        limit.throttled(limit.epoch)
+    assert limit.current == 1
+    for _ in range(50):
+        limit.succeeded()
+    assert limit.current == 3
+
+
+class Counting:
+    def __init__(self) -> None:
+        self.now = self.most = self.calls = 0
+
+    async def score(self, chunk: Chunk) -> Outcome:
+        self.calls += 1
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.001)
+        self.now -= 1
+        return Answer(ScorerId("lambda", "m", "1"), ())
+
+    async def close(self) -> None:
+        pass
+
+
+def test_no_more_calls_under_way_than_the_limit() -> None:
+    async def scene() -> Counting:
+        scorer = Counting()
+        fanout = FanOut(scorer, AdaptiveLimit(5, start=5), Circuit())
+        async with asyncio.TaskGroup() as group:
+            for _ in range(60):
+                await fanout.slot()
+                group.create_task(fanout.send(chunk("a")))
+        return scorer
+
+    scorer = asyncio.run(scene())
+    assert scorer.calls == 60
+    assert scorer.most == 5
+
+
+def test_an_open_circuit_sends_nothing_and_says_why() -> None:
+    async def scene() -> tuple[Outcome, int]:
+        scorer, circuit = Counting(), Circuit()
+        fanout = FanOut(scorer, AdaptiveLimit(5), circuit, clock=lambda: 10.0)
+        circuit.record(Failure(FailureKind.MISCONFIGURED, "denied", "Not allowed."), 10.0)
+        await fanout.slot()
+        return await fanout.send(chunk("a")), scorer.calls
+
+    outcome, calls = asyncio.run(scene())
+    assert outcome == Failure(FailureKind.CIRCUIT_OPEN, "denied", "Not allowed.")
+    assert calls == 0
