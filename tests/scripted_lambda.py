@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 Script = Callable[[dict[str, Any], int], "Response"]
 """(request, how many came before) -> what to answer."""
@@ -69,7 +69,7 @@ class ScriptedLambda:
             def do_POST(self) -> None:
                 outer._serve(self)
 
-            def log_message(self, format: str, *args: Any) -> None:
+            def log_message(self, *args: Any) -> None:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -100,7 +100,7 @@ class ScriptedLambda:
         if response.cut:
             handler.close_connection = True
 
-    def __enter__(self) -> ScriptedLambda:
+    def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 

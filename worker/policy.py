@@ -136,7 +136,9 @@ def _rejected(
     own_fault = others != "fail"
     if own_fault and len(chunk.items) > 1 and same >= policy.same_before_split:
         return Split(policy.split_ways)
-    if own_fault and len(chunk.items) == 1 and same >= policy.same_before_giving_up:
+    # Its ancestors' failures count, but not alone: a text is not condemned by one call of its own.
+    condemned = same >= policy.same_before_giving_up and chunk.attempts >= 1
+    if own_fault and len(chunk.items) == 1 and condemned:
         return GiveUp()
     return _retry_or_wait(failure, chunk, policy, may_retry, chance)
 

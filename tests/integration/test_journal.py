@@ -221,7 +221,8 @@ def test_a_fallback_never_lies_over_a_models_score(desk: Desk) -> None:
     with desk.engine.begin() as connection:
         connection.execute(
             sa.text(
-                "INSERT INTO sentiment.scorer (provider, model, version) VALUES ('textblob','p','0');"
+                "INSERT INTO sentiment.scorer (provider, model, version)"
+                " VALUES ('textblob', 'p', '0');"
                 "INSERT INTO sentiment.score SELECT record_id, content_hash, (SELECT max(id) FROM"
                 " sentiment.scorer), 'negative', 1, -1, true, 'down', 1, 1, now() + interval '1 h'"
                 " FROM sentiment.score"
@@ -288,7 +289,7 @@ def test_writers_of_the_same_keys_do_not_deadlock(engine: Engine) -> None:
                 shuffled = keys[n * 31 :] + keys[: n * 31]
                 page = Page(f"p{n}", {}, [record(k, f"{k} by {n} in {round_}") for k in shuffled])
                 desk.journal.ingest(desk.source_id, desk.run_id, page, round_, PLANNER)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  shown by the assertion below
             errors.append(error)
 
     threads = [threading.Thread(target=write, args=(n,)) for n in range(5)]

@@ -220,7 +220,7 @@ def test_one_wrong_time_among_right_ones_is_refused_alone(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("written", "format", "meant"),
+    ("written", "pattern", "meant"),
     [
         ("2015-02-24 11:35:52 -0800", None, "2015-02-24T19:35:52+00:00"),
         ("Tue, 24 Feb 2015 11:35:52 -0800", None, "2015-02-24T19:35:52+00:00"),
@@ -228,9 +228,9 @@ def test_one_wrong_time_among_right_ones_is_refused_alone(tmp_path: Path) -> Non
         ("8/4/2016 11:52", "%m/%d/%Y %H:%M", "2016-08-04T11:52:00+00:00"),
     ],
 )
-def test_times_as_they_come(tmp_path: Path, written: str, format: str | None, meant: str) -> None:
+def test_times_as_they_come(tmp_path: Path, written: str, pattern: str | None, meant: str) -> None:
     file = write(tmp_path / "a.csv", f'id,date,text\n1,"{written}",a\n')
-    layout = Layout(timezone=ZoneInfo("UTC"), time_format=format)
+    layout = Layout(timezone=ZoneInfo("UTC"), time_format=pattern)
     (record,), _ = Reader(file, layout=layout).read()
     assert record.published_at is not None
     assert record.published_at.isoformat() == meant

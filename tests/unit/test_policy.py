@@ -112,4 +112,10 @@ def test_a_lone_chunk_without_others_to_compare_with_is_split() -> None:
 
 def test_a_culprit_is_given_up_at_its_third_failure() -> None:
     assert isinstance(after(FailureKind.REJECTED, chunk("a", last_reason="code", repeats=1)), Retry)
-    assert after(FailureKind.REJECTED, chunk("a", last_reason="code", repeats=2)) == GiveUp()
+    worn = chunk("a", last_reason="code", repeats=2, attempts=1)
+    assert after(FailureKind.REJECTED, worn) == GiveUp()
+
+
+def test_a_text_is_not_condemned_by_its_ancestors_failures_alone() -> None:
+    child = chunk("a", last_reason="code", repeats=2, attempts=0)
+    assert isinstance(after(FailureKind.REJECTED, child), Retry)

@@ -26,7 +26,7 @@ from worker.log import get_logger
 
 log = get_logger(__name__)
 
-SUPERUSER = "sentiment"
+SUPERUSER = "postgres"
 DATABASE = "sentiment"
 START_TIMEOUT_S = 60
 
