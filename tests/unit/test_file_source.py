@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -142,7 +142,12 @@ def test_a_second_look_at_an_unchanged_file_reads_nothing(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("suffix", ["csv", "csv.gz", "csv.zst"])
 def test_a_grown_file_is_read_from_where_it_stood(tmp_path: Path, suffix: str) -> None:
-    pack = {"csv": bytes, "csv.gz": gzip.compress, "csv.zst": zstandard.compress}[suffix]
+    packings: dict[str, Callable[[bytes], bytes]] = {
+        "csv": bytes,
+        "csv.gz": gzip.compress,
+        "csv.zst": zstandard.compress,
+    }
+    pack = packings[suffix]
     file = write(tmp_path / f"a.{suffix}", pack(b"id,text\n1,a\n2,b\n"))
     reader = Reader(file)
     assert ids(reader.read()[0]) == ["1", "2"]

@@ -78,6 +78,7 @@ class Environment:
         self._ready = asyncio.Event()
         self._init_error: bytes | None = None
         self._peak_mb = 0
+        self._spent = False
 
     async def start(self) -> None:
         """Open a Runtime API of its own and start the process."""
@@ -132,6 +133,8 @@ class Environment:
         finally:
             guard.cancel()
             self._current = None
+            if self._spent:
+                await self.stop()
         return self._reported(invocation, answered, (time.perf_counter() - started) * 1000)
 
     async def stop(self) -> None:
@@ -170,6 +173,7 @@ class Environment:
                 f"({RESPONSE_LIMIT} bytes).",
                 "errorType": "Function.ResponseSizeTooLarge",
             }
+            self._spent = True  # the runtime client does not survive the refusal
             self._give(request, Answered(json.dumps(error).encode(), "Unhandled"))
             return web.json_response(error, status=413)
         self._give(request, Answered(payload))

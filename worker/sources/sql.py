@@ -120,6 +120,7 @@ class _Reader:
         target: SqlTarget,
         layout: Layout,
     ) -> None:
+        self._name = name
         self._engine = engine
         self._relation = relation
         self._mapping = FileMapping(layout, list(relation.c.keys()), file=name)
@@ -128,7 +129,6 @@ class _Reader:
         tie = target.tie_breaker or self._columns.id
         self._tie = self._column(tie) if tie else None
         self._overlap = target.overlap
-        self._name = name
         if self._cursor is not None and self._tie is None:
             raise ConfigurationError(
                 f"The source {name!r} has a cursor and no tie_breaker.",
