@@ -108,7 +108,7 @@ def test_a_named_database_is_never_migrated_silently(
     ],
 )
 def test_a_mistake_is_one_sentence_and_its_exit_code(
-    shell: Shell, arguments: tuple[str, ...], variables: dict[str, str], code: int, said: str
+    shell: Shell, arguments: tuple[str, ...], variables: dict[str, Any], code: int, said: str
 ) -> None:
     write(shell, "a.csv", "id,text\n1,fine\n")
     done = shell(*arguments, **variables, SENTIMENT_DATABASE_PATIENCE="1s")

@@ -12,7 +12,7 @@ SUNDAY = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 def next_after(expression: str, moment: datetime) -> datetime:
     found = cron_trigger(expression).get_next_fire_time(None, moment)
-    assert found is not None
+    assert isinstance(found, datetime)
     return found
 
 
