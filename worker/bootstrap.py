@@ -95,7 +95,12 @@ async def open_worker(
     ceiling = target.max_concurrency if target else 1
     parts = Parts(
         journal=PostgresJournal(
-            engine, worker=name, lease_s=settings.lease.total_seconds(), patience_s=patience
+            engine,
+            worker=name,
+            lease_s=settings.lease.total_seconds(),
+            patience_s=patience,
+            parked_s=policy.parked_s,
+            overdue_s=settings.fallback_after_s,
         ),
         fanout=FanOut(scorer, AdaptiveLimit(ceiling), circuit),
         judge=Judge(policy, stopgap, scorer_id()),

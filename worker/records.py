@@ -107,7 +107,7 @@ class Chunk:
     parked: bool = False
     """True once its records were left to wait for the Lambda (with a provisional score or not)."""
     provisional: bool = False
-    """True once its records hold a provisional score."""
+    """True once TextBlob was asked; it may have had nothing to say."""
     age_s: float = 0.0
     """Seconds since its records arrived, by the database's clock."""
 
@@ -224,6 +224,8 @@ class Pending(NamedTuple):
     active_due_in_s: float | None
     """Seconds until the first of them may be claimed; None if there is none."""
     parked_due_in_s: float | None
+    overdue_in_s: float | None = None
+    """Seconds until a parked chunk without any score may have a provisional one."""
 
 
 @dataclass(slots=True)

@@ -38,9 +38,10 @@ PLANNER = partial(chunk.plan, max_items=2, max_bytes=10_000)
 class Desk:
     """A worker at the journal."""
 
-    def __init__(self, engine: Engine, *, name: str = "w1", lease_s: float = 60) -> None:
+    def __init__(self, engine: Engine, *, name: str = "w1", **more: float) -> None:
         self.engine = engine
-        self.journal = PostgresJournal(engine, worker=name, lease_s=lease_s, patience_s=5)
+        options = {"lease_s": 60, "patience_s": 5} | more
+        self.journal = PostgresJournal(engine, worker=name, **options)
         ledger = PostgresLedger(engine, worker=name, patience_s=5)
         self.source_id = ledger.source_id("s", "file")
         self.run_id = ledger.start(self.source_id, "once")
@@ -207,12 +208,34 @@ def test_a_provisional_score_is_marked_kept_waiting_and_replaced(desk: Desk) -> 
     desk.settle(parked(lease))
     assert desk.current() == [("1", "neutral", "textblob", "0", True)]
     assert desk.claim() == [], "parked work is claimed only when asked for"
+    assert Desk(desk.engine, name="w2", parked_s=0).claim(parked=True) == [], "it rests"
+    desk = Desk(desk.engine, name="w3")
     (waiting,) = desk.claim(parked=True)
     assert waiting.chunk.provisional
     assert waiting.chunk.parked
     desk.settle(done(waiting))
     assert desk.current() == [("1", "positive", "lambda", "1", False)]
     assert desk.rows("SELECT count(*) FROM sentiment.score") == [(2,)]
+
+
+def test_a_record_old_enough_is_handed_out_for_a_provisional_score_while_all_waits(
+    desk: Desk,
+) -> None:
+    old, young = desk.ingest(record("1", "a"), record("2", "b"), record("3", "c"))
+    desk.settle(*(Settlement(x, SettlementKind.PARK, reason="down") for x in (old, young)))
+    with desk.engine.begin() as connection:
+        connection.execute(
+            sa.text(
+                "UPDATE sentiment.chunk SET created_at = now() - interval '11 min' WHERE id = :id"
+            ),
+            {"id": old.chunk.id},
+        )
+    patient = Desk(desk.engine, name="w2", overdue_s=600)
+    pending = patient.journal.pending(desk.source_id)
+    assert pending.overdue_in_s is not None
+    assert pending.overdue_in_s < 0
+    assert [lease.chunk.id for lease in patient.claim()] == [old.chunk.id]
+    assert Desk(desk.engine, name="w3").claim() == [], "defer: never"
 
 
 def test_a_fallback_never_lies_over_a_models_score(desk: Desk) -> None:

@@ -23,7 +23,6 @@ from worker.errors import Exit, WorkerError
 from worker.records import Answer, Chunk, Item, Member
 from worker.scoring import textblob
 from worker.scoring.aws_lambda import AwsLambdaScorer
-from worker.scoring.invoke import check_access, make_client
 from worker.scoring.target import LambdaTarget
 from worker.settings import Settings
 from worker.store import migrate
@@ -95,6 +94,8 @@ def _version(engine: Engine) -> str:
 
 
 def _examine_lambda(settings: Settings) -> Iterator[Finding]:
+    from worker.scoring.invoke import check_access, make_client  # boto3 is slow to import
+
     try:
         with bootstrap.open_lambda(settings) as target:
             if target is None:

@@ -85,8 +85,8 @@ def runs(
 ) -> None:
     """The ledger of runs, the newest first."""
     columns = (
-        *("id", "source", "trigger", "state", "started_at", "duration", "read", "new"),
-        *("changed", "quarantined", "scored", "provisional", "invocations", "error"),
+        *("id", "source", "trigger", "state", "started_at", "duration", "read", "scored"),
+        *("provisional", "quarantined", "error"),
     )
     with reading_from(config, verbose=verbose) as engine:
         found = reading.runs(engine, source=source, limit=limit)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -18,7 +20,10 @@ from worker import log
 from worker.errors import WorkerError
 from worker.settings import Loaded, load
 
-DATA = Console(highlight=False)
+_WIDE = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
+"""A file or a pipe has no width of its own; 80 columns would cut what `grep` looks for."""
+
+DATA = Console(highlight=False, width=_WIDE)
 """stdout: what was asked for, and nothing else."""
 
 WORDS = Console(stderr=True, highlight=False)
@@ -104,7 +109,9 @@ def cell(value: Any) -> Text:
     if isinstance(value, float):
         return Text(f"{value:+.3f}" if value < 0 else f"{value:.3f}")
     if isinstance(value, datetime):
-        return Text(value.strftime("%Y-%m-%d %H:%M:%S"))
+        return Text(value.strftime("%Y-%m-%d %H:%M:%S"), no_wrap=True)
+    if isinstance(value, timedelta):
+        return Text(f"{value.total_seconds():,.1f} s", no_wrap=True)
     text = log.printable(" ".join(str(value).split()))
     return Text(text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…")
 

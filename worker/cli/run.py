@@ -291,7 +291,8 @@ def _is_due(worker: Worker, config: AnySource, now: float) -> bool:
     pending = worker.parts.journal.pending(source_id)
     active = pending.active_due_in_s is not None and pending.active_due_in_s <= 0
     parked = pending.parked_due_in_s is not None and pending.parked_due_in_s <= 0
-    return active or (parked and worker.parts.fanout.circuit.probe_due(now))
+    overdue = pending.overdue_in_s is not None and pending.overdue_in_s <= 0
+    return active or overdue or (parked and worker.parts.fanout.circuit.probe_due(now))
 
 
 async def _quiet_cycle(worker: Worker, config: AnySource, stopper: _Stopper, *, pull: bool) -> None:

@@ -113,8 +113,15 @@ ON CONFLICT (record_id, content_hash, scorer_id) DO UPDATE
 _CLAIM = """
 WITH due AS MATERIALIZED (
     SELECT id FROM sentiment.chunk
-    WHERE source_id = %(source_id)s AND state = 'open' AND visible_at <= now()
-      AND (%(parked)s OR NOT parked)
+    WHERE source_id = %(source_id)s AND state = 'open'
+      AND CASE
+          WHEN NOT parked THEN visible_at <= now()
+          -- Parked before this run began: whatever was repaired since, the run may try it.
+          WHEN %(parked)s THEN visible_at <= greatest(now(), %(parked_s)s * interval '1 second'
+              + (SELECT started_at FROM sentiment.run WHERE id = %(run_id)s))
+          ELSE visible_at <= now() AND NOT provisional
+              AND created_at <= now() - %(overdue_s)s * interval '1 second'
+      END
     ORDER BY parked, visible_at, id
     LIMIT %(count)s
     FOR UPDATE SKIP LOCKED
@@ -160,16 +167,25 @@ _STATE_AFTER = {
 class PostgresJournal:
     """`worker.ports.Journal` over PostgreSQL."""
 
-    def __init__(self, engine: Engine, *, worker: str, lease_s: float, patience_s: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        worker: str,
+        lease_s: float,
+        patience_s: float,
+        parked_s: float = 30.0,
+        overdue_s: float | None = None,
+    ) -> None:
+        """`parked_s` is how long a parked chunk rests; `overdue_s` the age from which one
+        without any score is handed out even while the Lambda is away (None: never)."""
         self._engine = engine
         self._worker = worker
         self._lease_s = lease_s
         self._patience_s = patience_s
+        self._parked_s = parked_s
+        self._overdue_s = overdue_s
         self._scorer_ids: dict[ScorerId, int] = {}
-
-    @property
-    def lease_s(self) -> float:
-        return self._lease_s
 
     def positions(self, source_id: int) -> dict[str, tuple[Position, int]]:
         """Cursor and its version, by partition."""
@@ -200,7 +216,8 @@ class PostgresJournal:
         return self._retrying(write)
 
     def claim(self, source_id: int, run_id: int, count: int, *, parked: bool) -> list[Lease]:
-        """Lease up to `count` due chunks, parked ones (they wait for the Lambda) only if asked.
+        """Lease up to `count` due chunks, parked ones (they wait for the Lambda) only if asked
+        or overdue for a provisional score.
 
         Records that were rewritten since their chunk was made are left out (counted as
         superseded): their newer text has a chunk of its own.
@@ -209,6 +226,9 @@ class PostgresJournal:
             "source_id": source_id,
             "count": count,
             "parked": parked,
+            "parked_s": self._parked_s,
+            "overdue_s": self._overdue_s,
+            "run_id": run_id,
             "worker": self._worker,
             "lease_s": self._lease_s,
         }
@@ -260,13 +280,17 @@ class PostgresJournal:
                    coalesce(sum(cardinality(record_ids)) FILTER (WHERE parked), 0)::bigint,
                    count(*) FILTER (WHERE NOT parked),
                    extract(epoch FROM min(visible_at) FILTER (WHERE NOT parked) - now())::float8,
-                   extract(epoch FROM min(visible_at) FILTER (WHERE parked) - now())::float8
-            FROM sentiment.chunk WHERE source_id = %s AND state = 'open'
+                   extract(epoch FROM min(visible_at) FILTER (WHERE parked) - now())::float8,
+                   extract(epoch FROM min(greatest(visible_at,
+                       created_at + %(overdue_s)s * interval '1 second'))
+                       FILTER (WHERE parked AND NOT provisional) - now())::float8
+            FROM sentiment.chunk WHERE source_id = %(source_id)s AND state = 'open'
         """
+        arguments = {"source_id": source_id, "overdue_s": self._overdue_s}
 
         def read() -> Pending:
             with database.cursor(self._engine) as cur:
-                return Pending(*_rows(cur, sql, (source_id,))[0])
+                return Pending(*_rows(cur, sql, arguments)[0])
 
         return self._retrying(read)
 
@@ -519,6 +543,11 @@ def _create_parts(cur: Cursor, run_id: int, settlement: Settlement) -> None:
         for i, items in zip(ids, settlement.parts, strict=True)
     ]
     _copy_chunks(cur, run_id, children)
+    cur.execute(
+        "UPDATE sentiment.chunk c SET created_at = p.created_at"
+        " FROM sentiment.chunk p WHERE p.id = %s AND c.id = ANY(%s)",
+        (parent.id, ids),
+    )
 
 
 def _load_leases(cur: Cursor, source_id: int, rows: Sequence[Any]) -> tuple[list[Lease], int]:
@@ -561,7 +590,7 @@ def _settle_arguments(settlements: Sequence[Settlement]) -> tuple[list[Any], ...
         [s.reason for s in ordered],
         [min(s.repeats, 32_767) for s in ordered],
         [s.kind is SettlementKind.PARK or _stays_parked(s) for s in ordered],
-        [s.fallback_reason is not None and bool(s.scores) for s in ordered],
+        [s.fallback_reason is not None for s in ordered],
     )
 
 
