@@ -89,6 +89,7 @@ def parked(lease: Lease) -> Settlement:
         scorer=BLOB,
         fallback_reason="down",
         reason="down",
+        after_s=30,
     )
 
 
