@@ -28,13 +28,19 @@ class Circuit:
 
     COUNTED = (FailureKind.UNAVAILABLE, FailureKind.REJECTED)
 
-    def __init__(self, *, threshold: int = 8, window_s: float = 30.0) -> None:
+    def __init__(
+        self, *, threshold: int = 8, window_s: float = 30.0, throttled_s: float = 60.0
+    ) -> None:
+        """`throttled_s`: throttles alone for so long are an outage too (a reserved concurrency
+        of 0 is AWS's emergency stop)."""
         self.state = CircuitState.CLOSED
         self.cause: Failure | None = None
         self._threshold = threshold
         self._window_s = window_s
         self._in_a_row = 0
         self._probe_at = 0.0
+        self._throttled_s = throttled_s
+        self._throttled_since: float | None = None
 
     def admits(self, now: float) -> bool:
         """May a chunk be sent now? Open and due, the caller that hears yes is the probe."""
@@ -59,6 +65,11 @@ class Circuit:
             self._in_a_row += 1
             if self.state is not CircuitState.CLOSED or self._in_a_row >= self._threshold:
                 self._open(outcome, now)
+        elif outcome.kind is FailureKind.THROTTLED:
+            if self._throttled_since is None:
+                self._throttled_since = now
+            if now - self._throttled_since >= self._throttled_s:
+                self._open(outcome, now)
 
     def _open(self, cause: Failure, now: float) -> None:
         self.state = CircuitState.OPEN
@@ -69,6 +80,7 @@ class Circuit:
         self.state = CircuitState.CLOSED
         self.cause = None
         self._in_a_row = 0
+        self._throttled_since = None
 
 
 class RetryBudget:

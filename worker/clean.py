@@ -6,9 +6,9 @@ NUL, UTF-8 takes no lone surrogate, and neither refusal may sink a chunk.
 
 from __future__ import annotations
 
+import html
 import re
 from hashlib import blake2b
-from html.parser import HTMLParser
 from typing import NamedTuple
 
 MAX_STORED_CHARS = 1_000_000
@@ -18,7 +18,8 @@ MAX_MODEL_CHARS = 20_000
 """What is sent of a text at most: 4,000 English words, far beyond what a model reads."""
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|&(?:[a-zA-Z]{2,8}|#\d{1,7}|#x[0-9a-fA-F]{1,6});")
+_MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|<!--|&(?:[a-zA-Z]{2,8}|#\d{1,7}|#x[0-9a-fA-F]{1,6});")
+_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)[^<>]*>|<!--[^<>]*-->")
 _SPACE = re.compile(r"\s+")
 _BLOCKS = frozenset("p br div li ul ol tr td th h1 h2 h3 h4 h5 h6 blockquote".split())
 _UNREAD = frozenset(("script", "style"))
@@ -85,33 +86,27 @@ def _skip_reason(text: str) -> str | None:
     return "empty" if not text or text.isspace() else None
 
 
-class _TextOnly(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._unread = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _UNREAD:
-            self._unread += 1
-        elif tag in _BLOCKS:
-            self.parts.append(" ")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in _UNREAD:
-            self._unread = max(0, self._unread - 1)
-        elif tag in _BLOCKS:
-            self.parts.append(" ")
-
-    def handle_data(self, data: str) -> None:
-        if not self._unread:
-            self.parts.append(data)
-
-
 def _strip_markup(text: str) -> str:
-    parser = _TextOnly()
-    parser.feed(text)
-    parser.close()
-    stripped = _SPACE.sub(" ", "".join(parser.parts)).strip()
+    """Tags go, block tags leave a space, scripts and styles go whole, entities become characters.
+
+    One linear pass: a parser of HTML proper takes seconds over hostile text, and raises.
+    """
+    parts: list[str] = []
+    end = 0
+    unread = ""
+    for tag in _TAG.finditer(text):
+        closing, name = tag[1], (tag[2] or "").lower()
+        if not unread:
+            parts.append(text[end : tag.start()])
+            if name in _BLOCKS:
+                parts.append(" ")
+            elif name in _UNREAD and not closing:
+                unread = name
+        elif closing and name == unread:
+            unread = ""
+        end = tag.end()
+    if not unread:
+        parts.append(text[end:])
+    stripped = _SPACE.sub(" ", html.unescape("".join(parts))).strip()
     # "&nbsp;" alone, or a lone <img>: keep the source's text rather than send nothing.
     return stripped or text

@@ -5,14 +5,16 @@ Callable without a scheduler: `once`, `serve` and whatever comes later call this
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
 
 from worker.circuit import Circuit
-from worker.errors import Exit, WorkerError
+from worker.errors import DatabaseUnavailable, Exit, WorkerError
 from worker.log import get_logger
 from worker.pipeline import Parts, Run
 from worker.ports import Ledger, Observer, Source
@@ -48,20 +50,21 @@ async def cycle(
     longer than the patience.
     """
     started = time.monotonic()
-    source_id = ledger.source_id(name, kind)
-    with ledger.exclusive(source_id, name):
-        run_id = ledger.start(source_id, trigger)
+    source_id = await asyncio.to_thread(ledger.source_id, name, kind)
+    async with _held(ledger, source_id, name):
+        run_id = await asyncio.to_thread(ledger.start, source_id, trigger)
         run = Run(parts, source, source_id=source_id, run_id=run_id, observer=observer)
         on_start(run)
         with structlog.contextvars.bound_contextvars(run=run_id, source=name):
             log.info("run.started", trigger=trigger)
             try:
                 await run.execute()
+                pending = await asyncio.to_thread(parts.journal.pending, source_id)
             except WorkerError as error:
                 log.error("run.failed", error=str(error), hint=error.hint)
-                ledger.finish(run_id, "failed", str(error))
+                if not isinstance(error, DatabaseUnavailable):  # else there is nowhere to write
+                    await asyncio.to_thread(ledger.finish, run_id, "failed", str(error))
                 raise
-            pending = parts.journal.pending(source_id)
             ending = judge_ending(
                 run.counters,
                 pending_records=pending.records,
@@ -69,7 +72,7 @@ async def cycle(
                 source_error=run.source_error,
                 stopped=run.stopped,
             )
-            counters = ledger.finish(run_id, ending.state, ending.error)
+            counters = await asyncio.to_thread(ledger.finish, run_id, ending.state, ending.error)
             report = RunReport(
                 run_id=run_id,
                 source=name,
@@ -83,6 +86,17 @@ async def cycle(
             )
             _log_end(report)
             return report
+
+
+@asynccontextmanager
+async def _held(ledger: Ledger, source_id: int, name: str) -> AsyncIterator[None]:
+    """The source's lock, taken and dropped in a thread: the database may take its time."""
+    lock = ledger.exclusive(source_id, name)
+    await asyncio.to_thread(lock.__enter__)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(lock.__exit__, None, None, None)
 
 
 def judge_ending(

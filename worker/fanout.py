@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
-from worker.circuit import Circuit
+from worker.circuit import Circuit, CircuitState
 from worker.ports import Scorer
 from worker.records import Answer, Chunk, Failure, FailureKind, Outcome
 
@@ -101,4 +102,7 @@ class FanOut:
             self.limit.succeeded()
         elif outcome.kind is FailureKind.THROTTLED:
             self.limit.throttled(epoch)
+            if self.circuit.state is not CircuitState.CLOSED:
+                # Throttled for so long that it is an outage: attempts count from here on.
+                return replace(outcome, kind=FailureKind.UNAVAILABLE)
         return outcome

@@ -50,17 +50,20 @@ class Judge:
         self._witness = Witness()
         self._budget = RetryBudget()
         self._chance = chance
+        self._throttles = 0
 
     async def settle(self, lease: Lease, outcome: Outcome) -> Settlement:
         """Turn an outcome into a settlement; asks TextBlob where the policy falls back."""
         self._witness.saw(lease.chunk.root_id, outcome)
         if isinstance(outcome, Answer):
             self._budget.deposit()
+            self._throttles = 0
             return _done(lease, outcome)
         return await self._failed(lease, outcome)
 
     async def _failed(self, lease: Lease, failure: Failure) -> Settlement:
         chunk = lease.chunk
+        self._throttles += failure.kind is FailureKind.THROTTLED
         decision = decide(
             failure,
             chunk,
@@ -68,6 +71,7 @@ class Judge:
             others=self._witness.others(chunk.root_id),
             may_retry=self._budget.has_room(),
             chance=self._chance(),
+            throttles=self._throttles,
         )
         calls = _calls(chunk, failure)
         repeats = repeats_after(failure, chunk)

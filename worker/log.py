@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import structlog
 
-_CREDENTIAL_IN_URL = re.compile(r"://([^:/@\s]*):[^@\s]+@")
+_CREDENTIAL_IN_URL = re.compile(r"://([^:/@\s]*):[^\s/]*@")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 

@@ -77,6 +77,7 @@ class Run:
         self._pulled = asyncio.Event()
         self._changed = asyncio.Event()
         self._look_at = 0.0
+        self._calls: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -99,8 +100,9 @@ class Run:
                 pull = group.create_task(self._pull())
                 await self._claim_until_done()
                 await pull
-                send.cancel()
-                renew.cancel()
+                # After the grace time nobody waits for calls under way: their leases end.
+                for task in (send, renew, *self._calls):
+                    task.cancel()
                 await self._outcomes.put(None)
                 await record
         except ExceptionGroup as errors:
@@ -207,8 +209,10 @@ class Run:
             await self._wait(0.2)
 
     async def _wait(self, seconds: float) -> None:
+        # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the event.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
 
     # -- send and judge --------------------------------------------------------------------
 
@@ -216,7 +220,9 @@ class Run:
         while True:
             lease = await self._ready.get()
             await self._parts.fanout.slot()
-            group.create_task(self._send(lease))
+            call = group.create_task(self._send(lease))
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
 
     async def _send(self, lease: Lease) -> None:
         chunk = lease.chunk

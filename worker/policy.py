@@ -82,24 +82,26 @@ def decide(
     others: Evidence,
     may_retry: bool,
     chance: float,
+    throttles: int = 0,
 ) -> Decision:
     """Decide for `chunk` after `failure`.
 
     `others` is what other chunks met lately, `may_retry` whether the shared retry budget has
-    room, `chance` a draw from [0, 1) for the jitter.
+    room, `chance` a draw from [0, 1) for the jitter, `throttles` how many came since the last
+    success.
     """
     match failure.kind:
         case FailureKind.THROTTLED:
-            return Retry(_pause(failure, 0, policy, chance), uses_attempt=False)
+            return Retry(_pause(failure, throttles, policy, chance), uses_attempt=False)
         case FailureKind.TOO_LARGE if len(chunk.items) > 1:
             return Split(policy.split_ways)
-        case FailureKind.TOO_LARGE:
+        case FailureKind.TOO_LARGE if others == "succeed":
             return GiveUp()
         case FailureKind.REJECTED:
             return _rejected(failure, chunk, policy, others, may_retry, chance)
         case FailureKind.UNAVAILABLE:
             return _retry_or_wait(failure, chunk, policy, may_retry, chance)
-        case FailureKind.MISCONFIGURED | FailureKind.CIRCUIT_OPEN:
+        case FailureKind.MISCONFIGURED | FailureKind.CIRCUIT_OPEN | FailureKind.TOO_LARGE:
             return wait_for_lambda(chunk, policy)
 
 
@@ -133,12 +135,12 @@ def _rejected(
     chance: float,
 ) -> Decision:
     same = repeats_after(failure, chunk)
-    own_fault = others != "fail"
-    if own_fault and len(chunk.items) > 1 and same >= policy.same_before_split:
+    if others != "fail" and len(chunk.items) > 1 and same >= policy.same_before_split:
         return Split(policy.split_ways)
     # Its ancestors' failures count, but not alone: a text is not condemned by one call of its own.
     condemned = same >= policy.same_before_giving_up and chunk.attempts >= 1
-    if own_fault and len(chunk.items) == 1 and condemned:
+    # Nor while nothing else succeeds: then the function is sick, and the text waits for it.
+    if others == "succeed" and len(chunk.items) == 1 and condemned:
         return GiveUp()
     return _retry_or_wait(failure, chunk, policy, may_retry, chance)
 

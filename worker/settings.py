@@ -74,6 +74,10 @@ class _SourceBase(_Strict):
     def _one_rhythm(self) -> _SourceBase:
         if self.schedule and self.every:
             raise ValueError("give schedule or every, not both")
+        if self.every is not None and self.every < timedelta(seconds=1):
+            raise ValueError("every must be 1s or more")
+        if not self.name.isprintable():
+            raise ValueError("the name holds characters that cannot be printed")
         return self
 
     @property
@@ -258,7 +262,8 @@ def load(
     for name, value in values.items():
         if isinstance(value, str):
             values[name] = resolve(value, origins[name])
-    for source in values.get("source", ()):
+    sources = values.get("source", ())
+    for source in sources if isinstance(sources, list) else ():
         if isinstance(source, dict) and isinstance(source.get("url"), str):
             source["url"] = resolve(source["url"], f"the url of source {source.get('name')!r}")
     try:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import csv
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ from tests.scripted_lambda import (
     function_error,
     scored,
 )
-from worker import bootstrap
+from worker import bootstrap, chunk
+from worker.circuit import Circuit
 from worker.cli.progress import Silent
 from worker.cycle import cycle
 from worker.errors import SourceBusy
@@ -77,6 +80,10 @@ class Bench:
     def labels(self) -> dict[str, Any]:
         sql = "SELECT external_id, label, provisional FROM analytics.current_sentiment"
         return {key: (label, provisional) for key, label, provisional in self.rows(sql)}
+
+    def release_leases(self) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(sa.text("UPDATE sentiment.chunk SET visible_at = now()"))
 
     def scorers(self) -> Counter[str]:
         return Counter(dict(self.rows(
@@ -217,6 +224,65 @@ def test_a_poisoned_text_harms_only_itself(bench: Bench, poisoned: int) -> None:
     reasons = bench.rows("SELECT DISTINCT stage, reason FROM sentiment.quarantine")
     assert reasons == [("score", "function_ValueError")]
     assert len(bench.server.requests) <= {1: 20, 3: 45}[poisoned]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [function_error(), aws_error(413, "RequestEntityTooLargeException")],
+    ids=["function", "413"],
+)
+def test_a_function_that_fails_for_everybody_condemns_nobody(bench: Bench, fault: Response) -> None:
+    bench.server.script = lambda request, n: fault
+    bench.write(*many(9))
+    report = bench.run()
+    assert (report.state, report.counters.dead) == ("degraded", 0)
+    bench.server.script = lambda request, n: scored(request)
+    assert bench.run().state == "done"
+    assert bench.scorers() == {"lambda": 9}
+
+
+def test_throttles_without_end_are_an_outage_and_the_run_ends(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "Circuit", partial(Circuit, throttled_s=2.0))
+    bench.server.script = lambda request, n: aws_error(429, "TooManyRequestsException")
+    bench.write("I love this")
+    report = bench.run()
+    assert (report.state, report.exit_code) == ("degraded", 6)
+    assert bench.scorers() == {"textblob provisional": 1}
+    assert len(bench.server.requests) < 30
+
+
+def test_an_error_in_ingest_ends_the_run_while_chunks_are_in_hand(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.sources.files.PAGE_ROWS", 100)
+    calls = []
+
+    def planner(items: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            raise RuntimeError("planned to fail")
+        return chunk.plan(items, max_items=10, max_bytes=100_000)
+
+    monkeypatch.setattr(bootstrap, "partial", lambda *_, **__: planner)
+    bench.write(*many(1000))
+    with _slow(bench.server, 0.02), pytest.raises(RuntimeError, match="planned"):
+        bench.run()
+    monkeypatch.undo()
+    bench.release_leases()
+    assert bench.run().state == "done"
+    assert bench.scorers() == {"lambda": 1000}
+
+
+def test_a_stop_waits_for_calls_under_way_only_as_long_as_the_grace_time(bench: Bench) -> None:
+    bench.options["grace"] = 0.5
+    bench.write(*many(10))
+    with _slow(bench.server, 8):
+        started = time.monotonic()
+        report = bench.run(stop_after_s=1.0)
+        assert time.monotonic() - started < 6
+    assert report.state == "stopped"
 
 
 def test_too_large_is_split_at_once(bench: Bench) -> None:

@@ -25,11 +25,16 @@ def test_a_broken_configuration_opens_at_once() -> None:
     assert circuit.state.value == "open"
 
 
-def test_throttles_never_open() -> None:
-    circuit = Circuit(threshold=1)
-    for _ in range(100):
-        circuit.record(BUSY, 0)
-    assert circuit.admits(0)
+def test_throttles_open_only_when_nothing_else_comes_for_a_minute() -> None:
+    circuit = Circuit(threshold=1, throttled_s=60)
+    for moment in range(60):
+        circuit.record(BUSY, moment)
+    circuit.record(GOOD, 60)
+    for moment in range(61, 121):
+        circuit.record(BUSY, moment)
+    assert circuit.admits(120)
+    circuit.record(BUSY, 121)
+    assert not circuit.admits(121)
 
 
 def test_one_probe_a_window_and_its_success_closes() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,10 +52,20 @@ def test_a_text_of_megabytes_is_cut_and_flagged() -> None:
         ("<script>alert(1)</script>good", "good"),
         ("I <3 this", "I <3 this"),
         ("&nbsp;", "&nbsp;"),
+        ("<b>x</b> <![bogus[ y", "x <![bogus[ y"),
+        ("<!-- not this -->that", "that"),
+        ("<script>never closed", "<script>never closed"),
     ],
 )
 def test_the_model_reads_no_markup(stored: str, read: str) -> None:
     assert model_text(stored) == read
+
+
+@pytest.mark.parametrize("piece", ["<a ", "<a b='", "<script>", "<!--", "&amp", "</"])
+def test_hostile_markup_costs_milliseconds(piece: str) -> None:
+    started = time.process_time()
+    model_text("<b>x</b>" + piece * 20_000)
+    assert time.process_time() - started < 1
 
 
 def test_ids_lose_what_the_database_refuses() -> None:

@@ -175,21 +175,112 @@ def test_a_last_line_without_its_end_is_read_again_whole_when_the_file_grows(
     assert not refusals
 
 
-def test_a_cut_last_line_waits_while_the_file_grows_and_is_refused_after(tmp_path: Path) -> None:
-    file = write(tmp_path / "a.jsonl", '{"id":1,"text":"a"}\n{"id":2,"te', settled=False)
+@pytest.mark.parametrize(
+    ("name", "first", "rest", "texts"),
+    [
+        ("a.jsonl", '{"id":1,"text":"a"}\n{"id":2,"te', 'xt":"b"}\n', ["a", "b"]),
+        ("a.csv", "text,id\nold,12\nhello,12", "34\nmore,5\n", ["old", "hello", "more"]),
+    ],
+)
+def test_half_a_row_of_a_growing_file_is_never_taken_for_a_whole_one(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    first: str,
+    rest: str,
+    texts: list[str],
+) -> None:
+    file = write(tmp_path / name, first, settled=False)
     reader = Reader(file)
-    assert [len(part) for part in reader.read()] == [1, 0]
-    write(file, '{"id":1,"text":"a"}\n{"id":2,"text":"b"}\n{"id":3', settled=False)
-    assert [len(part) for part in reader.read()] == [1, 0]
-    assert [len(part) for part in reader.read()] == [0, 1]
+    monkeypatch.setattr(files, "_rests", lambda blob: False)
+    before, _ = reader.read()
+    write(file, first + rest, settled=False)
+    after, refusals = reader.read()
+    assert [record.text for record in before + after] == texts
+    assert not refusals
+
+
+def test_a_cut_last_line_of_a_file_at_rest_is_refused_once(tmp_path: Path) -> None:
+    reader = Reader(write(tmp_path / "a.jsonl", '{"id":1,"text":"a"}\n{"id":2,"te'))
+    assert [len(part) for part in reader.read()] == [1, 1]
     assert [len(part) for part in reader.read()] == [0, 0]
 
 
-def test_a_truncated_gzip_gives_the_rows_before_the_cut(tmp_path: Path) -> None:
-    whole = gzip.compress(b"id,text\n" + b"".join(b"%d,text %d\n" % (n, n) for n in range(50_000)))
-    records, refusals = Reader(write(tmp_path / "a.csv.gz", whole[: len(whole) // 2])).read()
-    assert len(records) > 1000
-    assert "cannot be unpacked" in refusals[-1].reason
+def test_a_young_file_is_watched_for_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "REST_S", 0.2)
+    reader = Reader(write(tmp_path / "a.csv", "id,text\n1,a", settled=False))
+    assert len(reader.read()[0]) == 1
+
+
+@pytest.mark.parametrize("rows", [20, 50_000])
+def test_a_truncated_gzip_gives_the_rows_before_the_cut(tmp_path: Path, rows: int) -> None:
+    lines = b"".join(b"%d,text %d\n" % (n, n) for n in range(rows))
+    whole = gzip.compress(b"id,text\n" + lines)
+    records, refusals = Reader(write(tmp_path / "a.csv.gz", whole[:-12])).read()
+    assert len(records) >= rows * 0.9
+    assert "cannot be read on" in refusals[-1].reason
+    trailing, refusals = Reader(write(tmp_path / "b.csv.gz", whole + b"garbage")).read()
+    assert len(trailing) == rows
+    assert len(refusals) == 1
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz"])
+@pytest.mark.parametrize("header", [b"id,text\n", b""])
+def test_a_bomb_is_no_endless_loop_wherever_it_strikes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, header: bytes
+) -> None:
+    monkeypatch.setattr("worker.sources.storage.BOMB_BYTES", 1_000_000)
+    file = write(tmp_path / name, gzip.compress(header + b"0" * 50_000_000))
+    try:
+        _, refusals = Reader(file).read()
+        assert 1 <= len(refusals) <= 3
+    except ConfigurationError as error:
+        assert "unpacks to more" in str(error)  # noqa: PT017
+
+
+def test_utf_16_in_declared_encoding(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "id,text\n1,gr\u00fcn\n2,\u4e2d\n".encode("utf-16"))
+    records, _ = Reader(file, encoding="utf-16").read()
+    assert [record.text for record in records] == ["gr\u00fcn", "\u4e2d"]
+
+
+def test_strange_ids_and_times_are_rows_in_quarantine(tmp_path: Path) -> None:
+    rows = [
+        {"id": "\0", "text": "a"},
+        {"id": 1, "text": "a", "date": "Mon, 01 Jan 99999999999999999999 00:00:00 +0000"},
+        {"id": 2, "text": "fine"},
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    records, refusals = Reader(write(tmp_path / "a.jsonl", lines)).read()
+    assert ids(records) == ["2"]
+    assert len(refusals) == 2
+
+
+def test_a_file_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/\xff\xfe.csv"
+    with open(name, "wb") as file:
+        file.write(b"id,text\n1,a\n")
+    reader = Reader(tmp_path)
+    assert ids(reader.read()[0]) == ["1"]
+    assert all(partition.encode() for partition in reader.positions)
+
+
+def test_a_damaged_parquet_is_refused(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"id": list(range(1000)), "text": ["x" * 50] * 1000}), path)
+    data = bytearray(path.read_bytes())
+    data[100:160] = b"\xff" * 60
+    path.write_bytes(data)
+    _, refusals = Reader(path).read()
+    assert "damaged" in refusals[0].reason
+    write(tmp_path / "b.parquet.gz", gzip.compress(bytes(data))[:-20])
+    with pytest.raises(ConfigurationError, match="cannot be unpacked"):
+        Reader(tmp_path / "b.parquet.gz").read()
 
 
 def test_a_bomb_is_refused_before_it_fills_anything(

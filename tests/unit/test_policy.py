@@ -88,6 +88,7 @@ def test_defer_leaves_pending_and_after_waits_for_the_age() -> None:
 def test_too_large_is_split_now_and_a_single_text_given_up() -> None:
     assert after(FailureKind.TOO_LARGE) == Split(POLICY.split_ways)
     assert after(FailureKind.TOO_LARGE, chunk("a")) == GiveUp()
+    assert after(FailureKind.TOO_LARGE, chunk("a"), others="unknown") == Fallback(POLICY.parked_s)
 
 
 def test_a_rejected_chunk_is_split_after_two_the_same() -> None:
@@ -103,6 +104,19 @@ def test_a_sick_function_splits_nothing() -> None:
     assert isinstance(after(FailureKind.REJECTED, again, others="fail"), Retry)
     worn = chunk("a", "b", attempts=4, last_reason="code", repeats=5)
     assert after(FailureKind.REJECTED, worn, others="fail") == Fallback(POLICY.parked_s)
+
+
+@pytest.mark.parametrize("others", ["unknown", "fail"])
+def test_no_text_is_condemned_while_nothing_else_succeeds(others: Evidence) -> None:
+    worn = chunk("a", last_reason="code", repeats=9, attempts=4)
+    assert after(FailureKind.REJECTED, worn, others=others) == Fallback(POLICY.parked_s)
+
+
+def test_throttles_in_a_row_lengthen_the_pause() -> None:
+    failure = Failure(FailureKind.THROTTLED, "busy")
+    long = decide(failure, chunk("a"), policy=POLICY, others="unknown", may_retry=True,
+                  chance=1.0, throttles=20)  # fmt: skip
+    assert long == Retry(POLICY.backoff_cap_s, uses_attempt=False)
 
 
 def test_a_lone_chunk_without_others_to_compare_with_is_split() -> None:

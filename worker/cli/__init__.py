@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 
 import typer
@@ -32,6 +33,8 @@ app.add_typer(lambda_.app, name="lambda")
 
 def main() -> None:
     """The installed command: every failure that a user can cause is one sentence and a code."""
+    # Until a command takes the signal over: leave by the door, so that children are ended.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         _tame_collector()
         app()

@@ -6,9 +6,8 @@ from typing import Any
 
 import typer
 from pydantic import SecretStr
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
+from worker import urls
 from worker.cli.output import (
     ConfigOption,
     Output,
@@ -66,18 +65,8 @@ def validate(config: ConfigOption = None, verbose: VerboseOption = False) -> Non
 def redacted(value: Any) -> Any:
     """A value as it may be shown: of a secret URL everything but its password."""
     if isinstance(value, SecretStr):
-        return _redacted_secret(value.get_secret_value())
+        secret = value.get_secret_value()
+        return urls.shown(secret) if "://" in secret else HIDDEN
     if isinstance(value, str | int | float | bool | None):
         return value
     return str(value)
-
-
-def _redacted_secret(secret: str) -> str:
-    if "://" not in secret:
-        return HIDDEN
-    try:
-        url = make_url(secret)
-    except ArgumentError:
-        return HIDDEN
-    # A password may also stand in the query (?password=): nothing of that is shown.
-    return url.set(query={}).render_as_string(hide_password=True)

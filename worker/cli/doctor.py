@@ -25,7 +25,7 @@ from worker.scoring import textblob
 from worker.scoring.aws_lambda import AwsLambdaScorer
 from worker.scoring.target import LambdaTarget
 from worker.settings import Settings
-from worker.store import migrate
+from worker.store import database, migrate
 
 MARKS = {"ok": "[green]ok[/green]  ", "failed": "[red]FAIL[/red]"}
 
@@ -89,7 +89,7 @@ def _examine_database(settings: Settings) -> Iterator[Finding]:
 
 
 def _version(engine: Engine) -> str:
-    with engine.connect() as connection:
+    with database.transaction(engine) as connection:
         return f"PostgreSQL {connection.exec_driver_sql('SHOW server_version').scalar()}"
 
 

@@ -68,14 +68,14 @@ def settings_for(config: Path | None, *, verbose: bool, quiet: bool = False) -> 
 
 
 def say(sentence: str, *, style: str | None = None) -> None:
-    WORDS.print(sentence, style=style, markup=False, soft_wrap=True)
+    WORDS.print(log.printable(sentence), style=style, markup=False, soft_wrap=True)
 
 
 def say_error(error: WorkerError) -> None:
     """One plain sentence, and what to do about it."""
-    say(f"Error: {log.printable(str(error))}", style="bold red")
+    say(f"Error: {error}", style="bold red")
     if error.hint:
-        say(log.printable(error.hint))
+        say(error.hint)
 
 
 def print_json(value: Any) -> None:

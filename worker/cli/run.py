@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 
 from worker import bootstrap
 from worker.bootstrap import Worker
+from worker.clean import storable
 from worker.cli import progress
 from worker.cli.output import (
     WORDS,
@@ -38,6 +40,8 @@ from worker.store import migrate
 log = get_logger(__name__)
 
 AnySource = FileSourceConfig | SqlSourceConfig
+
+SERVE_PATIENCE = timedelta(seconds=5)
 
 WORST_FIRST = (
     Exit.MISUSED,
@@ -114,7 +118,7 @@ def once(
         "encoding": encoding,
     }
     if paths:
-        sources: Sequence[AnySource] = [_ad_hoc(path, name, layout) for path in paths]
+        sources: Sequence[AnySource] = _ad_hoc_sources(paths, name, layout)
     else:
         sources = _configured(loaded.settings, source)
     results, code = run_all(loaded.settings, sources)
@@ -132,7 +136,9 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
     loaded = settings_for(config, verbose=verbose)
     sources = _configured(loaded.settings, None)
     triggers = {s.name: trigger_of(s.schedule, s.every) for s in sources}
-    settings = loaded.settings
+    # A tick that fails is followed by the next one; waiting longer would only delay a SIGTERM.
+    patience = min(loaded.settings.database_patience, SERVE_PATIENCE)
+    settings = loaded.settings.model_copy(update={"database_patience": patience})
     with bootstrap.open_database(settings) as engine, bootstrap.open_lambda(settings) as target:
         migrate.require_current(engine)
 
@@ -229,11 +235,28 @@ def _tell(report: RunReport) -> None:
             say(report.hint)
 
 
-def _ad_hoc(path: str, name: str | None, layout: dict[str, Any]) -> FileSourceConfig:
-    """A source for a path on the command line, named after the file."""
-    stem = name or path.rstrip("/").rsplit("/", 1)[-1].lstrip("*").split(".", 1)[0] or "files"
+def _ad_hoc_sources(
+    paths: Sequence[str], name: str | None, layout: dict[str, Any]
+) -> list[FileSourceConfig]:
+    """A source for each path on the command line, or one named `name` for all of them."""
+    if name:
+        return [_ad_hoc(name, tuple(paths), layout)]
+    stems = [storable(path.rstrip("/").rsplit("/", 1)[-1].split(".", 1)[0]) for path in paths]
+    doubled = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if doubled:
+        raise ConfigurationError(
+            f"Two paths would be one source named {doubled[0]!r}, and their ids one space.",
+            hint="If they are one source, give it a name: --name reviews; else run them apart.",
+        )
+    return [
+        _ad_hoc(stem.strip("*") or "files", (path,), layout)
+        for stem, path in zip(stems, paths, strict=True)
+    ]
+
+
+def _ad_hoc(name: str, paths: tuple[str, ...], layout: dict[str, Any]) -> FileSourceConfig:
     try:
-        return FileSourceConfig(kind="file", name=stem, path=path, **layout)
+        return FileSourceConfig(kind="file", name=name, path=paths, **layout)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         option = str(first["loc"][0]).replace("_", "-") if first["loc"] else "option"

@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import os
 import pwd
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 from worker.errors import ConfigurationError, DatabaseUnavailable
 from worker.log import get_logger
@@ -65,7 +67,7 @@ class _Server:
 
     @property
     def url(self) -> str:
-        return f"postgresql+psycopg://{SUPERUSER}@/{DATABASE}?host={self._sockets}"
+        return f"postgresql+psycopg://{SUPERUSER}@/{DATABASE}?host={quote(str(self._sockets))}"
 
     @contextmanager
     def shared(self) -> Iterator[IO[bytes]]:
@@ -103,7 +105,13 @@ class _Server:
         self._run(
             "pg_ctl",
             *("-D", self._data, "-w", "-t", START_TIMEOUT_S),
-            *("-l", self._base / "server.log", "-o", f"{options} -k {self._sockets}", "start"),
+            *(
+                "-l",
+                self._base / "server.log",
+                "-o",
+                f"{options} -k {shlex.quote(str(self._sockets))}",
+                "start",
+            ),
         )
 
     def _initialise(self) -> None:
@@ -168,7 +176,13 @@ def _account() -> int | None:
 
 def _reachable_base(home: Path, account: int | None) -> Path:
     """`home`, or a folder of root's where the lent account cannot reach it."""
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"SENTIMENT_HOME {home} cannot be made: {error.strerror}.",
+            hint="Name a folder that you may write to, or set DATABASE_URL.",
+        ) from error
     if account is None or _can_enter(home, account):
         return home
     return Path("/var/lib/sentiment-worker") / hashlib.sha256(bytes(home)).hexdigest()[:12]

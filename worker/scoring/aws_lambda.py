@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+from worker.clean import storable
 from worker.records import Answer, Chunk, Failure, FailureKind, Outcome, ScorerId
 from worker.scoring import wire
 from worker.scoring.sender import Sender
@@ -42,8 +43,8 @@ def _function_error(kind: str, payload: bytes) -> Failure:
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-retries.html
     """
     try:
-        name = str(json.loads(payload).get("errorType") or kind)
-    except (ValueError, AttributeError):
+        name = storable(str(json.loads(payload).get("errorType") or kind))
+    except (ValueError, AttributeError, RecursionError):
         name = kind
     # The function's own message may quote a text; only the error's type is repeated.
     return Failure(

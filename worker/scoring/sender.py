@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import pickle
 import socket
 import struct
@@ -30,6 +31,13 @@ DIED = Failure(
     "sender_died",
     "The process that calls the Lambda ended; it is started anew.",
 )
+
+
+TOO_LATE = Failure(
+    FailureKind.UNAVAILABLE, "too_late", "No whole answer came within the function's timeout."
+)
+SLACK_S = 15.0
+"""Beyond the function's timeout: connecting, and the way back."""
 
 
 class Sender:
@@ -57,7 +65,11 @@ class Sender:
         except OSError:
             return DIED
         try:
-            return await future
+            # The SDK's read timeout is for each read: a body that drips would never meet it.
+            async with asyncio.timeout(self._target.timeout_s + SLACK_S):
+                return await future
+        except TimeoutError:
+            return TOO_LATE
         finally:
             self._waiting.pop(call, None)
 
@@ -131,7 +143,7 @@ def main() -> None:
     with ThreadPoolExecutor(target.max_concurrency, thread_name_prefix="invoke") as pool:
         while (request := _receive(incoming)) is not None:
             pool.submit(work, *request)
-        pool.shutdown(wait=False, cancel_futures=True)
+        os._exit(0)  # nobody is left to hear the answers of calls under way
 
 
 def _invoker(target: LambdaTarget) -> Callable[[bytes], Reply | Failure]:

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import Any
 
+from worker.clean import storable
 from worker.records import Chunk, Opinion, ScorerId
 
 _DIRECTION = {"positive": 1.0, "neutral": 0.0, "negative": -1.0}
@@ -74,9 +75,8 @@ def _body(payload: bytes) -> Mapping[str, Any]:
         return answer
     status = answer["statusCode"]
     if status != 200:
-        raise BadAnswer(
-            f"status_{status}"[:32], f"The function answered with status {status!r:.32}."
-        )
+        named = status if type(status) is int and 0 <= status <= 999 else "unknown"
+        raise BadAnswer(f"status_{named}", f"The function answered with status {named}.")
     return _unwrap(answer.get("body"))
 
 
@@ -114,7 +114,7 @@ def _opinion(result: Any) -> Opinion:
     # NaN and the infinities fail these comparisons; booleans are numbers to Python, not to us.
     if type(score) not in _NUMBERS or not 0.0 <= score <= 1.0:
         raise BadAnswer("bad_score", "A result's score is not a number from 0 to 1.")
-    label = label.lower()
+    label = storable(label.lower())
     if polarity is None:
         polarity = _signed(label, score)
     if type(polarity) not in _NUMBERS or not -1.0 <= polarity <= 1.0:
@@ -143,5 +143,5 @@ def _scorer(body: Mapping[str, Any], default: ScorerId) -> ScorerId:
     model = body.get("model")
     version = body.get("model_version")
     if isinstance(model, str) and isinstance(version, str) and model and version:
-        return ScorerId(default.provider, model[:200], version[:200])
+        return ScorerId(default.provider, storable(model[:200]), storable(version[:200]))
     return default

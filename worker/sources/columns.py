@@ -132,7 +132,7 @@ class RowMapper:
         if value is None or value == "" or isinstance(value, bool | dict | list):
             raise RowRefused(f"no usable id in {name!r}")
         found = storable(value if type(value) is str else str(value))
-        if found.isspace():
+        if not found or found.isspace():
             raise RowRefused(f"blank id in {name!r}")
         if len(found) * 4 > MAX_ID_BYTES and len(found.encode()) > MAX_ID_BYTES:
             raise RowRefused(f"id longer than {MAX_ID_BYTES} bytes")
@@ -244,7 +244,7 @@ def _unusual_time(text: str) -> datetime:
             continue
     try:
         return parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         raise TimeRefused(
             "time in a format that reads more than one way, or none (declare it: time_format)"
         ) from None

@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
-from worker.errors import ConfigurationError
+from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger
 from worker.records import Layout, Page, Position, Record, Refusal
 from worker.sources import parquet, storage
 from worker.sources.columns import FileMapping, RowRefused
-from worker.sources.lines import Row, Tape, csv_header, csv_rows, jsonl_rows
+from worker.sources.lines import (
+    Row,
+    Tape,
+    csv_header,
+    csv_rows,
+    is_read_by_line,
+    jsonl_rows,
+    recoded,
+)
 from worker.sources.storage import Blob
 
 log = get_logger(__name__)
@@ -24,8 +32,10 @@ log = get_logger(__name__)
 PAGE_ROWS = 4_000
 PAGE_BYTES = 4 * 1024 * 1024
 
-SETTLED_S = 10.0
-"""A file untouched for so long is not being written: its cut last line is an error."""
+REST_S = 3.0
+"""A file untouched for so long is not being written: its last line is all there is of it."""
+
+UNREADABLE: tuple[type[Exception], ...] = (*storage.UNPACK_ERRORS, UnicodeError)
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 
@@ -57,11 +67,12 @@ class FileSource:
 
     def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
         blobs = self._find()
+        unread: SourceUnavailable | None = None
         for blob in blobs:
             position = positions.get(blob.path, {})
             if position.get("layout") != self._digest():
                 position = {}
-            if position.get("stamp") == blob.stamp and not position.get("open"):
+            if position.get("stamp") == blob.stamp:
                 continue
             try:
                 yield from self._file(blob, position)
@@ -70,6 +81,13 @@ class FileSource:
                     raise
                 # Of many files one is not like the others: it is refused, the others are read.
                 yield self._refused_file(blob, error)
+            except (SourceUnavailable, OSError) as error:
+                log.warning("file.unreadable", file=blob.path, error=str(error))
+                if isinstance(error, OSError):
+                    error = storage.unreadable(blob.path, error)
+                unread = error
+        if unread is not None:
+            raise unread
 
     def _find(self) -> list[Blob]:
         found = {blob.path: blob for place in self._locations for blob in storage.find(place)}
@@ -86,14 +104,19 @@ class FileSource:
 
     def _lines(self, blob: Blob, position: Position) -> Iterator[Page]:
         with blob.open() as stream:
-            tape = Tape(stream, self._encoding)
+            tape = self._tape(stream)
             header = self._header(tape, blob)
             if self._resume(tape, position):
-                yield from self._pages_of(blob, tape, header, position)
+                yield from self._pages_of(blob, tape, header)
                 return
         with blob.open() as stream:
-            tape = Tape(stream, self._encoding)
-            yield from self._pages_of(blob, tape, self._header(tape, blob), {})
+            tape = self._tape(stream)
+            yield from self._pages_of(blob, tape, self._header(tape, blob))
+
+    def _tape(self, stream: IO[bytes]) -> Tape:
+        if is_read_by_line(self._encoding):
+            return Tape(stream, self._encoding)
+        return Tape(recoded(stream, self._encoding), "utf-8")
 
     def _header(self, tape: Tape, blob: Blob) -> list[str] | None:
         """None for JSON lines, whose rows name their columns themselves."""
@@ -101,8 +124,8 @@ class FileSource:
             return None
         try:
             return csv_header(tape, self._separator(blob), blob.path)
-        except storage.UNPACK_ERRORS as error:
-            raise ConfigurationError(f"{blob.path} cannot be unpacked: {error}.") from error
+        except UNREADABLE as error:
+            raise ConfigurationError(f"{blob.path} cannot be read: {error}.") from error
 
     def _separator(self, blob: Blob) -> str:
         return self._delimiter or DELIMITERS[blob.format]
@@ -117,36 +140,40 @@ class FileSource:
         except storage.UNPACK_ERRORS:
             return False
 
-    def _pages_of(
-        self, blob: Blob, tape: Tape, header: list[str] | None, position: Position
-    ) -> Iterator[Page]:
+    def _pages_of(self, blob: Blob, tape: Tape, header: list[str] | None) -> Iterator[Page]:
         if header is None:
             rows = jsonl_rows(tape)
         else:
             rows = csv_rows(tape, self._separator(blob), header)
         page = _PageBuilder(blob, tape, self._layout, self._digest(), header)
-        growing = (
-            not blob.packing
-            and blob.modified > time.time() - SETTLED_S
-            and position.get("open") != blob.size
-        )
         try:
             for row in rows:
-                if growing and tape.ends_open and isinstance(row.values, Refusal):
-                    log.info("file.last_line_cut", file=blob.path, line=row.line)
-                    page.leave_open(blob.size)
-                    break
+                if tape.ends_open and not _rests(blob):
+                    # Half a row can look like a whole one: it stays unread until it is.
+                    log.info("file.still_growing", file=blob.path, line=row.line)
+                    yield page.take(growing=True)
+                    return
                 if page.is_full():
                     yield page.take()
                 page.add(row)
-        except (*storage.UNPACK_ERRORS, storage.Bomb) as error:
-            page.refuse(Refusal(f"byte {tape.offset}", f"cannot be unpacked: {error}", b""))
+        except UNREADABLE as error:
+            page.refuse(Refusal(f"byte {tape.offset}", f"cannot be read on: {error}", b""))
         yield page.take(complete=True)
 
     def _refused_file(self, blob: Blob, error: ConfigurationError) -> Page:
         reason = f"{error} {error.hint}".strip()
         position = {"stamp": blob.stamp, "layout": self._digest()}
         return Page(blob.path, position, (), (Refusal("file", reason, b""),))
+
+
+def _rests(blob: Blob) -> bool:
+    """Is the file finished? A young one is watched for a moment. Objects never grow."""
+    if blob.modified == 0.0 or blob.packing:
+        return True
+    left = blob.modified + REST_S - time.time()
+    if left > 0:
+        time.sleep(min(left, REST_S))
+    return blob.is_unchanged()
 
 
 class _PageBuilder:
@@ -163,7 +190,6 @@ class _PageBuilder:
         self._refusals: list[Refusal] = []
         self._start = tape.offset
         self._place: tuple[int, int, str] | None = None
-        self._unread_tail: int | None = None
 
     def is_full(self) -> bool:
         rows = len(self._records) + len(self._refusals)
@@ -184,12 +210,8 @@ class _PageBuilder:
     def refuse(self, refusal: Refusal) -> None:
         self._refusals.append(refusal)
 
-    def leave_open(self, size: int) -> None:
-        """The last line is cut: it stays unread until the file has grown, or has not."""
-        self._place = self._here()
-        self._unread_tail = size
-
-    def take(self, *, complete: bool = False) -> Page:
+    def take(self, *, complete: bool = False, growing: bool = False) -> Page:
+        """The page so far. `growing`: the row at hand is not part of it, nor of the position."""
         self._mapping.raise_if_nothing_fits(self._records)
         offset, line, digest = self._place or self._here()
         position: dict[str, Any] = {
@@ -197,10 +219,8 @@ class _PageBuilder:
             "line": line,
             "digest": digest,
             "layout": self._digest,
-            "stamp": self._blob.stamp if complete else None,
+            "stamp": self._blob.stamp if complete and not growing else None,
         }
-        if self._unread_tail is not None:
-            position["open"] = self._unread_tail
         read = self._tape.offset - self._start
         page = Page(self._blob.path, position, self._records, self._refusals, bytes_read=read)
         self._records, self._refusals, self._start = [], [], self._tape.offset

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import json
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,35 @@ class Row(NamedTuple):
 
 class Undecodable(ValueError):
     """A line is not in the declared encoding, or too long."""
+
+
+def is_read_by_line(encoding: str) -> bool:
+    """Can the bytes be cut at a line feed before they are decoded? UTF-16 and its like cannot."""
+    return "a\n".encode(encoding).endswith(b"a\n")
+
+
+def recoded(stream: IO[bytes], encoding: str) -> IO[bytes]:
+    """The same text in UTF-8, streamed. Reading raises UnicodeDecodeError where it is broken."""
+    return io.BufferedReader(_Recoded(stream, encoding), 1 << 16)
+
+
+class _Recoded(io.RawIOBase):
+    def __init__(self, stream: IO[bytes], encoding: str) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = b"-"
+        while not self._left and data:
+            data = self._stream.read(len(buffer) // 4)
+            self._left = self._decoder.decode(data, final=not data).encode("utf-8", "replace")
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
 
 
 class Tape:

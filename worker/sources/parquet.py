@@ -10,7 +10,7 @@ from typing import IO, Any
 from worker.errors import ConfigurationError
 from worker.records import Layout, Page, Position, Record, Refusal
 from worker.sources.columns import FileMapping, RowRefused
-from worker.sources.storage import Blob
+from worker.sources.storage import UNPACK_ERRORS, Blob
 
 PAGE_ROWS = 4_000
 
@@ -21,18 +21,23 @@ def pages(blob: Blob, position: Position, layout: Layout, digest: str) -> Iterat
     interrupted = position.get("stamp_seen") == blob.stamp
     start = position.get("offset", 0) if interrupted else 0
     with _seekable(blob) as stream:
-        file = _open(stream, blob)
+        file, damage = _open(stream, blob)
         mapping = FileMapping(layout, file.schema_arrow.names, file=blob.name)
         row_number = 0
-        for batch in file.iter_batches(batch_size=PAGE_ROWS):
-            first, row_number = row_number, row_number + batch.num_rows
-            if row_number <= start:
-                continue
-            records, refusals = _read(mapping, batch.to_pylist(), first)
-            mapping.raise_if_nothing_fits(records)
-            here = {"offset": row_number, "stamp_seen": blob.stamp, "layout": digest}
-            yield Page(blob.path, here, records, refusals)
-    yield Page(blob.path, {"offset": row_number, "stamp": blob.stamp, "layout": digest}, ())
+        refused: tuple[Refusal, ...] = ()
+        try:
+            for batch in file.iter_batches(batch_size=PAGE_ROWS):
+                first, row_number = row_number, row_number + batch.num_rows
+                if row_number <= start:
+                    continue
+                records, refusals = _read(mapping, batch.to_pylist(), first)
+                mapping.raise_if_nothing_fits(records)
+                here = {"offset": row_number, "stamp_seen": blob.stamp, "layout": digest}
+                yield Page(blob.path, here, records, refusals)
+        except damage as error:
+            refused = (Refusal(f"after row {row_number}", f"damaged: {error}", b""),)
+    done = {"offset": row_number, "stamp": blob.stamp, "layout": digest}
+    yield Page(blob.path, done, (), refused)
 
 
 def _read(
@@ -54,13 +59,18 @@ def _seekable(blob: Blob) -> IO[bytes]:
     if stream.seekable():
         return stream
     spool = tempfile.TemporaryFile()  # noqa: SIM115  the caller closes it
-    with stream:
-        shutil.copyfileobj(stream, spool, 1 << 20)
+    try:
+        with stream:
+            shutil.copyfileobj(stream, spool, 1 << 20)
+    except UNPACK_ERRORS as error:
+        spool.close()
+        raise ConfigurationError(f"{blob.path} cannot be unpacked: {error}.") from error
     spool.seek(0)
     return spool
 
 
-def _open(stream: IO[bytes], blob: Blob) -> Any:
+def _open(stream: IO[bytes], blob: Blob) -> tuple[Any, tuple[type[Exception], ...]]:
+    """The file, and the errors that a damaged one raises."""
     try:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
@@ -70,6 +80,6 @@ def _open(stream: IO[bytes], blob: Blob) -> Any:
             hint="Run: pip install 'sentiment-worker[parquet]'",
         ) from error
     try:
-        return ParquetFile(stream)
+        return ParquetFile(stream), (ArrowException, OSError)
     except (ArrowException, OSError) as error:
         raise ConfigurationError(f"{blob.path} is not a Parquet file: {error}.") from error

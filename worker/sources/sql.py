@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Engine, exc
 from sqlalchemy.dialects import postgresql
 
+from worker import urls
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger, printable
 from worker.records import Layout, Page, Position, Record, Refusal
@@ -232,16 +233,11 @@ class _Reader:
 
 
 def _engine(url: str) -> Engine:
+    parsed = urls.parse(url, "The source's url")
     try:
-        parsed = sa.engine.make_url(url)
         if parsed.drivername in ("postgres", "postgresql"):
             parsed = parsed.set(drivername="postgresql+psycopg")
         return sa.create_engine(parsed, poolclass=sa.NullPool)
-    except exc.ArgumentError as error:
-        raise ConfigurationError(
-            "The source's url is not a database URL.",
-            hint="Write it as postgresql+psycopg://user:password@host/database.",
-        ) from error
     except (exc.NoSuchModuleError, ImportError) as error:
         raise ConfigurationError(
             f"The source's url needs a driver that is not installed: {error}.",

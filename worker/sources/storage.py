@@ -17,6 +17,7 @@ from typing import IO, Any
 import zstandard
 from botocore.exceptions import BotoCoreError, ClientError
 
+from worker.clean import storable
 from worker.errors import ConfigurationError, SourceUnavailable
 
 FORMATS = {
@@ -33,11 +34,18 @@ BOMB_BYTES = 256 * 1024 * 1024
 BOMB_RATIO = 300
 """Unpacked to more than both, a file is refused as a bomb; text packs 3 to 20 times."""
 
-UNPACK_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
 
-
-class Bomb(ValueError):
+class Bomb(Exception):
     """A file that unpacks out of all proportion."""
+
+
+UNPACK_ERRORS: tuple[type[Exception], ...] = (
+    EOFError,
+    zlib.error,
+    gzip.BadGzipFile,
+    zstandard.ZstdError,
+    Bomb,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,15 @@ class Blob:
     modified: float
     """Seconds since the epoch; 0 where files are replaced whole (S3) and never grow."""
     open_raw: Callable[[], IO[bytes]]
+    measure: Callable[[], int] = lambda: -1
+    """The size of a local file by now. Raises OSError."""
+
+    def is_unchanged(self) -> bool:
+        """Does a local file still have the size it had when it was found?"""
+        try:
+            return self.stamp.startswith(f"{self.measure()}:")
+        except OSError:
+            return False
 
     @property
     def name(self) -> str:
@@ -68,7 +85,7 @@ class Blob:
         try:
             raw = self.open_raw()
         except (OSError, BotoCoreError, ClientError) as error:
-            raise _unreadable(self.path, error) from error
+            raise unreadable(self.path, error) from error
         if self.packing == "gzip":
             unpacked: Any = gzip.GzipFile(fileobj=raw)
         elif self.packing == "zstd":
@@ -107,9 +124,18 @@ def _local(name: str) -> Blob:
     try:
         status = os.stat(path)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     stamp = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
-    return Blob(path, status.st_size, stamp, status.st_mtime, partial(_open_local, path))
+    opener = partial(_open_local, path)
+    # A name that is not UTF-8 is a key in the database all the same.
+    return Blob(
+        storable(path),
+        status.st_size,
+        stamp,
+        status.st_mtime,
+        opener,
+        partial(os.path.getsize, path),
+    )
 
 
 def _open_local(path: str) -> IO[bytes]:
@@ -137,7 +163,7 @@ def _find_in_s3(location: str) -> Iterator[Blob]:
                     stamp = f"{found['Size']}:{found['ETag']}"
                     yield Blob(f"s3://{bucket}/{key}", found["Size"], stamp, 0.0, get)
     except (BotoCoreError, ClientError) as error:
-        raise _unreadable(location, error) from error
+        raise unreadable(location, error) from error
 
 
 def _open_s3(client: Any, bucket: str, key: str) -> IO[bytes]:
@@ -158,7 +184,7 @@ class _Forward(io.RawIOBase):
         try:
             data = self._body.read(len(buffer))
         except (BotoCoreError, ClientError, OSError) as error:
-            raise _unreadable("the S3 object", error) from error
+            raise unreadable("the S3 object", error) from error
         buffer[: len(data)] = data
         return len(data)
 
@@ -176,7 +202,8 @@ class _Measured(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._unpacked.read(len(buffer))
+        # read1: what was unpacked before a cut is handed out before the cut is reported.
+        data = self._unpacked.read1(len(buffer))
         self._count += len(data)
         if self._count > self._limit:
             raise Bomb(f"unpacks to more than {self._limit} bytes")
@@ -222,6 +249,6 @@ def _hidden(path: Path, root: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
-def _unreadable(path: str, error: Exception) -> SourceUnavailable:
+def unreadable(path: str, error: Exception) -> SourceUnavailable:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return SourceUnavailable(f"{path} cannot be read: {reason}.", hint="Check its path and rights.")

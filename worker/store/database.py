@@ -10,8 +10,9 @@ import psycopg
 import sqlalchemy as sa
 import stamina
 from sqlalchemy import Engine, exc
-from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.engine import URL, Connection
 
+from worker import urls
 from worker.errors import ConfigurationError, DatabaseUnavailable, SchemaOutdated
 
 T = TypeVar("T")
@@ -23,19 +24,12 @@ https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 
 def normalise_url(url: str) -> URL:
     """The URL with psycopg 3 as its driver; `postgres://` and `postgresql://` are accepted."""
-    try:
-        parsed = make_url(url)
-    except exc.ArgumentError as error:
-        # The message would repeat the URL, and with it the password.
-        raise ConfigurationError(
-            "DATABASE_URL is not a URL.",
-            hint="Write it as postgresql://user:password@host:5432/database.",
-        ) from error
+    parsed = urls.parse(url, "DATABASE_URL")
     if parsed.get_backend_name() in ("postgres", "postgresql"):
         return parsed.set(drivername="postgresql+psycopg")
     raise ConfigurationError(
         f"DATABASE_URL names {parsed.get_backend_name()!r}; scores are kept in PostgreSQL only.",
-        hint="Write it as postgresql://user:password@host:5432/database.",
+        hint=f"Write {urls.EXAMPLE}.",
     )
 
 
@@ -114,6 +108,8 @@ def _translate(error: BaseException) -> Exception:
             f"The database does not answer: {text}",
             hint="Check that PostgreSQL runs and that DATABASE_URL names it.",
         )
+    if state is None and isinstance(error, psycopg.ProgrammingError):
+        return _refused(text)  # an option in the URL that PostgreSQL does not know
     if state in _HARD_REFUSALS:
         return _refused(text)
     if state in ("42P01", "3F000", "42703", "42883"):

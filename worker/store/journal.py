@@ -21,6 +21,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
 
 from worker.chunk import distinct
+from worker.clean import storable
 from worker.errors import CursorMoved
 from worker.ports import Planner
 from worker.records import (
@@ -643,8 +644,8 @@ def _quarantine_rows(
             source_id,
             run_id,
             partition,
-            refusal.offset,
-            refusal.reason,
+            storable(refusal.offset),
+            storable(refusal.reason),
             refusal.raw[:RAW_LIMIT],
             _fingerprint(partition, refusal.offset, refusal.reason, refusal.raw),
         )

@@ -1,0 +1,36 @@
+"""Database URLs as people mistype them: a sentence for each mistake, never the password."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+
+from worker.errors import ConfigurationError
+
+EXAMPLE = "postgresql://user:password@host:5432/database"
+
+
+def parse(url: str, what: str) -> URL:
+    """`what` names the URL in the error. Raises ConfigurationError."""
+    try:
+        parsed = make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        # Their messages repeat the URL, and with it the password.
+        raise ConfigurationError(
+            f"{what} is not a database URL.", hint=f"Write {EXAMPLE}."
+        ) from None
+    if "@" in (parsed.host or ""):
+        raise ConfigurationError(
+            f"{what} has more than one @.",
+            hint="A password with an @ is written with %40 in its place (/ is %2F, : is %3A).",
+        )
+    return parsed
+
+
+def shown(url: str) -> str:
+    """A URL as it may be shown: without its password, and without options, which may hold one."""
+    try:
+        parsed = parse(url, "it")
+    except ConfigurationError:
+        return "***"
+    return parsed.set(query={}).render_as_string(hide_password=True)
