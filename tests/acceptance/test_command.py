@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 import pytest
+from sqlalchemy import Engine
 
 from tests.acceptance.command import COMMAND, Shell
 from tests.conftest import DATA, needs_data
@@ -52,7 +56,7 @@ def test_a_file_without_any_configuration(shell: Shell) -> None:
 
 def test_embedded_everything_and_nothing_left_running(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    shell = Shell(tmp_path)
+    shell = Shell(tmp_path, SENTIMENT_HOME=str(tmp_path / "my home %41"))
     first = shell("demo")
     assert first.code == 0, first.err
     assert "381 records, 375 scored, 6 without text, 0 provisional" in first.out
@@ -99,6 +103,22 @@ def test_a_named_database_is_never_migrated_silently(
             3,
             "does not answer",
         ),
+        (
+            ("status",),
+            {"DATABASE_URL": f"postgresql://u:p@{CANARY}@127.0.0.1:1/x"},
+            2,
+            "more than one @",
+        ),
+        (("status",), {"DATABASE_URL": f"postgresql://u:{CANARY}"}, 2, "not a database URL"),
+        (
+            ("status",),
+            {"DATABASE_URL": f"postgresql://u@127.0.0.1:1/x?pasword={CANARY}"},
+            2,
+            "refuses us",
+        ),
+        (("status",), {"DATABASE_URL": "", "SENTIMENT_HOME": "/proc/nope"}, 2, "cannot be made"),
+        (("once", "a.csv", "./a.csv"), {}, 2, "one source named 'a'"),
+        (("doctor",), {"DATABASE_URL": "postgresql://u@127.0.0.1:1/x"}, 3, ""),
         (("scores", "--since", "soon"), {}, 2, "no time"),
         (("scores", "--limit", "0"), {}, 2, "limit"),
         (("quarantine", "show", "99"), {}, 2, "no row 99"),
@@ -227,6 +247,53 @@ def test_serve_pulls_on_its_rhythm_survives_an_outage_and_drains(
             process.send_signal(signal.SIGTERM)
         assert [process.wait(40) for process in (first, second)] == [0, 0]
     assert len({(r["texts"][0], r["attempt"]) for r in scripted_lambda.requests}) >= 2
+
+
+def test_serve_outlives_its_database_and_stops_when_told(
+    tmp_path: Path, database_url: str, scripted_lambda: ScriptedLambda, engine: Engine
+) -> None:
+    shell = Shell(
+        tmp_path,
+        DATABASE_URL=database_url,
+        AWS_ENDPOINT_URL_LAMBDA=scripted_lambda.url,
+        AWS_REGION="local",
+    )
+    file = write(shell, "a.csv", "id,text\n1,good\n")
+    write(
+        shell,
+        "sentiment-worker.toml",
+        '[[source]]\nname = "a"\nkind = "file"\npath = "a.csv"\nevery = "1s"\n',
+    )
+    with shell.started("serve") as process:
+        _until(lambda: _labels(shell) == {"1": ("positive", False)})
+        with _closed(engine):
+            time.sleep(3)
+            assert process.poll() is None
+        file.write_text("id,text\n1,good\n2,bad\n", encoding="utf-8")
+        _until(lambda: _labels(shell).get("2") == ("negative", False), seconds=40)
+        with _closed(engine):
+            time.sleep(1.5)
+            started = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(40) == 0
+            assert time.monotonic() - started < 15
+
+
+@contextmanager
+def _closed(engine: Engine) -> Iterator[None]:
+    """The database, away: every session ended, no new one let in."""
+    admin = engine.url.set(drivername="postgresql", database="postgres")
+    name = engine.url.database
+    engine.dispose()
+    with psycopg.connect(
+        admin.render_as_string(hide_password=False), autocommit=True
+    ) as connection:
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'.encode())
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
+        )
+        yield
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'.encode())
 
 
 @needs_data
