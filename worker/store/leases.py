@@ -1,0 +1,136 @@
+"""Leases: who holds a chunk, until when, under which fencing token.
+
+The idea is SQS's: a chunk has a time at which it becomes visible (again), so a crashed
+worker's chunks come back by themselves and no reaper is needed. All clocks are the database's.
+The token, incremented by every claim, refuses the answer of a worker that lost its lease
+without noticing (https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from worker.chunk import distinct
+from worker.records import Chunk, Lease, Member, Pending
+from worker.store import writing
+from worker.store.writing import Cursor, Holder
+
+_CLAIM = """
+WITH due AS MATERIALIZED (
+    SELECT id FROM sentiment.chunk
+    WHERE source_id = %(source_id)s AND state = 'open'
+      AND CASE
+          WHEN NOT parked THEN visible_at <= now()
+          -- Parked before this run began: whatever was repaired since, the run may try it.
+          WHEN %(parked)s THEN visible_at <= greatest(now(), %(parked_s)s * interval '1 second'
+              + (SELECT started_at FROM sentiment.run WHERE id = %(run_id)s))
+          ELSE visible_at <= now() AND NOT provisional
+              AND created_at <= now() - %(overdue_s)s * interval '1 second'
+      END
+    ORDER BY parked, visible_at, id
+    LIMIT %(count)s
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE sentiment.chunk c
+SET fence = c.fence + 1, leased_by = %(worker)s,
+    visible_at = now() + %(lease_s)s * interval '1 second'
+FROM due WHERE c.id = due.id
+RETURNING c.id, c.fence, c.root_id, c.attempts, c.reason, c.repeats, c.parked, c.provisional,
+    extract(epoch FROM now() - c.created_at)::float8, c.record_ids, c.content_hashes
+"""
+
+_RENEW = """
+UPDATE sentiment.chunk c SET visible_at = now() + %(lease_s)s * interval '1 second'
+FROM unnest(%(ids)s::bigint[], %(fences)s::bigint[]) AS mine(id, fence)
+WHERE c.id = mine.id AND c.fence = mine.fence AND c.state = 'open' AND c.leased_by IS NOT NULL
+RETURNING c.id
+"""
+
+_PENDING = """
+SELECT coalesce(sum(cardinality(record_ids)), 0)::bigint,
+       coalesce(sum(cardinality(record_ids)) FILTER (WHERE parked), 0)::bigint,
+       count(*) FILTER (WHERE NOT parked),
+       extract(epoch FROM min(visible_at) FILTER (WHERE NOT parked) - now())::float8,
+       extract(epoch FROM min(visible_at) FILTER (WHERE parked) - now())::float8,
+       extract(epoch FROM min(greatest(visible_at,
+           created_at + %(overdue_s)s * interval '1 second'))
+           FILTER (WHERE parked AND NOT provisional) - now())::float8
+FROM sentiment.chunk WHERE source_id = %(source_id)s AND state = 'open'
+"""
+
+
+def claim(
+    cur: Cursor,
+    source_id: int,
+    run_id: int,
+    count: int,
+    *,
+    holder: Holder,
+    parked: bool,
+    parked_s: float,
+    overdue_s: float | None,
+) -> list[Lease]:
+    """Lease up to `count` due chunks; see `PostgresJournal.claim`."""
+    worker, lease_s = holder
+    arguments = {
+        "source_id": source_id,
+        "run_id": run_id,
+        "count": count,
+        "parked": parked,
+        "parked_s": parked_s,
+        "overdue_s": overdue_s,
+        "worker": worker,
+        "lease_s": lease_s,
+    }
+    leases, superseded = load_leases(cur, source_id, writing.rows(cur, _CLAIM, arguments))
+    if superseded:
+        writing.count(cur, run_id, {"superseded": superseded})
+    return leases
+
+
+def renew(cur: Cursor, held: Sequence[Lease], lease_s: float) -> set[int]:
+    """Extend leases; returns the ids of those that are no longer ours."""
+    ids = sorted((lease.chunk.id, lease.fence) for lease in held)
+    arguments = {
+        "ids": [i for i, _ in ids],
+        "fences": [f for _, f in ids],
+        "lease_s": lease_s,
+    }
+    kept = {row[0] for row in writing.rows(cur, _RENEW, arguments)}
+    return {i for i, _ in ids} - kept
+
+
+def pending(cur: Cursor, source_id: int, overdue_s: float | None) -> Pending:
+    """What is still open of a source."""
+    arguments = {"source_id": source_id, "overdue_s": overdue_s}
+    return Pending(*writing.rows(cur, _PENDING, arguments)[0])
+
+
+def load_leases(cur: Cursor, source_id: int, rows: Sequence[Any]) -> tuple[list[Lease], int]:
+    """Claimed rows -> leases, with the texts of their records as they are now."""
+    wanted = sorted({record_id for row in rows for record_id in row[9]})
+    sql = "SELECT id, content_hash, text FROM sentiment.record WHERE id = ANY(%s)"
+    now = {i: (bytes(digest), text) for i, digest, text in writing.rows(cur, sql, (wanted,))}
+    leases: list[Lease] = []
+    superseded = 0
+    for id_, fence, root, attempts, reason, repeats, parked, provisional, age, ids, digests in rows:
+        members = [Member(i, digests[16 * n : 16 * n + 16]) for n, i in enumerate(ids)]
+        current = [
+            m for m in members if m.record_id in now and now[m.record_id][0] == m.content_hash
+        ]
+        superseded += len(members) - len(current)
+        chunk = Chunk(
+            id=id_,
+            source_id=source_id,
+            root_id=root,
+            items=tuple(distinct((m, now[m.record_id][1]) for m in current)),
+            attempts=attempts,
+            last_reason=reason,
+            repeats=repeats,
+            parked=parked,
+            provisional=provisional,
+            age_s=age,
+        )
+        leases.append(Lease(chunk, fence))
+    return leases, superseded

@@ -1,0 +1,64 @@
+"""Rows that could not be read, and texts that could not be scored: kept, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from operator import itemgetter
+
+from worker.clean import storable
+from worker.records import Refusal, Settlement
+from worker.store.writing import Cursor
+
+RAW_LIMIT = 4096
+"""Bytes of a refused row that are kept."""
+
+
+def keep_rows(
+    cur: Cursor, source_id: int, run_id: int, partition: str, refusals: Sequence[Refusal]
+) -> None:
+    if not refusals:
+        return
+    sql = """
+        INSERT INTO sentiment.quarantine
+            (source_id, run_id, stage, partition, "offset", reason, raw, fingerprint)
+        VALUES (%s, %s, 'read', %s, %s, %s, %s, %s)
+        ON CONFLICT (source_id, fingerprint) DO UPDATE SET run_id = excluded.run_id
+    """
+    rows = [
+        (
+            source_id,
+            run_id,
+            partition,
+            storable(refusal.offset),
+            storable(refusal.reason),
+            refusal.raw[:RAW_LIMIT],
+            _fingerprint(partition, refusal.offset, refusal.reason, refusal.raw),
+        )
+        for refusal in refusals
+    ]
+    cur.executemany(sql, sorted(rows, key=itemgetter(6)))
+
+
+def keep_members(cur: Cursor, run_id: int, settlement: Settlement) -> None:
+    """The texts of a dead chunk: what the model could not score, with the reason."""
+    sql = """
+        INSERT INTO sentiment.quarantine
+            (source_id, run_id, stage, partition, "offset", reason, raw, fingerprint,
+             record_id, chunk_id)
+        SELECT source_id, %s, 'score', '', 'record ' || external_id, %s,
+               substring(convert_to(text, 'UTF8') FOR %s), %s, id, %s
+        FROM sentiment.record WHERE id = %s
+        ON CONFLICT (source_id, fingerprint) DO UPDATE SET run_id = excluded.run_id
+    """
+    chunk = settlement.lease.chunk
+    reason = settlement.reason or "rejected"
+    for member in (m for item in chunk.items for m in item.members):
+        fingerprint = _fingerprint("score", str(member.record_id), "", member.content_hash)
+        arguments = (run_id, reason, RAW_LIMIT, fingerprint, chunk.id, member.record_id)
+        cur.execute(sql, arguments)
+
+
+def _fingerprint(partition: str, offset: str, reason: str, raw: bytes) -> bytes:
+    place = f"{partition}\0{offset}\0{reason}\0".encode("utf-8", "surrogatepass")
+    return blake2b(place + raw, digest_size=16).digest()

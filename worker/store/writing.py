@@ -1,0 +1,72 @@
+"""What the steps of the journal share: rows, COPY, chunk rows, a run's counters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from worker.records import Chunk
+
+Cursor = psycopg.Cursor[Any]
+Holder = tuple[str, float]
+"""Who takes a lease, and for how many seconds."""
+
+
+def rows(cur: Cursor, sql: str, arguments: Any) -> list[Any]:
+    return cur.execute(sql, arguments).fetchall()
+
+
+def copy_rows(cur: Cursor, sql: str, types: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+    with cur.copy(sql) as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+
+
+def count(cur: Cursor, run_id: int, changes: Mapping[str, int]) -> None:
+    """Add to the run's counters. Names come from `Counters`, never from outside."""
+    moved = {name: n for name, n in changes.items() if n}
+    assignments = "".join(f", {name} = {name} + %({name})s" for name in moved)
+    sql = f"UPDATE sentiment.run SET heartbeat_at = now(){assignments} WHERE id = %(id)s"  # noqa: S608
+    cur.execute(sql.encode(), {**moved, "id": run_id})
+
+
+def reserve_ids(cur: Cursor, count: int) -> list[int]:
+    sql = "SELECT nextval('sentiment.chunk_id') FROM generate_series(1, %s)"
+    return [row[0] for row in rows(cur, sql, (count,))] if count else []
+
+
+def copy_chunks(
+    cur: Cursor,
+    run_id: int,
+    chunks: Sequence[Chunk],
+    *,
+    holder: tuple[datetime, int, str] | None = None,
+) -> None:
+    """`holder` is when the lease ends, its fence and who holds it; without one the chunks are
+    free to be claimed."""
+    if not chunks:
+        return
+    columns = (
+        "id, source_id, run_id, root_id, reason, repeats, provisional, record_ids, content_hashes"
+    )
+    if holder:
+        columns += ", visible_at, fence, leased_by"
+    with cur.copy(f"COPY sentiment.chunk ({columns}) FROM STDIN") as copy:
+        for chunk in chunks:
+            members = [member for item in chunk.items for member in item.members]
+            row = (
+                chunk.id,
+                chunk.source_id,
+                run_id,
+                chunk.root_id,
+                chunk.last_reason,
+                chunk.repeats,
+                chunk.provisional,
+                [m.record_id for m in members],
+                b"".join([m.content_hash for m in members]),
+            )
+            copy.write_row(row + (holder or ()))
