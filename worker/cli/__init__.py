@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from worker.cli import config, database, demo, doctor, lambda_, look, run
+from worker.cli import config, database, demo, doctor, lambda_, look, once, serve
 from worker.cli.output import WORDS, say_error
 from worker.errors import Exit, WorkerError
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (run, look, doctor, demo):
+for module in (once, serve, look, doctor, demo):
     module.register(app)
 app.add_typer(look.quarantine_app, name="quarantine")
 app.add_typer(database.app, name="db")

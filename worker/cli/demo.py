@@ -10,8 +10,8 @@ import typer
 import worker
 from worker import bootstrap
 from worker.cli import report
+from worker.cli.once import run_all
 from worker.cli.output import DATA, VerboseOption, say, settings_for
-from worker.cli.run import run_all
 from worker.settings import FileSourceConfig, Settings
 
 SAMPLE = Path(worker.__file__).parent / "sample"
