@@ -7,7 +7,7 @@ VENV := $(ROOT).venv
 BIN := $(VENV)/bin
 export SENTIMENT_HOME ?= $(ROOT).sentiment-worker
 
-.PHONY: help demo test unit install lint types check bench wheel lock model clean
+.PHONY: help demo test unit install lint types check bench wheel lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

@@ -12,10 +12,6 @@ from json.encoder import encode_basestring
 from worker.clean import model_text
 from worker.records import Item, Member
 
-LAMBDA_PAYLOAD_LIMIT = 6_291_456
-"""Bytes of a synchronous request or response.
-https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
-
 ENVELOPE_BYTES = 256
 """What a request holds beside its texts and ids (see `worker.scoring.wire`)."""
 

@@ -12,6 +12,9 @@ from enum import StrEnum
 from worker.policy import Evidence
 from worker.records import Answer, Failure, FailureKind, Outcome
 
+IDLE_S = 120.0
+"""Two throttles further apart are not one outage; well above the longest pause between tries."""
+
 
 class CircuitState(StrEnum):
     CLOSED = "closed"
@@ -41,6 +44,7 @@ class Circuit:
         self._probe_at = 0.0
         self._throttled_s = throttled_s
         self._throttled_since: float | None = None
+        self._throttled_at = 0.0
 
     def admits(self, now: float) -> bool:
         """May a chunk be sent now? Open and due, the caller that hears yes is the probe."""
@@ -62,12 +66,15 @@ class Circuit:
         elif outcome.kind is FailureKind.MISCONFIGURED:
             self._open(outcome, now)
         elif outcome.kind in self.COUNTED:
+            self._throttled_since = None
             self._in_a_row += 1
             if self.state is not CircuitState.CLOSED or self._in_a_row >= self._threshold:
                 self._open(outcome, now)
         elif outcome.kind is FailureKind.THROTTLED:
-            if self._throttled_since is None:
+            idle = now - self._throttled_at > IDLE_S
+            if self._throttled_since is None or idle:
                 self._throttled_since = now
+            self._throttled_at = now
             if now - self._throttled_since >= self._throttled_s:
                 self._open(outcome, now)
 
@@ -112,17 +119,20 @@ class Witness:
     everybody: others succeed, or there are no others to compare with.
     """
 
-    def __init__(self, *, memory: int = 32) -> None:
-        self._last: deque[tuple[int, bool]] = deque(maxlen=memory)
+    def __init__(self, *, memory: int = 32, valid_s: float = 300.0) -> None:
+        """What was seen longer than `valid_s` ago says nothing of the function as it is now."""
+        self._last: deque[tuple[float, int, bool]] = deque(maxlen=memory)
+        self._valid_s = valid_s
 
-    def saw(self, root_id: int, outcome: Outcome) -> None:
+    def saw(self, root_id: int, outcome: Outcome, now: float) -> None:
         if isinstance(outcome, Answer):
-            self._last.append((root_id, True))
+            self._last.append((now, root_id, True))
         elif outcome.kind in Circuit.COUNTED:
-            self._last.append((root_id, False))
+            self._last.append((now, root_id, False))
 
-    def others(self, root_id: int) -> Evidence:
+    def others(self, root_id: int, now: float) -> Evidence:
         """A success anywhere counts, a chunk's own siblings' too; only others' failures do."""
-        if any(succeeded for _, succeeded in self._last):
+        lately = [(root, good) for at, root, good in self._last if now - at <= self._valid_s]
+        if any(good for _, good in lately):
             return "succeed"
-        return "fail" if any(root != root_id for root, _ in self._last) else "unknown"
+        return "fail" if any(root != root_id for root, _ in lately) else "unknown"

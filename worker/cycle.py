@@ -65,6 +65,10 @@ async def cycle(
                 if not isinstance(error, DatabaseUnavailable):  # else there is nowhere to write
                     await asyncio.to_thread(ledger.finish, run_id, "failed", str(error))
                 raise
+            except Exception as error:
+                name_of_it = f"This should not have happened: {type(error).__name__}."
+                await asyncio.to_thread(ledger.finish, run_id, "failed", name_of_it)
+                raise
             ending = judge_ending(
                 run.counters,
                 pending_records=pending.records,

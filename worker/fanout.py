@@ -65,32 +65,31 @@ class FanOut:
         self._scorer = scorer
         self._clock = clock
         self._under_way = 0
-        self._freed = asyncio.Condition()
+        self._waiters: list[asyncio.Future[None]] = []
 
     @property
     def under_way(self) -> int:
         return self._under_way
 
     async def slot(self) -> None:
-        """Wait for room for one more call; the next `send` uses it."""
-        async with self._freed:
-            await self._freed.wait_for(lambda: self._under_way < self.limit.current)
-            self._under_way += 1
+        """Wait for room for one more call; give it back with `release`, whatever happens."""
+        while self._under_way >= self.limit.current:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.remove(waiter)
+        self._under_way += 1
+
+    def release(self) -> None:
+        self._under_way -= 1
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def send(self, chunk: Chunk) -> Outcome:
-        """One attempt, one HTTP request at most. Call `slot` first."""
-        try:
-            return await self._attempt(chunk)
-        finally:
-            await self.skip()
-
-    async def skip(self) -> None:
-        """Give the slot back."""
-        async with self._freed:
-            self._under_way -= 1
-            self._freed.notify_all()
-
-    async def _attempt(self, chunk: Chunk) -> Outcome:
+        """One attempt, one HTTP request at most. Take a `slot` first."""
         if not self.circuit.admits(self._clock()):
             cause = self.circuit.cause
             code = cause.code if cause else "circuit_open"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 
 from worker import chunk as chunking
@@ -43,6 +44,7 @@ class Judge:
         stopgap_id: ScorerId,
         *,
         chance: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._policy = policy
         self._stopgap = stopgap
@@ -50,11 +52,12 @@ class Judge:
         self._witness = Witness()
         self._budget = RetryBudget()
         self._chance = chance
+        self._clock = clock
         self._throttles = 0
 
     async def settle(self, lease: Lease, outcome: Outcome) -> Settlement:
         """Turn an outcome into a settlement; asks TextBlob where the policy falls back."""
-        self._witness.saw(lease.chunk.root_id, outcome)
+        self._witness.saw(lease.chunk.root_id, outcome, self._clock())
         if isinstance(outcome, Answer):
             self._budget.deposit()
             self._throttles = 0
@@ -68,7 +71,7 @@ class Judge:
             failure,
             chunk,
             policy=self._policy,
-            others=self._witness.others(chunk.root_id),
+            others=self._witness.others(chunk.root_id, self._clock()),
             may_retry=self._budget.has_room(),
             chance=self._chance(),
             throttles=self._throttles,

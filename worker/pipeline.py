@@ -20,12 +20,14 @@ from worker.fanout import FanOut
 from worker.judge import Judge, release
 from worker.log import get_logger
 from worker.ports import Journal, Observer, Planner, Source
-from worker.records import Answer, Counters, Lease, Page, Settlement, SettlementKind
+from worker.records import Answer, Counters, FailureKind, Lease, Page, Settlement, SettlementKind
 
 log = get_logger(__name__)
 
 READY_CHUNKS = 128
 """Chunks that wait between ingest and fan-out: enough to keep 64 calls busy over a commit."""
+
+CLAIM_AT_LEAST = 4
 
 SETTLE_AT_ONCE = 200
 """Chunks whose outcome is written in one transaction, at most."""
@@ -99,7 +101,9 @@ class Run:
                 send = group.create_task(self._send_all(group))
                 pull = group.create_task(self._pull())
                 await self._claim_until_done()
-                await pull
+                if self.stopped:
+                    pull.cancel()  # it may wait for a source that hangs
+                await asyncio.wait({pull})
                 # After the grace time nobody waits for calls under way: their leases end.
                 for task in (send, renew, *self._calls):
                     task.cancel()
@@ -131,12 +135,14 @@ class Run:
                 ahead = asyncio.ensure_future(asyncio.to_thread(next, pages, None))
                 await self._ingest(page, versions)
         finally:
-            await asyncio.gather(ahead, return_exceptions=True)
+            # Where a stop cancelled us, the thread that reads ahead ends by itself.
+            if not ahead.done():
+                ahead.add_done_callback(lambda done: done.cancelled() or done.exception())
             _close(pages)
 
     async def _read(self, ahead: asyncio.Future[Page | None]) -> Page | None:
         try:
-            return await ahead
+            return await asyncio.shield(ahead)
         except WorkerError as error:
             # What was read before is stored; its chunks are still worked off.
             self.source_error = error
@@ -164,7 +170,7 @@ class Run:
         is pulled, nothing is in hand and nothing will be due without the Lambda's return."""
         while not self.stopped:
             self._changed.clear()
-            if time.monotonic() >= self._look_at and self._ready.qsize() < READY_CHUNKS // 2:
+            if time.monotonic() >= self._look_at:
                 await self._claim()
             elif self._pulled.is_set() and not self._hand and await self._nothing_is_due():
                 return
@@ -180,12 +186,16 @@ class Run:
             self._parts.journal.claim,
             self._source_id,
             self._run_id,
-            READY_CHUNKS // 2 if closed else 1,
+            self._room() if closed else 1,
             parked=circuit.probe_due(time.monotonic()),
         )
-        if not leases:
+        if len(leases) < CLAIM_AT_LEAST:
             self._look_at = time.monotonic() + LOOK_EVERY_S
         await self._take(leases)
+
+    def _room(self) -> int:
+        """How many chunks to claim; a few even while the source fills the queue."""
+        return max(CLAIM_AT_LEAST, READY_CHUNKS // 2 - self._ready.qsize())
 
     async def _nothing_is_due(self) -> bool:
         pending = await asyncio.to_thread(self._parts.journal.pending, self._source_id)
@@ -206,7 +216,9 @@ class Run:
         deadline = time.monotonic() + self._parts.grace_s
         while self._hand and time.monotonic() < deadline:
             self._changed.clear()
-            await self._wait(0.2)
+            while not self._ready.empty():
+                await self._outcomes.put(release(self._ready.get_nowait()))
+            await self._wait(0.1)
 
     async def _wait(self, seconds: float) -> None:
         # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the event.
@@ -222,22 +234,20 @@ class Run:
             await self._parts.fanout.slot()
             call = group.create_task(self._send(lease))
             self._calls.add(call)
-            call.add_done_callback(self._calls.discard)
+            call.add_done_callback(self._returned)
 
     async def _send(self, lease: Lease) -> None:
         chunk = lease.chunk
         if self.stopped:
-            await self._parts.fanout.skip()
             await self._outcomes.put(release(lease))
             return
-        if chunk.items:
-            outcome = await self._parts.fanout.send(chunk)
-        else:  # every record of it was rewritten since: nothing to ask
-            await self._parts.fanout.skip()
+        if not chunk.items:  # every record of it was rewritten since: nothing to ask
             await self._outcomes.put(Settlement(lease, SettlementKind.DONE))
             return
+        outcome = await self._parts.fanout.send(chunk)
         if not isinstance(outcome, Answer):
-            log.warning(
+            sent = outcome.kind is not FailureKind.CIRCUIT_OPEN
+            (log.warning if sent else log.debug)(
                 "chunk.failed",
                 source_id=self._source_id,
                 run=self._run_id,
@@ -257,7 +267,7 @@ class Run:
             settling = asyncio.to_thread(self._parts.journal.settle, self._run_id, batch)
             changes = await asyncio.shield(settling)
             for settlement in batch:
-                self._hand.pop(settlement.lease.chunk.id, None)
+                self._forget(settlement.lease)
                 if settlement.kind in (SettlementKind.RETRY, SettlementKind.SPLIT):
                     self._look_in(settlement.after_s)
             self._count(changes)
@@ -289,14 +299,26 @@ class Run:
         while True:
             await asyncio.sleep(self._parts.lease_s / 3)
             held = list(self._hand.values())
-            if held:
-                lost = await asyncio.to_thread(self._parts.journal.renew, held)
-                if lost:
-                    log.warning("leases.lost", run=self._run_id, chunks=sorted(lost)[:20])
+            lost = await asyncio.to_thread(self._parts.journal.renew, held) if held else set()
+            gone = [lease for lease in held if lease.chunk.id in lost and self._forget(lease)]
+            if gone:  # a chunk that was settled meanwhile is not lost
+                log.warning("leases.lost", chunks=[lease.chunk.id for lease in gone][:20])
+
+    def _forget(self, lease: Lease) -> bool:
+        """Take a lease out of the hand, unless its chunk was claimed anew meanwhile."""
+        if self._hand.get(lease.chunk.id) is not lease:
+            return False
+        del self._hand[lease.chunk.id]
+        return True
+
+    def _returned(self, call: asyncio.Task[None]) -> None:
+        """Also for a call that was cancelled before it began: its slot is given back."""
+        self._calls.discard(call)
+        self._parts.fanout.release()
 
     def _count(self, changes: Mapping[str, int]) -> None:
         self.counters.add(changes)
-        self._observer.update(self.counters, bytes_read=self._bytes_read, in_hand=len(self._hand))
+        self._observer.update(self.counters, bytes_read=self._bytes_read)
 
 
 def _first(errors: ExceptionGroup[Exception]) -> Exception:
@@ -315,4 +337,5 @@ def _first(errors: ExceptionGroup[Exception]) -> Exception:
 def _close(pages: Iterator[Page]) -> None:
     close = getattr(pages, "close", None)
     if close:
-        close()
+        with contextlib.suppress(ValueError):  # still reading in its thread, which closes it
+            close()

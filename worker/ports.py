@@ -80,7 +80,8 @@ class Journal(Protocol):
         """
 
     def claim(self, source_id: int, run_id: int, count: int, *, parked: bool) -> list[Lease]:
-        """Lease up to `count` chunks that are due; parked ones only if `parked`."""
+        """Lease up to `count` chunks that are due; parked ones only if `parked`
+        or overdue for a provisional score."""
 
     def renew(self, leases: Sequence[Lease]) -> set[int]:
         """Extend leases; returns the ids of those that are no longer ours."""
@@ -108,4 +109,4 @@ class Ledger(Protocol):
 class Observer(Protocol):
     """Told how a run fares; draws bars, or nothing."""
 
-    def update(self, counters: Counters, *, bytes_read: int, in_hand: int) -> None: ...
+    def update(self, counters: Counters, *, bytes_read: int) -> None: ...

@@ -7,7 +7,7 @@ late runs are made up for by one (`coalesce`), and none is dropped for being lat
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -120,9 +120,6 @@ class Timetable:
 
     def stop(self) -> None:
         self._stopped.set()
-
-    def next_times(self) -> Sequence[tuple[str, datetime | None]]:
-        return [(job.id, job.next_run_time) for job in self._scheduler.get_jobs()]
 
     async def _guarded(self, name: str, job: Job) -> None:
         """A job's error ends that job's run, never the process."""

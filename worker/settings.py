@@ -152,6 +152,8 @@ class Settings(_Strict):
     local_environments: int = Field(default_factory=lambda: os.cpu_count() or 2, ge=1, le=64)
     chunk_texts: int = Field(default=50, ge=1, le=1000)
     chunk_bytes: int = Field(default=1024 * 1024, ge=4096, le=6_000_000)
+    # 6 MB is Lambda's limit of a request:
+    # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
     fallback_policy: str = "immediate"
     max_attempts: int = Field(default=5, ge=1, le=100)
     circuit_window: Duration = timedelta(seconds=30)
@@ -244,7 +246,6 @@ class Loaded:
 def load(
     file: Path | None = None,
     environ: Mapping[str, str] = os.environ,
-    extra_sources: Sequence[FileSourceConfig] = (),
 ) -> Loaded:
     """Read the file (the default one only if it exists) and the environment.
 
@@ -270,8 +271,6 @@ def load(
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise ConfigurationError(_explain(error, origins)) from None
-    if extra_sources:
-        settings = settings.model_copy(update={"source": tuple(extra_sources)})
     return Loaded(settings, origins, found)
 
 
@@ -321,6 +320,8 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
         where = ".".join(str(part) for part in mistake["loc"])
         origin = origins.get(str(mistake["loc"][0]) if mistake["loc"] else "", "")
         message = mistake["msg"].removeprefix("Value error, ")
+        if mistake["type"] == "extra_forbidden":
+            message = "there is no such setting"
         place = f"{where} ({origin}): " if origin else f"{where}: " if where else ""
         sentences.append(f"{place}{message}")
     return "The configuration is wrong. " + "; ".join(sentences) + "."

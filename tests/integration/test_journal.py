@@ -235,6 +235,7 @@ def test_a_record_old_enough_is_handed_out_for_a_provisional_score_while_all_wai
     pending = patient.journal.pending(desk.source_id)
     assert pending.overdue_in_s is not None
     assert pending.overdue_in_s < 0
+    assert desk.journal.pending(desk.source_id).overdue_in_s is None, "defer: never"
     assert [lease.chunk.id for lease in patient.claim()] == [old.chunk.id]
     assert Desk(desk.engine, name="w3").claim() == [], "defer: never"
 
@@ -322,3 +323,8 @@ def test_writers_of_the_same_keys_do_not_deadlock(engine: Engine) -> None:
     for thread in threads:
         thread.join()
     assert errors == []
+    # A deadlock would be retried and so not be seen above: the database counts them.
+    sql = "SELECT pg_stat_force_next_flush(), deadlocks FROM pg_stat_database"
+    with engine.connect() as connection:
+        found = connection.execute(sa.text(f"{sql} WHERE datname = current_database()")).one()
+    assert found.deadlocks == 0

@@ -42,7 +42,7 @@ class Bench:
         self.engine = engine
         self.server = server
         self.file = folder / "records.csv"
-        self.options: dict[str, Any] = {"circuit_window": "200ms", "chunk_texts": 10}
+        self.options: dict[str, Any] = {"circuit_window": 0.2, "chunk_texts": 10}
 
     def write(self, *texts: str) -> None:
         with open(self.file, "w", encoding="utf-8", newline="") as file:
@@ -52,8 +52,9 @@ class Bench:
         return asyncio.run(self._run(stop_after_s))
 
     async def _run(self, stop_after_s: float | None) -> RunReport:
-        values = self.options | {"circuit_window": 0.2}
-        settings = Settings(aws_endpoint_url_lambda=self.server.url, aws_region="local", **values)
+        settings = Settings(
+            aws_endpoint_url_lambda=self.server.url, aws_region="local", **self.options
+        )
         config = FileSourceConfig(kind="file", name="records", path=str(self.file))
 
         def on_start(run: Run) -> None:
@@ -277,7 +278,7 @@ def test_an_error_in_ingest_ends_the_run_while_chunks_are_in_hand(
 
 def test_a_stop_waits_for_calls_under_way_only_as_long_as_the_grace_time(bench: Bench) -> None:
     bench.options["grace"] = 0.5
-    bench.write(*many(10))
+    bench.write(*many(4000))
     with _slow(bench.server, 8):
         started = time.monotonic()
         report = bench.run(stop_after_s=1.0)

@@ -75,10 +75,11 @@ def test_retries_are_a_fifth_of_calls_at_most() -> None:
 
 def test_the_witness_tells_a_sick_text_from_a_sick_function() -> None:
     witness = Witness()
-    assert witness.others(1) == "unknown"
-    witness.saw(1, DOWN)
-    assert witness.others(1) == "unknown"
-    witness.saw(2, DOWN)
-    assert witness.others(1) == "fail"
-    witness.saw(3, GOOD)
-    assert witness.others(1) == "succeed"
+    assert witness.others(1, 100) == "unknown"
+    witness.saw(1, DOWN, 100)
+    assert witness.others(1, 100) == "unknown"
+    witness.saw(2, DOWN, 100)
+    assert witness.others(1, 100) == "fail"
+    witness.saw(3, GOOD, 100)
+    assert witness.others(1, 100) == "succeed"
+    assert witness.others(1, 401) == "unknown", "what was long ago says nothing of now"

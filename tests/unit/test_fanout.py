@@ -60,7 +60,8 @@ def test_no_more_calls_under_way_than_the_limit() -> None:
         async with asyncio.TaskGroup() as group:
             for _ in range(60):
                 await fanout.slot()
-                group.create_task(fanout.send(chunk("a")))
+                call = group.create_task(fanout.send(chunk("a")))
+                call.add_done_callback(lambda _: fanout.release())
         return scorer
 
     scorer = asyncio.run(scene())

@@ -6,9 +6,11 @@ import gc
 import os
 import signal
 import sys
+from typing import Annotated
 
 import typer
 
+from worker import __version__
 from worker.cli import config, database, demo, doctor, lambda_, look, once, serve
 from worker.cli.output import WORDS, say_error
 from worker.errors import Exit, WorkerError
@@ -23,6 +25,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 for module in (once, serve, look, doctor, demo):
     module.register(app)
 app.add_typer(look.quarantine_app, name="quarantine")

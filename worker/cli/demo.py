@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import worker
-from worker import bootstrap
+from worker import bootstrap, log
 from worker.cli import report
 from worker.cli.once import run_all
 from worker.cli.output import DATA, VerboseOption, say, settings_for
@@ -44,6 +46,8 @@ def demo(
     LAMBDA_FUNCTION_NAME are ignored. Run it twice: the second time nothing is sent.
     """
     settings_for(None, verbose=verbose, quiet=True)
+    if not verbose:
+        log.configure(level="error")
     settings = Settings(home=home) if home else Settings()
     say("Starting PostgreSQL and the Lambda on this machine ...")
     _, code = run_all(settings, SOURCES)
@@ -53,7 +57,10 @@ def demo(
     DATA.print(report.render(summary))
     say("")
     say("What to type next:")
-    prefix = f"SENTIMENT_HOME={home} " if home else ""
+    if home:
+        say(f"  export SENTIMENT_HOME={home}")
+    if shutil.which("sentiment-worker") is None:
+        say(f"  source {Path(sys.executable).with_name('activate')}")
     for line in (
         "sentiment-worker scores --order most-negative --source demo-tickets",
         "sentiment-worker scores --contains refund --output json",
@@ -61,5 +68,5 @@ def demo(
         "sentiment-worker once your-reviews.csv",
         "sentiment-worker --help",
     ):
-        say(f"  {prefix}{line}")
+        say(f"  {line}")
     raise typer.Exit(code)

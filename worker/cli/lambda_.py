@@ -9,6 +9,7 @@ import typer
 
 from worker import log
 from worker.cli.output import say
+from worker.errors import ConfigurationError
 from worker.local import lambda_process
 from worker.settings import LOCAL_FUNCTION
 
@@ -22,9 +23,10 @@ def group() -> None:
 
 @app.command(
     epilog="Example:  [bold]sentiment-worker lambda local --port 9001[/bold], then "
-    "[bold]aws lambda invoke --endpoint-url http://127.0.0.1:9001 --function-name sentiment "
-    "--cli-binary-format raw-in-base64-out "
-    '--payload \'{"texts": [["I love this!"]]}\' out.json[/bold]'
+    "[bold]AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x aws lambda invoke --region local "
+    "--endpoint-url http://127.0.0.1:9001 --function-name sentiment "
+    '--payload \'{"texts": \\["I love this!"]}\' out.json[/bold]  '
+    "(version 2 of aws also wants --cli-binary-format raw-in-base64-out)"
 )
 def local(
     port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 9001,
@@ -45,4 +47,11 @@ def local(
         typer.echo(url)
         say(f"The function {name!r} answers here. Use it as: AWS_ENDPOINT_URL_LAMBDA={url}")
 
-    asyncio.run(lambda_service.serve(config, host="127.0.0.1", port=port, announce=announce))
+    serving = lambda_service.serve(config, host="127.0.0.1", port=port, announce=announce)
+    try:
+        asyncio.run(serving)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Port {port} cannot be listened on: {error.strerror}.",
+            hint="Name another one, or let the system choose: --port 0.",
+        ) from error

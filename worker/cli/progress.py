@@ -25,7 +25,7 @@ from worker.records import Counters
 class Silent:
     """`worker.ports.Observer` that draws nothing."""
 
-    def update(self, counters: Counters, *, bytes_read: int, in_hand: int) -> None:
+    def update(self, counters: Counters, *, bytes_read: int) -> None:
         pass
 
 
@@ -37,7 +37,7 @@ class Bars:
         self._read = progress.add_task(f"{name}: read", total=size, records="")
         self._scored = progress.add_task(f"{name}: scored", total=None, records="")
 
-    def update(self, counters: Counters, *, bytes_read: int, in_hand: int) -> None:
+    def update(self, counters: Counters, *, bytes_read: int) -> None:
         wanted = counters.new + counters.changed - counters.skipped
         done = counters.scored + counters.provisional + counters.undecided
         self._progress.update(

@@ -54,8 +54,10 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
                 timetable = Timetable()
                 stopper = Stopper(timetable.stop)
                 for source in sources:
-                    timetable.add(source.name, triggers[source.name], _job(worker, source, stopper))
-                    timetable.add_drain(source.name, _drain_job(worker, source, stopper))
+                    turn = asyncio.Lock()  # a pull waits for the drain of its own source
+                    pull = _job(worker, source, stopper, turn)
+                    timetable.add(source.name, triggers[source.name], pull)
+                    timetable.add_drain(source.name, _drain_job(worker, source, stopper, turn))
                 log.info("serve.started", sources=[s.name for s in sources])
                 await timetable.run()
                 log.info("serve.stopped")
@@ -64,24 +66,30 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
         asyncio.run(serving())
 
 
-def _job(worker: Worker, config: AnySource, stopper: Stopper) -> Callable[[], Any]:
+def _job(
+    worker: Worker, config: AnySource, stopper: Stopper, turn: asyncio.Lock
+) -> Callable[[], Any]:
     async def job() -> None:
-        if not stopper.signal:
-            await _quiet_cycle(worker, config, stopper, pull=True)
+        async with turn:
+            if not stopper.signal:
+                await _quiet_cycle(worker, config, stopper, pull=True)
 
     return job
 
 
-def _drain_job(worker: Worker, config: AnySource, stopper: Stopper) -> Callable[[], Any]:
+def _drain_job(
+    worker: Worker, config: AnySource, stopper: Stopper, turn: asyncio.Lock
+) -> Callable[[], Any]:
     """Works off what came back between two runs; opens no run when there is nothing to do."""
 
     async def job() -> None:
-        if stopper.signal:
+        if stopper.signal or turn.locked():
             return
         loop = asyncio.get_running_loop()
         due = await asyncio.to_thread(_is_due, worker, config, loop.time())
-        if due:
-            await _quiet_cycle(worker, config, stopper, pull=False)
+        async with turn:
+            if due and not stopper.signal:
+                await _quiet_cycle(worker, config, stopper, pull=False)
 
     return job
 

@@ -6,15 +6,12 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from weakref import WeakSet
 
 from worker.log import get_logger
 from worker.pipeline import Run
 
 log = get_logger(__name__)
-
-
-LAST_RUNS = 1_000
-"""Runs that may be under way at once, at most: one a source."""
 
 
 class Stopper:
@@ -23,13 +20,13 @@ class Stopper:
     def __init__(self, on_stop: Callable[[], None]) -> None:
         self.signal = 0
         self._on_stop = on_stop
-        self._runs: list[Run] = []
+        self._runs: WeakSet[Run] = WeakSet()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._received, number)
 
     def watch(self, run: Run) -> None:
-        self._runs = [*self._runs[-LAST_RUNS:], run]
+        self._runs.add(run)
         if self.signal:
             run.stop()
 
@@ -39,5 +36,5 @@ class Stopper:
         self.signal = number
         log.info("stopping", signal=signal.Signals(number).name, advice="again to end at once")
         self._on_stop()
-        for run in self._runs:
+        for run in list(self._runs):
             run.stop()

@@ -99,7 +99,7 @@ class Environment:
         port = self._runner.addresses[0][1]
         started = time.perf_counter()
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "awslambdaric", self._config.handler),
+            *(sys.executable, "-P", "-m", "awslambdaric", self._config.handler),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

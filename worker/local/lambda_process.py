@@ -25,7 +25,7 @@ def running(*, concurrency: int, timeout_s: float) -> Iterator[str]:
     require_installed()
     config = {"concurrency": concurrency, "timeout_s": timeout_s}
     process = subprocess.Popen(
-        [sys.executable, "-m", "worker.local.lambda_service", json.dumps(config)],
+        [sys.executable, "-P", "-m", "worker.local.lambda_service", json.dumps(config)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is for the worker, which then ends this one

@@ -54,22 +54,24 @@ class Sender:
 
     async def invoke(self, payload: bytes) -> Reply | Failure:
         """The function's reply, or why there is none. Never raises for what happened outside."""
-        try:
-            writer = await self._started()
-            self._next += 1
-            call = self._next
-            future: asyncio.Future[Reply | Failure] = asyncio.get_running_loop().create_future()
-            self._waiting[call] = future
-            writer.write(_frame((call, payload)))
-            await writer.drain()
-        except OSError:
-            return DIED
+        self._next += 1
+        call = self._next
+        future: asyncio.Future[Reply | Failure] = asyncio.get_running_loop().create_future()
+        self._waiting[call] = future
         try:
             # The SDK's read timeout is for each read: a body that drips would never meet it.
             async with asyncio.timeout(self._target.timeout_s + SLACK_S):
+                writer = await self._started()
+                writer.write(_frame((call, payload)))
+                await writer.drain()
                 return await future
         except TimeoutError:
+            # The child's thread is lost to that call; a new child has all of its threads.
+            if self._process and self._process.returncode is None:
+                self._process.kill()
             return TOO_LATE
+        except OSError:
+            return DIED
         finally:
             self._waiting.pop(call, None)
 
@@ -96,7 +98,8 @@ class Sender:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", __name__, str(theirs.fileno())),
+                # -P: a queue.py in the folder we were started in is not the library's.
+                *(sys.executable, "-P", "-m", __name__, str(theirs.fileno())),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the worker, which lets calls finish
@@ -113,6 +116,8 @@ class Sender:
                 future = self._waiting.get(call)
                 if future and not future.done():
                     future.set_result(reply)
+        if self._writer:
+            self._writer.close()
         self._writer = None
         for future in self._waiting.values():
             if not future.done():

@@ -13,13 +13,16 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import version
 
-from worker.records import Answer, Chunk, Failure, FailureKind, Opinion, Outcome, ScorerId
+from worker.log import get_logger
+from worker.records import Answer, Chunk, Opinion, Outcome, ScorerId
+
+log = get_logger(__name__)
 
 MAX_CHARS = 5_000
 """TextBlob's time grows faster than its input; this much costs about 30 ms."""
 
 NEUTRAL_BAND = 0.1
-"""Polarities within +-0.1 are called neutral, as in docs/trust.md's comparison."""
+"""Polarities within +-0.1 are called neutral."""
 
 
 def scorer_id() -> ScorerId:
@@ -55,13 +58,17 @@ class TextBlobStopgap:
         self._pool: ProcessPoolExecutor | None = None
 
     async def opinions(self, texts: Sequence[str]) -> list[Opinion | None]:
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._started(), opinions, list(texts))
-        except BrokenProcessPool:
-            # Somebody killed the child (memory, an operator): one fresh start, then give up.
-            self._pool = None
-            return await loop.run_in_executor(self._started(), opinions, list(texts))
+        """Opinions, or None for each where the child was killed twice: it cannot say."""
+        for _ in range(2):
+            pool = self._started()
+            try:
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(pool, opinions, list(texts))
+            except BrokenProcessPool:  # memory, or an operator
+                if self._pool is pool:
+                    self._pool = None
+        log.error("textblob.killed", advice="is there enough memory for a second process?")
+        return [None] * len(texts)
 
     async def close(self) -> None:
         if self._pool:
@@ -81,13 +88,9 @@ class TextBlobScorer:
         self._stopgap = stopgap
 
     async def score(self, chunk: Chunk) -> Outcome:
-        try:
-            found = await self._stopgap.opinions([item.text for item in chunk.items])
-        except BrokenProcessPool:
-            return Failure(
-                FailureKind.UNAVAILABLE, "textblob_died", "TextBlob's process was killed."
-            )
-        return Answer(scorer_id(), found)
+        return Answer(
+            scorer_id(), await self._stopgap.opinions([item.text for item in chunk.items])
+        )
 
     async def close(self) -> None:
         await self._stopgap.close()

@@ -91,10 +91,6 @@ class Tape:
         return self._taken[0] if self._taken else b""
 
     @property
-    def taken_lines(self) -> int:
-        return len(self._taken)
-
-    @property
     def ends_open(self) -> bool:
         """True when the last line taken has no line end: the file may still be growing."""
         return bool(self._taken) and not self._taken[-1].endswith(b"\n")

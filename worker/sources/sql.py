@@ -108,6 +108,10 @@ class SqlSource:
                 f"The database of source {self.name!r} refuses the query: {_reason(error)}",
                 hint="Check table, query, column names and the user's rights.",
             ) from error
+        except exc.DBAPIError as error:
+            raise SourceUnavailable(
+                f"The database of source {self.name!r} failed: {_reason(error)}"
+            ) from error
         finally:
             engine.dispose()
 
@@ -219,14 +223,15 @@ class _Reader:
         if self._cursor is None:
             log.warning("source.reads_everything", source=self._name, why="it names no cursor")
             return
-        statement = sa.select(sa.func.count()).select_from(self._relation)
+        if not getattr(self._cursor, "nullable", True):
+            return
+        without = sa.select(sa.literal(1)).select_from(self._relation)
         with self._engine.connect() as connection:
-            count = connection.scalar(statement.where(self._cursor.is_(None)))
-        if count:
+            found = connection.scalar(sa.select(without.where(self._cursor.is_(None)).exists()))
+        if found:
             log.warning(
                 "source.rows_without_cursor",
                 source=self._name,
-                rows=count,
                 column=self._cursor.name,
                 advice="they cannot be read: fill the column, or name another cursor",
             )

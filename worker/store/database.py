@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -41,16 +41,27 @@ def make_engine(url: str, *, application: str, pool_size: int = 6) -> Engine:
         pool_size=pool_size,
         max_overflow=0,
         pool_recycle=1800,
-        connect_args={
-            "application_name": application,
-            "connect_timeout": 10,
-            "keepalives_idle": 20,
-            "keepalives_interval": 10,
-            "keepalives_count": 3,
-            "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=120s"
-            " -c timezone=UTC",
-        },
+        connect_args=_connect_args(application),
     )
+
+
+def unpooled(engine: Engine) -> Engine:
+    """The same database with a connection of its own for each use: for what is held long."""
+    return sa.create_engine(
+        engine.url, poolclass=sa.NullPool, connect_args=_connect_args("sentiment-worker lock")
+    )
+
+
+def _connect_args(application: str) -> dict[str, Any]:
+    return {
+        "application_name": application,
+        "connect_timeout": 10,
+        "keepalives_idle": 20,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=120s"
+        " -c timezone=UTC",
+    }
 
 
 @contextmanager

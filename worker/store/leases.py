@@ -23,8 +23,9 @@ WITH due AS MATERIALIZED (
       AND CASE
           WHEN NOT parked THEN visible_at <= now()
           -- Parked before this run began: whatever was repaired since, the run may try it.
-          WHEN %(parked)s THEN visible_at <= greatest(now(), %(parked_s)s * interval '1 second'
-              + (SELECT started_at FROM sentiment.run WHERE id = %(run_id)s))
+          WHEN %(parked)s THEN visible_at <= now()
+              OR (leased_by IS NULL AND visible_at <= %(parked_s)s * interval '1 second'
+                  + (SELECT started_at FROM sentiment.run WHERE id = %(run_id)s))
           ELSE visible_at <= now() AND NOT provisional
               AND created_at <= now() - %(overdue_s)s * interval '1 second'
       END
@@ -55,7 +56,8 @@ SELECT coalesce(sum(cardinality(record_ids)), 0)::bigint,
        extract(epoch FROM min(visible_at) FILTER (WHERE parked) - now())::float8,
        extract(epoch FROM min(greatest(visible_at,
            created_at + %(overdue_s)s * interval '1 second'))
-           FILTER (WHERE parked AND NOT provisional) - now())::float8
+           FILTER (WHERE parked AND NOT provisional AND %(overdue_s)s::float8 IS NOT NULL)
+           - now())::float8
 FROM sentiment.chunk WHERE source_id = %(source_id)s AND state = 'open'
 """
 

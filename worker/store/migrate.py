@@ -64,6 +64,8 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     with database.translated(), engine.connect() as connection:
         _one_at_a_time(connection)
         command.upgrade(_config(connection), revision)
+    if state(engine).is_current:
+        grant_roles(engine)  # what a migration made is granted as the rest is
 
 
 def downgrade(engine: Engine, revision: str) -> None:

@@ -137,11 +137,11 @@ def daily(engine: Engine, *, source: str | None = None) -> list[Row]:
     scored = d.records - d.unscored
     statement = sa.select(
         d.day,
-        sa.func.sum(d.records).label("records"),
-        sa.func.sum(d.positive).label("positive"),
-        sa.func.sum(d.neutral).label("neutral"),
-        sa.func.sum(d.negative).label("negative"),
-        sa.func.sum(d.provisional).label("provisional"),
+        sa.cast(sa.func.sum(d.records), sa.BigInteger).label("records"),
+        sa.cast(sa.func.sum(d.positive), sa.BigInteger).label("positive"),
+        sa.cast(sa.func.sum(d.neutral), sa.BigInteger).label("neutral"),
+        sa.cast(sa.func.sum(d.negative), sa.BigInteger).label("negative"),
+        sa.cast(sa.func.sum(d.provisional), sa.BigInteger).label("provisional"),
         (sa.func.sum(d.mean_polarity * scored) / sa.func.nullif(sa.func.sum(scored), 0)).label(
             "mean_polarity"
         ),

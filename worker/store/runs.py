@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Connection
 
 from worker.errors import SourceBusy
 from worker.records import Counters
@@ -23,6 +24,7 @@ class PostgresLedger:
 
     def __init__(self, engine: Engine, *, worker: str, patience_s: float) -> None:
         self._engine = engine
+        self._locks = database.unpooled(engine)  # a lock is held as long as its run
         self._worker = worker
         self._patience_s = patience_s
 
@@ -53,10 +55,8 @@ class PostgresLedger:
         take = sa.text("SELECT pg_try_advisory_lock(:space, :id)")
         drop = sa.text("SELECT pg_advisory_unlock(:space, :id)")
         key = {"space": _LOCK_SPACE, "id": source_id}
-        with database.translated():
-            raw = self._engine.connect()
-        with raw:
-            connection = raw.execution_options(isolation_level="AUTOCOMMIT")
+        connection = database.retrying(self._lock_session, patience_s=self._patience_s)
+        with connection:
             with database.translated():
                 held = connection.scalar(take, key)
             if not held:
@@ -71,6 +71,11 @@ class PostgresLedger:
                     connection.execute(drop, key)
                 except sa.exc.DBAPIError:
                     connection.invalidate()  # the server let go of it when it went away
+
+    def _lock_session(self) -> Connection:
+        with database.translated():
+            raw = self._locks.connect()
+            return raw.execution_options(isolation_level="AUTOCOMMIT")
 
     def start(self, source_id: int, trigger: str) -> int:
         """Open a run. Call it under `exclusive`: what still says "running" is then lost."""
@@ -95,19 +100,6 @@ class PostgresLedger:
                 return int(connection.execute(opened).scalar_one())
 
         return database.retrying(write, patience_s=self._patience_s)
-
-    def count(self, run_id: int, changes: dict[str, int]) -> None:
-        """Add to a run's counters what no other transaction carries (calls, throttles)."""
-        values = {name: RUN.c[name] + n for name, n in changes.items() if n}
-        if not values:
-            return
-        statement = sa.update(RUN).where(RUN.c.id == run_id).values(values)
-
-        def write() -> None:
-            with database.transaction(self._engine) as connection:
-                connection.execute(statement)
-
-        database.retrying(write, patience_s=self._patience_s)
 
     def finish(self, run_id: int, state: str, error: str | None) -> Counters:
         """Close a run and return its counters as the database holds them."""
