@@ -66,8 +66,8 @@ async def cycle(
                     await asyncio.to_thread(ledger.finish, run_id, "failed", str(error))
                 raise
             except Exception as error:
-                name_of_it = f"This should not have happened: {type(error).__name__}."
-                await asyncio.to_thread(ledger.finish, run_id, "failed", name_of_it)
+                sentence = f"This should not have happened: {type(error).__name__}."
+                await asyncio.to_thread(ledger.finish, run_id, "failed", sentence)
                 raise
             ending = judge_ending(
                 run.counters,
