@@ -61,11 +61,11 @@ class Bench:
         self._server_url = server_url
 
     def against_the_bare_script(self, records: int) -> None:
-        print(f"{records:,} records, a Lambda that answers at once; three rounds in turn")
+        print(f"{records:,} records, a Lambda that answers at once; five rounds in turn")
         file = self._csv(records)
         ratios, rates = [], []
         with instant_lambda(0) as url:
-            for _ in range(3):
+            for _ in range(5):
                 bare = self._bare(file, url)
                 worker, _ = self._worker(file, url)
                 ratios.append(bare / worker)

@@ -11,7 +11,7 @@ that both sides are tested against.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -128,7 +128,9 @@ def _signed(label: str, score: float) -> float:
     return _DIRECTION[label] * score
 
 
-def _in_order(opinions: Sequence[Opinion], answered: Any, expected: Sequence[str]) -> list[Opinion]:
+def _in_order(opinions: list[Opinion], answered: Any, expected: list[str]) -> list[Opinion]:
+    if answered == expected:
+        return opinions
     if not isinstance(answered, list) or len(answered) != len(expected):
         raise BadAnswer("wrong_ids", "The answer's ids are not one a text.")
     by_id = {str(i): opinion for i, opinion in zip(answered, opinions, strict=True)}

@@ -148,13 +148,15 @@ class FileSource:
         page = _PageBuilder(blob, tape, self._layout, self._digest(), header)
         try:
             for row in rows:
-                if tape.ends_open and not _rests(blob):
-                    # Half a row can look like a whole one: it stays unread until it is.
-                    log.info("file.still_growing", file=blob.path, line=row.line)
-                    yield page.take(growing=True)
-                    return
                 if page.is_full():
                     yield page.take()
+                if tape.ends_open:
+                    if not _rests(blob):
+                        # Half a row can look like a whole one: it stays unread until it is.
+                        log.info("file.still_growing", file=blob.path, line=row.line)
+                        yield page.take(growing=True)
+                        return
+                    page.stay_before_this_row()
                 page.add(row)
         except UNREADABLE as error:
             page.refuse(Refusal(f"byte {tape.offset}", f"cannot be read on: {error}", b""))
@@ -195,10 +197,11 @@ class _PageBuilder:
         rows = len(self._records) + len(self._refusals)
         return rows >= PAGE_ROWS or self._tape.offset - self._start >= PAGE_BYTES
 
+    def stay_before_this_row(self) -> None:
+        """It is accepted as it is; should the file grow, it is read again, whole."""
+        self._place = self._here()
+
     def add(self, row: Row) -> None:
-        if self._tape.ends_open:
-            # Accepted as it is; should the file grow, this row is read again, whole.
-            self._place = self._here()
         if isinstance(row.values, Refusal):
             self._refusals.append(row.values)
             return

@@ -94,7 +94,6 @@ RECORD = Table(
     Column("ingested_at", _Time, nullable=False, server_default=_now),
     Column("revised_at", _Time, nullable=False, server_default=_now),
     UniqueConstraint("source_id", "external_id"),
-    Index("record_by_time", "source_id", text("published_at DESC")),
 )
 
 REVISION = Table(
