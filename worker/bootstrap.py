@@ -109,7 +109,10 @@ async def open_worker(
         grace_s=settings.grace.total_seconds(),
     )
     try:
-        yield Worker(parts, PostgresLedger(engine, worker=name, patience_s=patience), engine)
+        ledger = PostgresLedger(
+            engine, worker=name, patience_s=patience, lease_s=settings.lease.total_seconds()
+        )
+        yield Worker(parts, ledger, engine)
     finally:
         await scorer.close()
         await stopgap.close()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from worker import crashpoint
 from worker.circuit import Circuit
 from worker.errors import DatabaseUnavailable, Exit, WorkerError
 from worker.log import get_logger
@@ -52,11 +53,13 @@ async def cycle(
     started = time.monotonic()
     source_id = await asyncio.to_thread(ledger.source_id, name, kind)
     async with _held(ledger, source_id, name):
+        crashpoint.reached("run.locked")
         run_id = await asyncio.to_thread(ledger.start, source_id, trigger)
         run = Run(parts, source, source_id=source_id, run_id=run_id, observer=observer)
         on_start(run)
         with structlog.contextvars.bound_contextvars(run=run_id, source=name):
             log.info("run.started", trigger=trigger)
+            crashpoint.reached("run.started")
             try:
                 await run.execute()
                 pending = await asyncio.to_thread(parts.journal.pending, source_id)
@@ -76,7 +79,9 @@ async def cycle(
                 source_error=run.source_error,
                 stopped=run.stopped,
             )
+            crashpoint.reached("run.before_finish")
             counters = await asyncio.to_thread(ledger.finish, run_id, ending.state, ending.error)
+            crashpoint.reached("run.finished")
             report = RunReport(
                 run_id=run_id,
                 source=name,

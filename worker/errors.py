@@ -57,6 +57,12 @@ class SourceBusy(WorkerError):
     exit_code = Exit.SOURCE_BUSY
 
 
+class TakenOver(WorkerError):
+    """This process slept past its lease and another took over its run; nothing is lost."""
+
+    exit_code = Exit.SOURCE_BUSY
+
+
 class SourceUnavailable(WorkerError):
     """The source cannot be read now; the cursor has not moved and nothing is lost."""
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from worker import crashpoint
 from worker.circuit import CircuitState
 from worker.errors import WorkerError
 from worker.fanout import FanOut
@@ -92,8 +93,8 @@ class Run:
         return self._stopping.is_set()
 
     async def execute(self) -> None:
-        """Run to the end. Raises DatabaseUnavailable and CursorMoved; what is not settled
-        then comes back by lease."""
+        """Run to the end. Raises DatabaseUnavailable, CursorMoved and TakenOver; what is not
+        settled then comes back by lease."""
         try:
             async with asyncio.TaskGroup() as group:
                 record = group.create_task(self._record())
@@ -149,6 +150,7 @@ class Run:
             return None
 
     async def _ingest(self, page: Page, versions: dict[str, int]) -> None:
+        crashpoint.reached("page.read")
         version = versions.get(page.partition, 0)
         leases, changes = await asyncio.to_thread(
             self._parts.journal.ingest,
@@ -158,6 +160,7 @@ class Run:
             version,
             self._parts.planner,
         )
+        crashpoint.reached("ingest.committed")
         versions[page.partition] = version + 1
         self._bytes_read += page.bytes_read
         self._count(changes)
@@ -189,6 +192,8 @@ class Run:
             self._room() if closed else 1,
             parked=circuit.probe_due(time.monotonic()),
         )
+        if leases:
+            crashpoint.reached("claim.committed")
         if len(leases) < CLAIM_AT_LEAST:
             self._look_at = time.monotonic() + LOOK_EVERY_S
         await self._take(leases)
@@ -244,7 +249,9 @@ class Run:
         if not chunk.items:  # every record of it was rewritten since: nothing to ask
             await self._outcomes.put(Settlement(lease, SettlementKind.DONE))
             return
+        crashpoint.reached("call.before")
         outcome = await self._parts.fanout.send(chunk)
+        crashpoint.reached("call.answered")
         if not isinstance(outcome, Answer):
             sent = outcome.kind is not FailureKind.CIRCUIT_OPEN
             (log.warning if sent else log.debug)(
@@ -257,7 +264,10 @@ class Run:
                 code=outcome.code,
                 message=outcome.message,
             )
-        await self._outcomes.put(await self._parts.judge.settle(lease, outcome))
+        settlement = await self._parts.judge.settle(lease, outcome)
+        if settlement.kind is SettlementKind.PARK:
+            crashpoint.reached("park.judged")
+        await self._outcomes.put(settlement)
 
     # -- record ----------------------------------------------------------------------------
 
@@ -266,6 +276,7 @@ class Run:
         while batch := await self._gather():
             settling = asyncio.to_thread(self._parts.journal.settle, self._run_id, batch)
             changes = await asyncio.shield(settling)
+            crashpoint.reached("settle.committed")
             for settlement in batch:
                 self._forget(settlement.lease)
                 if settlement.kind in (SettlementKind.RETRY, SettlementKind.SPLIT):
@@ -295,11 +306,11 @@ class Run:
         return batch
 
     async def _renew(self) -> None:
-        """Keep the leases of what is in hand; forget what is no longer ours."""
+        """Keep the run and the leases of what is in hand; forget what is no longer ours."""
         while True:
             await asyncio.sleep(self._parts.lease_s / 3)
             held = list(self._hand.values())
-            lost = await asyncio.to_thread(self._parts.journal.renew, held) if held else set()
+            lost = await asyncio.to_thread(self._parts.journal.renew, self._run_id, held)
             gone = [lease for lease in held if lease.chunk.id in lost and self._forget(lease)]
             if gone:  # a chunk that was settled meanwhile is not lost
                 log.warning("leases.lost", chunks=[lease.chunk.id for lease in gone][:20])

@@ -83,8 +83,9 @@ class Journal(Protocol):
         """Lease up to `count` chunks that are due; parked ones only if `parked`
         or overdue for a provisional score."""
 
-    def renew(self, leases: Sequence[Lease]) -> set[int]:
-        """Extend leases; returns the ids of those that are no longer ours."""
+    def renew(self, run_id: int, leases: Sequence[Lease]) -> set[int]:
+        """Say that the run lives and extend its leases; returns the ids of those that are no
+        longer ours. Raises TakenOver when another process has taken the run's place."""
 
     def settle(self, run_id: int, settlements: Sequence[Settlement]) -> dict[str, int]:
         """Write what became of leases; returns what that adds to the run's counters."""

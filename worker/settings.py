@@ -187,8 +187,8 @@ class Settings(_Strict):
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise ValueError(f"two sources are named {', '.join(doubled)}")
-        if self.lease.total_seconds() < 2 * 5:
-            raise ValueError("lease must be 10s or more")
+        if self.lease.total_seconds() < 3:
+            raise ValueError("lease must be 3s or more")
         return self
 
     @property

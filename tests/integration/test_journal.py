@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqlalchemy import Engine
 
 from tests.make import record
 from worker import chunk, judge
-from worker.errors import CursorMoved
+from worker.errors import CursorMoved, SourceBusy, TakenOver
 from worker.records import (
     Answer,
     Lease,
@@ -38,13 +39,15 @@ PLANNER = partial(chunk.plan, max_items=2, max_bytes=10_000)
 class Desk:
     """A worker at the journal."""
 
-    def __init__(self, engine: Engine, *, name: str = "w1", **more: float) -> None:
+    def __init__(
+        self, engine: Engine, *, name: str = "w1", run_id: int | None = None, **more: float
+    ) -> None:
         self.engine = engine
         options = {"lease_s": 60, "patience_s": 5} | more
         self.journal = PostgresJournal(engine, worker=name, **options)
         ledger = PostgresLedger(engine, worker=name, patience_s=5)
         self.source_id = ledger.source_id("s", "file")
-        self.run_id = ledger.start(self.source_id, "once")
+        self.run_id = run_id or ledger.start(self.source_id, "once")
 
     def ingest(self, *records: Record, version: int = 0, **more: Any) -> list[Lease]:
         page = Page("p", {"offset": version + 1}, records, **more)
@@ -163,7 +166,7 @@ def test_a_lost_reply_to_commit_is_recognised_and_its_leases_taken_up(desk: Desk
 
 def test_a_lease_that_ended_is_claimed_by_another_and_the_first_is_fenced(desk: Desk) -> None:
     (stale,) = desk.ingest(record("1", "a"))
-    other = Desk(desk.engine, name="w2")
+    other = Desk(desk.engine, name="w2", run_id=desk.run_id)
     assert other.claim() == []
     desk.expire()
     (taken,) = other.claim()
@@ -171,8 +174,8 @@ def test_a_lease_that_ended_is_claimed_by_another_and_the_first_is_fenced(desk: 
     assert taken.chunk.items == stale.chunk.items
     assert desk.settle(done(stale))["fenced"] == 1
     assert desk.rows("SELECT count(*) FROM sentiment.score") == [(0,)]
-    assert desk.journal.renew([stale]) == {stale.chunk.id}
-    assert other.journal.renew([taken]) == set()
+    assert desk.journal.renew(desk.run_id, [stale]) == {stale.chunk.id}
+    assert other.journal.renew(other.run_id, [taken]) == set()
     other.settle(done(taken))
     assert desk.current() == [("1", "positive", "lambda", "1", False)]
 
@@ -185,13 +188,33 @@ def test_a_stale_answer_is_refused_even_before_anybody_claimed(desk: Desk) -> No
     assert desk.rows("SELECT count(*) FROM sentiment.score") == [(0,)]
 
 
+def test_who_slept_past_its_lease_loses_lock_run_and_leases(desk: Desk) -> None:
+    (lease,) = desk.ingest(record("1", "a"))
+    asleep = PostgresLedger(desk.engine, worker="w1", patience_s=1)
+    patient = PostgresLedger(desk.engine, worker="w2", patience_s=1, lease_s=60)
+    with asleep.exclusive(desk.source_id, "s"):
+        with pytest.raises(SourceBusy), patient.exclusive(desk.source_id, "s"):
+            pass
+        time.sleep(0.3)
+        hasty = PostgresLedger(desk.engine, worker="w3", patience_s=1, lease_s=0.2)
+        with hasty.exclusive(desk.source_id, "s"):
+            run_id = hasty.start(desk.source_id, "once")
+            with pytest.raises(TakenOver):
+                desk.journal.renew(desk.run_id, [lease])
+            assert desk.settle(done(lease))["fenced"] == 1
+            other = Desk(desk.engine, name="w3", run_id=run_id)
+            assert [taken.chunk.id for taken in other.claim()] == [lease.chunk.id]
+    asleep.finish(desk.run_id, "done", None)
+    assert desk.rows("SELECT state FROM sentiment.run ORDER BY id") == [("lost",), ("running",)]
+
+
 def test_two_workers_never_claim_the_same_chunk(desk: Desk) -> None:
     desk.ingest(*(record(str(n), f"text {n}") for n in range(200)))
     desk.expire()
     claimed: list[int] = []
 
     def work(name: str) -> None:
-        other = Desk(desk.engine, name=name)
+        other = Desk(desk.engine, name=name, run_id=desk.run_id)
         while leases := other.claim(3):
             claimed.extend(lease.chunk.id for lease in leases)
 

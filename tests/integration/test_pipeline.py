@@ -324,7 +324,7 @@ def test_two_runs_of_one_source_exclude_each_other(bench: Bench) -> None:
 
 
 def test_a_stopped_run_gives_its_leases_back_and_the_next_finishes(bench: Bench) -> None:
-    with _slow(bench.server, 0.05):
+    with _slow(bench.server, 0.3):
         bench.write(*many(1000))
         report = bench.run(stop_after_s=0.8)
     assert report.state == "stopped"

@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from worker import crashpoint
 from worker.chunk import distinct
 from worker.errors import CursorMoved
 from worker.ports import Planner
@@ -81,6 +82,7 @@ def move_cursor(cur: Cursor, source_id: int, run_id: int, page: Page, version: i
 def store_page(
     cur: Cursor, source_id: int, run_id: int, page: Page, planner: Planner, holder: Holder
 ) -> tuple[list[Lease], dict[str, int]]:
+    crashpoint.reached("ingest.cursor_moved")
     unique = {record.external_id: record for record in page.records}
     rows = _upsert(cur, source_id, run_id, unique.values())
     fresh = [(id_, unique[external]) for id_, external, inserted, _ in rows if inserted]
@@ -103,6 +105,7 @@ def store_page(
         "skipped": sum(r.skip_reason is not None for _, r in fresh + revised),
     }
     writing.count(cur, run_id, changes)
+    crashpoint.reached("ingest.before_commit")
     return made, changes
 
 

@@ -89,9 +89,10 @@ class PostgresJournal:
 
         return self._transaction(write)
 
-    def renew(self, held: Sequence[Lease]) -> set[int]:
-        """Extend leases; returns the ids of those that are no longer ours."""
-        return self._transaction(lambda cur: leases.renew(cur, held, self._holder[1]))
+    def renew(self, run_id: int, held: Sequence[Lease]) -> set[int]:
+        """Say that the run lives and extend its leases; returns the ids of those that are no
+        longer ours. Raises TakenOver when another process has taken the run's place."""
+        return self._transaction(lambda cur: leases.renew(cur, run_id, held, self._holder[1]))
 
     def settle(self, run_id: int, settlements: Sequence[Settlement]) -> dict[str, int]:
         """Write what became of leases, all or nothing; refused one by one if a fence moved.

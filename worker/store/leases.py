@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from worker import crashpoint
 from worker.chunk import distinct
+from worker.errors import TakenOver
 from worker.records import Chunk, Lease, Member, Pending
 from worker.store import writing
 from worker.store.writing import Cursor, Holder
@@ -88,11 +90,21 @@ def claim(
     leases, superseded = load_leases(cur, source_id, writing.rows(cur, _CLAIM, arguments))
     if superseded:
         writing.count(cur, run_id, {"superseded": superseded})
+    if leases:
+        crashpoint.reached("claim.before_commit")
     return leases
 
 
-def renew(cur: Cursor, held: Sequence[Lease], lease_s: float) -> set[int]:
-    """Extend leases; returns the ids of those that are no longer ours."""
+def renew(cur: Cursor, run_id: int, held: Sequence[Lease], lease_s: float) -> set[int]:
+    """Extend leases; returns the ids of those that are no longer ours. Raises TakenOver."""
+    alive = "UPDATE sentiment.run SET heartbeat_at = now() WHERE id = %s AND state = 'running'"
+    if cur.execute(alive, (run_id,)).rowcount == 0:
+        raise TakenOver(
+            "This process slept past its lease, and another has taken over its run.",
+            hint="Nothing is lost: what it had in hand is scored by the other.",
+        )
+    if not held:
+        return set()
     ids = sorted((lease.chunk.id, lease.fence) for lease in held)
     arguments = {
         "ids": [i for i, _ in ids],

@@ -11,19 +11,37 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
 from worker.errors import SourceBusy
+from worker.log import get_logger
 from worker.records import Counters
 from worker.store import database
-from worker.store.tables import RUN, SOURCE
+from worker.store.tables import CHUNK, RUN, SOURCE
+
+log = get_logger(__name__)
 
 _LOCK_SPACE = 0x53454E54
 """Advisory locks are one space a database; "SENT" keeps ours apart from others'."""
+
+# A process that is frozen, or cut off, keeps its session and so the lock. Once its run's heartbeat
+# is older than a lease its session is ended; what it still writes is refused by fences.
+_EVICT = """
+SELECT pg_terminate_backend(l.pid, 1000)
+FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.classid = :space AND l.objid = :id AND l.granted
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND greatest(a.state_change, (
+      SELECT max(heartbeat_at) FROM sentiment.run WHERE source_id = :id AND state = 'running'
+  )) < now() - :lease_s * interval '1 second'
+"""
 
 
 class PostgresLedger:
     """`worker.ports.Ledger` over PostgreSQL."""
 
-    def __init__(self, engine: Engine, *, worker: str, patience_s: float) -> None:
+    def __init__(
+        self, engine: Engine, *, worker: str, patience_s: float, lease_s: float = 120.0
+    ) -> None:
         self._engine = engine
+        self._lease_s = lease_s
         self._locks = database.unpooled(engine)  # a lock is held as long as its run
         self._worker = worker
         self._patience_s = patience_s
@@ -48,18 +66,16 @@ class PostgresLedger:
     def exclusive(self, source_id: int, name: str) -> Iterator[None]:
         """Hold the source against every other run, in any process. Raises SourceBusy.
 
-        A session lock: PostgreSQL lets go of it when this process or its connection dies.
-        Correctness does not hang on it (cursor versions and fences see to that); it spares
-        two runs from doing the same work.
+        A session lock: PostgreSQL lets go of it when this process or its connection dies, and
+        another takes it from a process that has not been heard of for a lease. Correctness
+        does not hang on it (cursor versions and fences see to that); it spares two runs from
+        doing the same work.
         """
-        take = sa.text("SELECT pg_try_advisory_lock(:space, :id)")
         drop = sa.text("SELECT pg_advisory_unlock(:space, :id)")
         key = {"space": _LOCK_SPACE, "id": source_id}
         connection = database.retrying(self._lock_session, patience_s=self._patience_s)
         with connection:
-            with database.translated():
-                held = connection.scalar(take, key)
-            if not held:
+            if not self._take(connection, key):
                 raise SourceBusy(
                     f"Another run holds the source {name!r}.",
                     hint="Wait for it to end; `sentiment-worker runs` shows it.",
@@ -72,21 +88,42 @@ class PostgresLedger:
                 except sa.exc.DBAPIError:
                     connection.invalidate()  # the server let go of it when it went away
 
+    def _take(self, connection: Connection, key: dict[str, int]) -> bool:
+        take = sa.text("SELECT pg_try_advisory_lock(:space, :id)")
+        with database.translated():
+            if connection.scalar(take, key):
+                return True
+            evicted = connection.execute(sa.text(_EVICT), key | {"lease_s": self._lease_s}).all()
+            if not evicted:
+                return False
+            log.warning("source.taken_over", source_id=key["id"], silent_for_s=self._lease_s)
+            return bool(connection.scalar(take, key))
+
     def _lock_session(self) -> Connection:
         with database.translated():
             raw = self._locks.connect()
             return raw.execution_options(isolation_level="AUTOCOMMIT")
 
     def start(self, source_id: int, trigger: str) -> int:
-        """Open a run. Call it under `exclusive`: what still says "running" is then lost."""
+        """Open a run. Call it under `exclusive`: what still says "running" is then lost, and
+        whoever holds a lease is gone, so its chunks are free at once."""
         lost = (
             sa.update(RUN)
             .where(RUN.c.source_id == source_id, RUN.c.state == "running")
             .values(
                 state="lost",
                 finished_at=RUN.c.heartbeat_at,
-                error="The process ended without a word; its chunks came back by lease.",
+                error="The process ended, or slept, without a word; its chunks are free again.",
             )
+        )
+        freed = (
+            sa.update(CHUNK)
+            .where(
+                CHUNK.c.source_id == source_id,
+                CHUNK.c.state == "open",
+                CHUNK.c.leased_by.is_not(None),
+            )
+            .values(leased_by=None, visible_at=sa.func.now(), fence=CHUNK.c.fence + 1)
         )
         opened = (
             sa.insert(RUN)
@@ -97,16 +134,26 @@ class PostgresLedger:
         def write() -> int:
             with database.transaction(self._engine) as connection:
                 connection.execute(lost)
-                return int(connection.execute(opened).scalar_one())
+                free = connection.execute(freed).rowcount
+                run_id = int(connection.execute(opened).scalar_one())
+            if free:
+                log.info("leases.freed", source_id=source_id, chunks=free)
+            return run_id
 
         return database.retrying(write, patience_s=self._patience_s)
 
     def finish(self, run_id: int, state: str, error: str | None) -> Counters:
-        """Close a run and return its counters as the database holds them."""
+        """Close a run and return its counters as the database holds them. One that was taken
+        over stays lost."""
+        lost = RUN.c.state == "lost"
         statement = (
             sa.update(RUN)
             .where(RUN.c.id == run_id)
-            .values(state=state, error=error, finished_at=sa.func.now())
+            .values(
+                state=sa.case((lost, RUN.c.state), else_=state),
+                error=sa.case((lost, RUN.c.error), else_=error),
+                finished_at=sa.func.now(),
+            )
             .returning(*(RUN.c[name] for name in Counters.__dataclass_fields__))
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from worker import crashpoint
 from worker.records import Chunk, ScorerId, Settlement, SettlementKind
 from worker.store import quarantine, writing
 from worker.store.writing import Cursor
@@ -67,18 +68,21 @@ def settle(
     cur: Cursor, run_id: int, settlements: Sequence[Settlement], scorer_ids: ScorerIds
 ) -> dict[str, int]:
     accepted_ids = {row[0] for row in writing.rows(cur, _SETTLE, _settle_arguments(settlements))}
+    crashpoint.reached("settle.fenced")
     accepted = [s for s in settlements if s.lease.chunk.id in accepted_ids]
     refused = [s for s in settlements if s.lease.chunk.id not in accepted_ids]
     _write_scores(cur, run_id, accepted, scorer_ids)
     for settlement in accepted:
         if settlement.kind is SettlementKind.SPLIT:
             _create_parts(cur, run_id, settlement)
+            crashpoint.reached("split.before_commit")
         elif settlement.kind is SettlementKind.DEAD:
             quarantine.keep_members(cur, run_id, settlement)
     changes = _settled_counters(accepted)
     for stale in _moved_on(cur, refused):
         changes.update(stale.calls, fenced=1)
     writing.count(cur, run_id, changes)
+    crashpoint.reached("settle.before_commit")
     return changes
 
 
