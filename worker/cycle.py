@@ -19,7 +19,7 @@ from worker.errors import DatabaseUnavailable, Exit, WorkerError
 from worker.log import get_logger
 from worker.pipeline import Parts, Run
 from worker.ports import Ledger, Observer, Source
-from worker.records import Counters, FailureKind, RunReport
+from worker.records import Counters, FailureKind, Redrive, RunReport
 
 log = get_logger(__name__)
 
@@ -44,6 +44,7 @@ async def cycle(
     trigger: str,
     observer: Observer,
     on_start: Callable[[Run], None] = lambda run: None,
+    redrive: Redrive = Redrive(),  # noqa: B008  frozen
 ) -> RunReport:
     """Run a source once, alone. `source` None only works off what is pending.
 
@@ -55,7 +56,9 @@ async def cycle(
     async with _held(ledger, source_id, name):
         crashpoint.reached("run.locked")
         run_id = await asyncio.to_thread(ledger.start, source_id, trigger)
-        run = Run(parts, source, source_id=source_id, run_id=run_id, observer=observer)
+        run = Run(
+            parts, source, source_id=source_id, run_id=run_id, observer=observer, redrive=redrive
+        )
         on_start(run)
         with structlog.contextvars.bound_contextvars(run=run_id, source=name):
             log.info("run.started", trigger=trigger)

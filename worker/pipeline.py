@@ -21,7 +21,16 @@ from worker.fanout import FanOut
 from worker.judge import Judge, release
 from worker.log import get_logger
 from worker.ports import Journal, Observer, Planner, Source
-from worker.records import Answer, Counters, FailureKind, Lease, Page, Settlement, SettlementKind
+from worker.records import (
+    Answer,
+    Counters,
+    FailureKind,
+    Lease,
+    Page,
+    Redrive,
+    Settlement,
+    SettlementKind,
+)
 
 log = get_logger(__name__)
 
@@ -64,6 +73,7 @@ class Run:
         source_id: int,
         run_id: int,
         observer: Observer,
+        redrive: Redrive = Redrive(),  # noqa: B008  frozen
     ) -> None:
         """`source` is None for a run that only works off what is pending."""
         self.counters = Counters()
@@ -73,6 +83,7 @@ class Run:
         self._source_id = source_id
         self._run_id = run_id
         self._observer = observer
+        self._redrive = redrive
         self._bytes_read = 0
         self._hand: dict[int, Lease] = {}
         self._ready: asyncio.Queue[Lease] = asyncio.Queue(READY_CHUNKS)
@@ -118,6 +129,13 @@ class Run:
     async def _pull(self) -> None:
         """Read ahead one page while the one before is being stored."""
         try:
+            if self._redrive.record_ids:
+                await asyncio.to_thread(
+                    self._parts.journal.requeue,
+                    self._source_id,
+                    self._run_id,
+                    self._redrive.record_ids,
+                )
             if self._source is not None:
                 await self._pull_pages(self._source)
         finally:
@@ -127,7 +145,8 @@ class Run:
     async def _pull_pages(self, source: Source) -> None:
         known = await asyncio.to_thread(self._parts.journal.positions, self._source_id)
         versions = {partition: version for partition, (_, version) in known.items()}
-        pages = source.pages({partition: position for partition, (position, _) in known.items()})
+        again = self._redrive.partitions
+        pages = source.pages({p: position for p, (position, _) in known.items() if p not in again})
         ahead = asyncio.ensure_future(asyncio.to_thread(next, pages, None))
         try:
             while page := await self._read(ahead):

@@ -83,6 +83,9 @@ class Journal(Protocol):
         """Lease up to `count` chunks that are due; parked ones only if `parked`
         or overdue for a provisional score."""
 
+    def requeue(self, source_id: int, run_id: int, record_ids: Sequence[int]) -> None:
+        """Make chunks of records that should be scored anew."""
+
     def renew(self, run_id: int, leases: Sequence[Lease]) -> set[int]:
         """Say that the run lives and extend its leases; returns the ids of those that are no
         longer ours. Raises TakenOver when another process has taken the run's place."""

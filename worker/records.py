@@ -74,6 +74,17 @@ class Page:
     records: Sequence[Record]
     refusals: Sequence[Refusal] = ()
     bytes_read: int = 0
+    whole: bool = False
+    """The partition's last page, in a run that read it from its beginning: what quarantine
+    holds of it from earlier runs was repaired, or is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redrive:
+    """What a run should try again: partitions to read anew, records to score anew."""
+
+    partitions: frozenset[str] = frozenset()
+    record_ids: tuple[int, ...] = ()
 
 
 class Member(NamedTuple):

@@ -88,6 +88,7 @@ CREATE TABLE sentiment.record (
     revised_at     timestamptz NOT NULL DEFAULT now(),
     UNIQUE (source_id, external_id)
 );
+CREATE INDEX record_by_time ON sentiment.record (source_id, published_at DESC);
 
 CREATE TABLE sentiment.revision (
     record_id     bigint NOT NULL REFERENCES sentiment.record ON DELETE CASCADE,

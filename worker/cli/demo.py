@@ -12,8 +12,8 @@ import typer
 import worker
 from worker import bootstrap, log
 from worker.cli import report
-from worker.cli.once import run_all
 from worker.cli.output import DATA, VerboseOption, say, settings_for
+from worker.cli.running import Turn, run_all
 from worker.settings import FileSourceConfig, Settings
 
 SAMPLE = Path(worker.__file__).parent / "sample"
@@ -50,7 +50,7 @@ def demo(
         log.configure(level="error")
     settings = Settings(home=home) if home else Settings()
     say("Starting PostgreSQL and the Lambda on this machine ...")
-    _, code = run_all(settings, SOURCES)
+    _, code = run_all(settings, [Turn(s.name, s.kind, s, "once") for s in SOURCES])
     with bootstrap.open_database(settings) as engine:
         summary = report.summarise(engine, None)
     DATA.print()

@@ -1,4 +1,4 @@
-"""The reading commands: status, runs, scores, report, quarantine."""
+"""The reading commands: status, runs, scores, report."""
 
 from __future__ import annotations
 
@@ -26,17 +26,11 @@ from worker.cli.output import (
 )
 from worker.durations import parse_duration
 from worker.errors import ConfigurationError
-from worker.log import printable
 from worker.store import migrate, reading
 from worker.store.reading import ScoreFilter
 
 SourceOption = Annotated[str | None, typer.Option("--source", "-s", help="Only this source.")]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")]
-
-quarantine_app = typer.Typer(
-    help="Rows that could not be read, and records that the model could not score.",
-    no_args_is_help=True,
-)
 
 LABELS = ("positive", "neutral", "negative")
 ORDERS = ("newest", "oldest", "most-negative", "most-positive")
@@ -154,46 +148,6 @@ def report(
         print_json(summary)
     else:
         DATA.print(drawing.render(summary))
-
-
-@quarantine_app.command(
-    "list", epilog="Example:  [bold]sentiment-worker quarantine list --source reviews[/bold]"
-)
-def quarantine_list(
-    config: ConfigOption = None,
-    source: SourceOption = None,
-    limit: LimitOption = 50,
-    output: OutputOption = Output.TABLE,
-    verbose: VerboseOption = False,
-) -> None:
-    """What was refused, where it stands, and why."""
-    columns = ("id", "source", "stage", "offset", "reason", "partition", "created_at")
-    with reading_from(config, verbose=verbose) as engine:
-        found = reading.quarantine(engine, source=source, limit=limit)
-        if not print_rows(found, columns, output):
-            say("Quarantine is empty.")
-
-
-@quarantine_app.command("show", epilog="Example:  [bold]sentiment-worker quarantine show 17[/bold]")
-def quarantine_show(
-    row: Annotated[int, typer.Argument(help="The id that `quarantine list` shows.")],
-    config: ConfigOption = None,
-    output: OutputOption = Output.TABLE,
-    verbose: VerboseOption = False,
-) -> None:
-    """One refusal whole, with the first 4 KB of the row as it came."""
-    with reading_from(config, verbose=verbose) as engine:
-        found = reading.quarantined_row(engine, row)
-    if found is None:
-        raise ConfigurationError(
-            f"Quarantine has no row {row}.", hint="See: sentiment-worker quarantine list"
-        )
-    if output is Output.JSON:
-        print_json(found)
-        return
-    for name in ("source", "stage", "partition", "offset", "reason", "created_at"):
-        DATA.print(f"{name}: {printable(str(found[name]))}", markup=False, soft_wrap=True)
-    DATA.print(printable(bytes(found["raw"]).decode("utf-8", "replace")), markup=False)
 
 
 def _moment(text: str | None, option: str) -> datetime | None:

@@ -107,11 +107,11 @@ class FileSource:
             tape = self._tape(stream)
             header = self._header(tape, blob)
             if self._resume(tape, position):
-                yield from self._pages_of(blob, tape, header)
+                yield from self._pages_of(blob, tape, header, resumed=bool(position))
                 return
         with blob.open() as stream:
             tape = self._tape(stream)
-            yield from self._pages_of(blob, tape, self._header(tape, blob))
+            yield from self._pages_of(blob, tape, self._header(tape, blob), resumed=False)
 
     def _tape(self, stream: IO[bytes]) -> Tape:
         if is_read_by_line(self._encoding):
@@ -140,12 +140,14 @@ class FileSource:
         except storage.UNPACK_ERRORS:
             return False
 
-    def _pages_of(self, blob: Blob, tape: Tape, header: list[str] | None) -> Iterator[Page]:
+    def _pages_of(
+        self, blob: Blob, tape: Tape, header: list[str] | None, *, resumed: bool
+    ) -> Iterator[Page]:
         if header is None:
             rows = jsonl_rows(tape)
         else:
             rows = csv_rows(tape, self._separator(blob), header)
-        page = _PageBuilder(blob, tape, self._layout, self._digest(), header)
+        page = _PageBuilder(blob, tape, self._layout, self._digest(), header, resumed=resumed)
         try:
             for row in rows:
                 if page.is_full():
@@ -182,7 +184,14 @@ class _PageBuilder:
     """Gathers rows into pages, with the tape's place after the last of them."""
 
     def __init__(
-        self, blob: Blob, tape: Tape, layout: Layout, digest: str, header: list[str] | None
+        self,
+        blob: Blob,
+        tape: Tape,
+        layout: Layout,
+        digest: str,
+        header: list[str] | None,
+        *,
+        resumed: bool,
     ) -> None:
         self._blob = blob
         self._tape = tape
@@ -191,6 +200,7 @@ class _PageBuilder:
         self._records: list[Record] = []
         self._refusals: list[Refusal] = []
         self._start = tape.offset
+        self._from_the_beginning = not resumed
         self._place: tuple[int, int, str] | None = None
 
     def is_full(self) -> bool:
@@ -224,8 +234,14 @@ class _PageBuilder:
             "layout": self._digest,
             "stamp": self._blob.stamp if complete and not growing else None,
         }
-        read = self._tape.offset - self._start
-        page = Page(self._blob.path, position, self._records, self._refusals, bytes_read=read)
+        page = Page(
+            self._blob.path,
+            position,
+            self._records,
+            self._refusals,
+            bytes_read=self._tape.offset - self._start,
+            whole=complete and self._from_the_beginning,
+        )
         self._records, self._refusals, self._start = [], [], self._tape.offset
         return page
 

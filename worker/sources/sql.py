@@ -151,6 +151,7 @@ class _Reader:
         layout = repr(self._columns)
         after = self._start(position) if position.get("layout") == layout else None
         highest = _loads(position["after"]) if after is not None else None
+        from_the_beginning = after is None
         bound = self._watermark()
         while True:
             rows = self._read(key, after, bound)
@@ -158,11 +159,14 @@ class _Reader:
                 after = [rows[-1][c.name] for c in key]
                 highest = after if highest is None or after[0] >= highest[0] else highest
             records, refusals = self._records(rows)
-            if rows and self._cursor is not None:
-                yield Page("", {"after": _dumps(highest), "layout": layout}, records, refusals)
-            elif rows:
-                yield Page("", {"layout": layout, "read": len(rows)}, records, refusals)
-            if len(rows) < PAGE_ROWS:
+            here: dict[str, Any] = {"layout": layout, "read": len(rows)}
+            if self._cursor is not None:
+                here = {"after": _dumps(highest), "layout": layout}
+            last = len(rows) < PAGE_ROWS
+            whole = last and from_the_beginning
+            if rows or (whole and highest is not None):
+                yield Page("", here, records, refusals, whole=whole)
+            if last:
                 return
 
     def _column(self, name: str) -> ColumnElement[Any]:

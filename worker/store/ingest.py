@@ -95,6 +95,9 @@ def store_page(
     items = distinct((Member(i, r.content_hash), r.text) for i, r in wanted)
     made = _create_chunks(cur, source_id, run_id, list(planner(items)), holder)
     quarantine.keep_rows(cur, source_id, run_id, page.partition, page.refusals)
+    quarantine.forget_records(cur, [i for i, _ in revised])
+    if page.whole:
+        quarantine.forget_rows(cur, source_id, run_id, page.partition)
     changes = {
         "read": len(page.records) + len(page.refusals),
         "new": len(fresh),

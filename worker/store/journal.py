@@ -89,6 +89,10 @@ class PostgresJournal:
 
         return self._transaction(write)
 
+    def requeue(self, source_id: int, run_id: int, record_ids: Sequence[int]) -> None:
+        """Make chunks of records that should be scored anew."""
+        self._transaction(lambda cur: leases.requeue(cur, source_id, run_id, record_ids))
+
     def renew(self, run_id: int, held: Sequence[Lease]) -> set[int]:
         """Say that the run lives and extend its leases; returns the ids of those that are no
         longer ours. Raises TakenOver when another process has taken the run's place."""

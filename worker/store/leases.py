@@ -95,6 +95,18 @@ def claim(
     return leases
 
 
+def requeue(cur: Cursor, source_id: int, run_id: int, record_ids: Sequence[int]) -> None:
+    """A new chunk for each record, so that one culprit cannot hold back another."""
+    sql = """
+        INSERT INTO sentiment.chunk
+            (id, source_id, run_id, root_id, reason, record_ids, content_hashes)
+        SELECT n.id, %(source)s, %(run)s, n.id, 'redrive', ARRAY[n.record_id], n.content_hash
+        FROM (SELECT nextval('sentiment.chunk_id') AS id, r.id AS record_id, r.content_hash
+              FROM sentiment.record r WHERE r.id = ANY(%(records)s) AND r.source_id = %(source)s) n
+    """
+    cur.execute(sql, {"source": source_id, "run": run_id, "records": list(record_ids)})
+
+
 def renew(cur: Cursor, run_id: int, held: Sequence[Lease], lease_s: float) -> set[int]:
     """Extend leases; returns the ids of those that are no longer ours. Raises TakenOver."""
     alive = "UPDATE sentiment.run SET heartbeat_at = now() WHERE id = %s AND state = 'running'"

@@ -40,6 +40,22 @@ def keep_rows(
     cur.executemany(sql, sorted(rows, key=itemgetter(6)))
 
 
+def forget_rows(cur: Cursor, source_id: int, run_id: int, partition: str) -> None:
+    """Rows of a partition that this run read whole without meeting them again."""
+    sql = """
+        DELETE FROM sentiment.quarantine
+        WHERE source_id = %s AND partition = %s AND stage = 'read' AND run_id <> %s
+    """
+    cur.execute(sql, (source_id, partition, run_id))
+
+
+def forget_records(cur: Cursor, record_ids: Sequence[int]) -> None:
+    """Records that the model scored after all, or that say something else by now."""
+    if record_ids:
+        sql = "DELETE FROM sentiment.quarantine WHERE record_id = ANY(%s)"
+        cur.execute(sql, (list(record_ids),))
+
+
 def keep_members(cur: Cursor, run_id: int, settlement: Settlement) -> None:
     """The texts of a dead chunk: what the model could not score, with the reason."""
     sql = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -112,6 +112,25 @@ def quarantined_row(engine: Engine, row_id: int) -> Row | None:
     statement = sa.select(QUARANTINE, SOURCE.c.name.label("source")).join(SOURCE)
     found = _all(engine, statement.where(QUARANTINE.c.id == row_id))
     return found[0] if found else None
+
+
+def redrivable(engine: Engine, *, ids: Sequence[int] | None, source: str | None) -> list[Row]:
+    """Rows of quarantine that may be tried again: those with `ids` (None: any), of `source`."""
+    q = QUARANTINE.c
+    statement = sa.select(
+        q.id,
+        SOURCE.c.name.label("source"),
+        SOURCE.c.kind,
+        q.stage,
+        q.partition,
+        q.offset,
+        q.record_id,
+    ).join(SOURCE)
+    if ids is not None:
+        statement = statement.where(q.id.in_(ids))
+    if source is not None:
+        statement = statement.where(SOURCE.c.name == source)
+    return _all(engine, statement.order_by(q.id))
 
 
 def labels(engine: Engine) -> list[Row]:

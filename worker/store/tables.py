@@ -216,6 +216,7 @@ QUARANTINE = Table(
     Column("chunk_id", BigInteger),
     Column("created_at", _Time, nullable=False, server_default=_now),
     UniqueConstraint("source_id", "fingerprint"),
+    Index("quarantine_record", "record_id"),
 )
 
 CURRENT_SENTIMENT = Table(

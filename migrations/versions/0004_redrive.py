@@ -1,0 +1,39 @@
+"""Redriving quarantine: runs of that kind, and finding a record's rows. An index that served no
+query goes.
+
+Revision: 0004, after 0003
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+UPGRADE = """
+ALTER TABLE sentiment.run DROP CONSTRAINT run_trigger_check;
+ALTER TABLE sentiment.run ADD CONSTRAINT run_trigger_check
+    CHECK (trigger IN ('once', 'schedule', 'drain', 'redrive')) NOT VALID;
+ALTER TABLE sentiment.run VALIDATE CONSTRAINT run_trigger_check;
+CREATE INDEX quarantine_record ON sentiment.quarantine (record_id);
+DROP INDEX sentiment.record_by_time;
+"""
+
+DOWNGRADE = """
+CREATE INDEX record_by_time ON sentiment.record (source_id, published_at DESC);
+DROP INDEX sentiment.quarantine_record;
+ALTER TABLE sentiment.run DROP CONSTRAINT run_trigger_check;
+ALTER TABLE sentiment.run ADD CONSTRAINT run_trigger_check
+    CHECK (trigger IN ('once', 'schedule', 'drain')) NOT VALID;  -- runs of the other kind stay
+"""
+
+
+def upgrade() -> None:
+    op.execute(UPGRADE)
+
+
+def downgrade() -> None:
+    op.execute(DOWNGRADE)

@@ -1,0 +1,117 @@
+"""Sources run one after another by a command that ends: with bars, a sentence each, a code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from worker import bootstrap
+from worker.bootstrap import Worker
+from worker.cli import progress
+from worker.cli.output import WORDS, say, say_error
+from worker.cli.sources import AnySource
+from worker.cli.stopping import Stopper
+from worker.cycle import cycle
+from worker.errors import Exit, WorkerError
+from worker.records import Redrive, RunReport
+from worker.settings import Settings
+from worker.store import migrate
+
+WORST_FIRST = (
+    Exit.MISUSED,
+    Exit.DATABASE_UNREACHABLE,
+    Exit.FAILED,
+    Exit.OVER_BUDGET,
+    Exit.SOURCE_BUSY,
+    Exit.DEGRADED,
+    Exit.QUARANTINED,
+    Exit.DONE,
+)
+"""Of several sources, the worst ending is the command's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One source's run."""
+
+    name: str
+    kind: str
+    config: AnySource | None
+    """What to read; None only works off what is pending."""
+    trigger: str
+    redrive: Redrive = Redrive()  # noqa: RUF009  frozen
+
+
+def run_all(settings: Settings, turns: Sequence[Turn]) -> tuple[list[RunReport], int]:
+    with bootstrap.open_database(settings) as engine:
+        migrate.require_current(engine)
+        with bootstrap.open_lambda(settings) as target:
+
+            async def running() -> tuple[list[RunReport], int]:
+                async with bootstrap.open_worker(settings, engine, target) as worker:
+                    return await _one_after_another(worker, turns)
+
+            return asyncio.run(running())
+
+
+async def _one_after_another(worker: Worker, turns: Sequence[Turn]) -> tuple[list[RunReport], int]:
+    reports: list[RunReport] = []
+    codes: list[int] = [Exit.DONE]
+    stopper = Stopper(lambda: None)
+    for turn in turns:
+        if stopper.signal:
+            break
+        try:
+            report = await _run_one(worker, turn, stopper)
+        except WorkerError as error:
+            say_error(error)
+            codes.append(error.exit_code)
+            continue
+        reports.append(report)
+        codes.append(report.exit_code)
+        _tell(report)
+    if stopper.signal:
+        return reports, 128 + stopper.signal
+    return reports, next(code for code in WORST_FIRST if code in codes)
+
+
+async def _run_one(worker: Worker, turn: Turn, stopper: Stopper) -> RunReport:
+    source = bootstrap.open_source(turn.config) if turn.config else None
+    size = source.size() if source and WORDS.is_terminal else None
+    with progress.bars(turn.name, size) as observer:
+        return await cycle(
+            worker.parts,
+            worker.ledger,
+            name=turn.name,
+            kind=turn.kind,
+            source=source,
+            trigger=turn.trigger,
+            observer=observer,
+            on_start=stopper.watch,
+            redrive=turn.redrive,
+        )
+
+
+def _tell(report: RunReport) -> None:
+    """The run in a few sentences, on stderr."""
+    c = report.counters
+    parts = [f"{c.read:,} read", f"{c.new:,} new"]
+    optional = {
+        "changed": c.changed,
+        "unchanged": c.unchanged,
+        "repeated": c.duplicate,
+        "without text": c.skipped,
+        "in quarantine": c.quarantined + c.dead,
+    }
+    parts += [f"{n:,} {what}" for what, n in optional.items() if n]
+    scored = f"{c.scored:,} scored by the model in {c.invocations:,} calls"
+    if c.provisional:
+        scored += f", {c.provisional:,} provisionally by TextBlob"
+    if c.undecided:
+        scored += f", {c.undecided:,} that TextBlob cannot judge"
+    say(f"{report.source}: {', '.join(parts)}; {scored}; {report.seconds:.1f} s.")
+    if report.error:
+        say(f"{report.error.rstrip('.')}.", style="yellow")
+        if report.hint:
+            say(report.hint)
