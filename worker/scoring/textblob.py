@@ -6,15 +6,13 @@ interpreter that the fan-out needs.
 
 from __future__ import annotations
 
-import asyncio
-import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import version
 
 from worker.log import get_logger
 from worker.records import Answer, Chunk, Opinion, Outcome, ScorerId
+from worker.scoring import child
+from worker.scoring.child import Child, ChildDied
 
 log = get_logger(__name__)
 
@@ -55,30 +53,21 @@ class TextBlobStopgap:
     """`worker.ports.Stopgap` in one child process, started when first needed."""
 
     def __init__(self) -> None:
-        self._pool: ProcessPoolExecutor | None = None
+        self._child = Child(__name__)
 
     async def opinions(self, texts: Sequence[str]) -> list[Opinion | None]:
         """Opinions, or None for each where the child was killed twice: it cannot say."""
         for _ in range(2):
-            pool = self._started()
             try:
-                loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(pool, opinions, list(texts))
-            except BrokenProcessPool:  # memory, or an operator
-                if self._pool is pool:
-                    self._pool = None
+                found: list[Opinion | None] = await self._child.call(list(texts))
+                return found
+            except ChildDied:  # memory, or an operator
+                continue
         log.error("textblob.killed", advice="is there enough memory for a second process?")
         return [None] * len(texts)
 
     async def close(self) -> None:
-        if self._pool:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _started(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_ignore_interrupt)
-        return self._pool
+        await self._child.close()
 
 
 class TextBlobScorer:
@@ -96,8 +85,5 @@ class TextBlobScorer:
         await self._stopgap.close()
 
 
-def _ignore_interrupt() -> None:
-    """Ctrl-C reaches the whole process group; the parent decides what it means."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+if __name__ == "__main__":
+    child.serve(lambda hello: (opinions, 1))

@@ -1,0 +1,39 @@
+"""Workers that are broken on purpose, to see the harness fail them:
+
+    python -m tests.faults.controls cursor_first|no_fence serve ...
+
+A third, an id cursor without overlap, needs only a configuration.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from worker.cli import main
+from worker.store import ingest, settle
+
+
+def cursor_first() -> None:
+    """The cursor is committed, then the records are stored."""
+    move = ingest.move_cursor
+
+    def moved(cur: Any, *arguments: Any) -> bool:
+        done = move(cur, *arguments)
+        cur.connection.commit()
+        return done
+
+    ingest.move_cursor = moved  # type: ignore[assignment]
+
+
+def no_fence() -> None:
+    """Whoever has an answer writes it."""
+    guard = "AND c.fence = u.fence AND c.state = 'open' AND c.leased_by IS NOT NULL"
+    assert guard in settle._SETTLE
+    settle._SETTLE = settle._SETTLE.replace(guard, "")
+
+
+if __name__ == "__main__":
+    {"cursor_first": cursor_first, "no_fence": no_fence}[sys.argv[1]]()
+    sys.argv = ["sentiment-worker", *sys.argv[2:]]
+    main()
