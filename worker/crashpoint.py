@@ -19,6 +19,7 @@ POINTS = (
     "claim.committed",
     "call.before",
     "call.answered",
+    "settle.begun",
     "settle.fenced",
     "settle.before_commit",
     "settle.committed",

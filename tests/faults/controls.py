@@ -7,15 +7,21 @@ A third, an id cursor without overlap, needs only a configuration.
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Any
 
+from tests.faults import crashing
 from worker.cli import main
 from worker.store import ingest, settle
 
+STOP_AT = ("settle.begun", 5)
+"""Where a frozen worker sleeps: an answer in its hand."""
+
 
 def cursor_first() -> None:
-    """The cursor is committed, then the records are stored."""
+    """The cursor is committed, then the records are stored; and it dies between the two."""
+    crashing.arm(signal.SIGKILL, "ingest.cursor_moved", 2)
     move = ingest.move_cursor
 
     def moved(cur: Any, *arguments: Any) -> bool:
@@ -27,7 +33,8 @@ def cursor_first() -> None:
 
 
 def no_fence() -> None:
-    """Whoever has an answer writes it."""
+    """Whoever has an answer writes it; and it sleeps before it does."""
+    crashing.arm(signal.SIGSTOP, *STOP_AT)
     guard = "AND c.fence = u.fence AND c.state = 'open' AND c.leased_by IS NOT NULL"
     assert guard in settle._SETTLE
     settle._SETTLE = settle._SETTLE.replace(guard, "")

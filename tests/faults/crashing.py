@@ -1,9 +1,9 @@
 """The installed command with one crash point armed:
 
-    python -m tests.faults.crashing POINT N once reviews.csv
+    python -m tests.faults.crashing kill|stop POINT N once reviews.csv
 
-It ends itself by SIGKILL when POINT is passed for the N-th time. Only this module can arm a
-point; the package has nothing that could.
+It ends itself by SIGKILL when POINT is passed for the N-th time, or stops itself (SIGSTOP) at
+every N-th. Only this module can arm a point; the package has nothing that could.
 """
 
 from __future__ import annotations
@@ -16,23 +16,22 @@ from worker import crashpoint
 from worker.cli import main
 
 
-def arm(point: str, times: int) -> None:
+def arm(what: signal.Signals, point: str, times: int) -> None:
     assert point in crashpoint.POINTS, point
-    left = times
-
-    armed = point
+    armed, passed = point, 0
 
     def reached(point: str) -> None:
-        nonlocal left
+        nonlocal passed
         if point == armed:
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            passed += 1
+            if passed % times == 0:
+                os.kill(os.getpid(), what)
 
     crashpoint.reached = reached
 
 
 if __name__ == "__main__":
-    arm(sys.argv[1], int(sys.argv[2]))
-    sys.argv = ["sentiment-worker", *sys.argv[3:]]
+    action = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}[sys.argv[1]]
+    arm(action, sys.argv[2], int(sys.argv[3]))
+    sys.argv = ["sentiment-worker", *sys.argv[4:]]
     main()

@@ -11,9 +11,8 @@ from random import Random
 
 import pytest
 
-from tests.faults import mix
+from tests.faults import controls, mix
 from tests.faults.conftest import Note, Scale
-from tests.faults.endpoint import FaultyLambda
 from tests.faults.proxy import PostgresProxy
 from tests.faults.server import Server
 from tests.faults.world import LEASE_S, Workers, World
@@ -53,7 +52,7 @@ def test_a_crash_at_each_point(world: World, scale: Scale, note: Note, point: st
     for time_ in range(1, scale.of(1, 3) + 1):
         world.fill(300)
         done = subprocess.run(
-            [sys.executable, "-m", "tests.faults.crashing", point, str(time_), "once",
+            [sys.executable, "-m", "tests.faults.crashing", "kill", point, str(time_), "once",
              "--config", world.config],
             env=world.shell.variables | {"PYTHONPATH": str(Path.cwd())},
             capture_output=True, timeout=120, check=False,
@@ -108,24 +107,27 @@ def test_postgresql_crashes(world: World, scale: Scale, note: Note) -> None:
     assert longest <= 5.0
 
 
-def freeze(world: World, workers: Workers, times: int) -> int:
-    """Freeze one of two workers again and again, every other time past its lease."""
+def freeze(world: World, workers: Workers, times: int) -> None:
+    """Every other time past its lease, with an answer in its hand (it stops itself there); else
+    for a moment, at any moment."""
     for n in range(times):
-        number = world.rng.randrange(2)
-        time.sleep(world.rng.uniform(0.3, 1.0))
-        workers.signal(number, signal.SIGSTOP)
-        past = n % 2 == 0
-        time.sleep(LEASE_S + 3.0 if past else world.rng.uniform(0.2, 1.0))
-        workers.signal(number, signal.SIGCONT)
-    return sum(n for (n,) in world.rows("SELECT fenced FROM sentiment.run"))
+        if n % 2:
+            time.sleep(world.rng.uniform(0.3, 1.0))
+            workers.signal(n // 2 % 2, signal.SIGSTOP)
+            time.sleep(world.rng.uniform(0.2, 1.0))
+        else:
+            workers.wait_for_one_stopped()
+            time.sleep(LEASE_S + 2.0)
+        workers.thaw()
 
 
 def test_a_frozen_worker(world: World, scale: Scale, note: Note) -> None:
     times = scale.of(6, 40)
-    world.endpoint.latency_s = 0.3  # calls are always under way when the worker stops
-    with Workers(world, 2) as workers, world.writers(3, rows=10**9):
-        fenced = freeze(world, workers, times)
+    prefix = [sys.executable, "-m", "tests.faults.crashing", "stop", *map(str, controls.STOP_AT)]
+    with Workers(world, 2, prefix=prefix) as workers, world.writers(3, rows=10**9, pause_s=0.3):
+        freeze(world, workers, times)
         time.sleep(2)
+        workers.thaw()
         fenced = sum(n for (n,) in world.rows("SELECT fenced FROM sentiment.run"))
     world.settle()
     truth = world.truth()
@@ -162,22 +164,21 @@ def test_lost_replies_to_commit(
 
 
 @pytest.mark.parametrize("control", ["id_cursor", "cursor_first", "no_fence"])
-def test_the_harness_fails_a_broken_worker(
-    world: World, endpoint: FaultyLambda, control: str, note: Note
-) -> None:
+def test_the_harness_fails_a_broken_worker(world: World, control: str, note: Note) -> None:
     prefix = [sys.executable, "-m", "tests.faults.controls", control]
     if control == "id_cursor":
-        world.configure(cursor='cursor = "id"\noverlap = 0', every="1s")
+        world.configure(cursor='cursor = "id"\noverlap = 0')
         prefix = []
-    endpoint.latency_s = 0.3 if control == "no_fence" else 0.0
     rows = 10**9 if control == "no_fence" else 1_500
-    with Workers(world, 2, prefix=prefix) as workers, world.writers(3, rows=rows) as writers:
+    writing = world.writers(3, rows=rows, pause_s=0.3)
+    with Workers(world, 2, prefix=prefix) as workers, writing as writers:
         if control == "no_fence":
-            freeze(world, workers, 6)
+            freeze(world, workers, 4)
         while not writers.finished and control != "no_fence":
-            time.sleep(world.rng.uniform(0.1, 1.5))
-            if control == "cursor_first":
-                workers.kill(world.rng.randrange(2))
+            time.sleep(0.2)
+            workers.revive()
+        workers.thaw()
+        time.sleep(1)
     world.settle()
     truth = world.truth()
     note("6", f"negative control: {control}", f"found: {truth}", "the harness fails it")

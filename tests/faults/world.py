@@ -51,8 +51,8 @@ BEGIN
 END $$;
 CREATE TRIGGER note_settlement AFTER UPDATE ON sentiment.chunk FOR EACH ROW
 WHEN (NEW.fence = OLD.fence AND NEW.leased_by IS NULL
-      AND (NEW.state, NEW.attempts, NEW.parked) IS DISTINCT FROM
-          (OLD.state, OLD.attempts, OLD.parked))
+      AND (NEW.state, NEW.attempts, NEW.parked, NEW.finished_at) IS DISTINCT FROM
+          (OLD.state, OLD.attempts, OLD.parked, OLD.finished_at))
 EXECUTE FUNCTION public.note_settlement();
 """
 
@@ -298,6 +298,17 @@ class Workers:
     def signal(self, number: int, what: signal.Signals) -> None:
         self._processes[number].send_signal(what)
 
+    def wait_for_one_stopped(self) -> None:
+        """Until a worker stopped itself."""
+        deadline = time.monotonic() + 60
+        while not any(_state(process.pid) == "T" for process in self._processes):
+            assert time.monotonic() < deadline, "no worker came to its stop"
+            time.sleep(0.02)
+
+    def thaw(self) -> None:
+        for process in self._processes:
+            process.send_signal(signal.SIGCONT)
+
     def revive(self) -> None:
         """Start again what ended by itself."""
         for number, process in enumerate(self._processes):
@@ -313,3 +324,11 @@ class Workers:
             stdout=self._log,
             stderr=self._log,
         )
+
+
+def _state(pid: int) -> str:
+    """One letter, as in proc(5)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return "X"

@@ -76,6 +76,18 @@ def test_xid8_never_passes_a_transaction_that_may_still_commit(app: Engine) -> N
     assert reader.read() == ["3"]
 
 
+def test_an_xid8_is_a_number_where_it_grows_a_digit(app: Engine) -> None:
+    reader = Reader(url_of(app), table="review", cursor="xid")
+    for xid in ("99", "100", "101"):
+        with app.begin() as connection:
+            insert(connection, xid)
+            connection.execute(
+                sa.text("UPDATE review SET xid = CAST(:x AS xid8) WHERE body = :x"), {"x": xid}
+            )
+        assert len(reader.read()) == 1
+    assert reader.read() == []
+
+
 def test_a_query_may_have_an_xid8_too(app: Engine) -> None:
     with app.begin() as connection:
         insert(connection, "a", "b")

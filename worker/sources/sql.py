@@ -55,7 +55,8 @@ class Xid8(sa.types.UserDefinedType[int]):
         return str
 
     def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        return sa.cast(column, sa.Text)
+        # Coerced back: a cast's result would be text, and '999' is above '1000'.
+        return sa.type_coerce(sa.cast(column, sa.Text), self)
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
         return lambda value: None if value is None else int(value)
@@ -133,6 +134,7 @@ class _Reader:
         self._cursor = self._column(target.cursor) if target.cursor else None
         tie = target.tie_breaker or self._columns.id
         self._tie = self._column(tie) if tie else None
+        self._in_commit_order = self._cursor is not None and isinstance(self._cursor.type, Xid8)
         self._overlap = target.overlap
         if self._cursor is not None and self._tie is None:
             raise ConfigurationError(
@@ -150,7 +152,7 @@ class _Reader:
         self._warn_of_nulls()
         layout = repr(self._columns)
         after = self._start(position) if position.get("layout") == layout else None
-        highest = _loads(position["after"]) if after is not None else None
+        highest = self._highest(position) if after is not None else None
         from_the_beginning = after is None
         bound = self._watermark()
         while True:
@@ -182,14 +184,19 @@ class _Reader:
         """Where to begin: behind the cursor by the overlap, unless commits are in order."""
         if self._cursor is None or "after" not in position:
             return None
-        value, tie = _loads(position["after"])
-        if isinstance(self._cursor.type, Xid8):
+        value, tie = self._highest(position)
+        if self._in_commit_order:
             return [value, tie]
         return [_minus(value, self._overlap), None]
 
+    def _highest(self, position: Position) -> list[Any]:
+        """The key that the cursor stands at."""
+        value, tie = _loads(position["after"])
+        return [int(value) if self._in_commit_order else value, tie]
+
     def _watermark(self) -> int | None:
         """The oldest transaction that may still write: everything below it has committed."""
-        if self._cursor is None or not isinstance(self._cursor.type, Xid8):
+        if not self._in_commit_order:
             return None
         with self._engine.connect() as connection:
             now = sa.text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")

@@ -45,10 +45,10 @@ def make_engine(url: str, *, application: str, pool_size: int = 6) -> Engine:
     )
 
 
-def unpooled(engine: Engine) -> Engine:
+def unpooled(engine: Engine, *, application: str) -> Engine:
     """The same database with a connection of its own for each use: for what is held long."""
     return sa.create_engine(
-        engine.url, poolclass=sa.NullPool, connect_args=_connect_args("sentiment-worker lock")
+        engine.url, poolclass=sa.NullPool, connect_args=_connect_args(application)
     )
 
 

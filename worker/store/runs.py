@@ -21,16 +21,23 @@ log = get_logger(__name__)
 _LOCK_SPACE = 0x53454E54
 """Advisory locks are one space a database; "SENT" keeps ours apart from others'."""
 
-# A process that is frozen, or cut off, keeps its session and so the lock. Once its run's heartbeat
-# is older than a lease its session is ended; what it still writes is refused by fences.
+# A process that is frozen, or cut off, keeps its sessions, and with them the source's lock and
+# whatever a transaction of its had locked. Once its run has not been heard of for a lease they are
+# all ended; what it still writes over new ones is refused by fences and cursor versions.
 _EVICT = """
-SELECT pg_terminate_backend(l.pid, 1000)
-FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-WHERE l.locktype = 'advisory' AND l.classid = :space AND l.objid = :id AND l.granted
-  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND greatest(a.state_change, (
-      SELECT max(heartbeat_at) FROM sentiment.run WHERE source_id = :id AND state = 'running'
-  )) < now() - :lease_s * interval '1 second'
+WITH holder AS MATERIALIZED (
+    SELECT a.pid, a.application_name
+    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.classid = :space AND l.objid = :id AND l.granted
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND greatest(a.state_change, (
+          SELECT max(heartbeat_at) FROM sentiment.run WHERE source_id = :id AND state = 'running'
+      )) < now() - :lease_s * interval '1 second'
+)
+SELECT pg_terminate_backend(a.pid, 1000)
+FROM holder JOIN pg_stat_activity a
+    ON a.pid = holder.pid OR a.application_name = holder.application_name
+WHERE a.datname = current_database() AND a.application_name <> current_setting('application_name')
 """
 
 
@@ -42,7 +49,8 @@ class PostgresLedger:
     ) -> None:
         self._engine = engine
         self._lease_s = lease_s
-        self._locks = database.unpooled(engine)  # a lock is held as long as its run
+        # A lock is held as long as its run.
+        self._locks = database.unpooled(engine, application=f"sentiment-worker {worker}")
         self._worker = worker
         self._patience_s = patience_s
 

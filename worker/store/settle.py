@@ -67,6 +67,7 @@ ON CONFLICT (record_id, content_hash, scorer_id) DO UPDATE
 def settle(
     cur: Cursor, run_id: int, settlements: Sequence[Settlement], scorer_ids: ScorerIds
 ) -> dict[str, int]:
+    crashpoint.reached("settle.begun")
     accepted_ids = {row[0] for row in writing.rows(cur, _SETTLE, _settle_arguments(settlements))}
     crashpoint.reached("settle.fenced")
     accepted = [s for s in settlements if s.lease.chunk.id in accepted_ids]
