@@ -117,7 +117,7 @@ def freeze(world: World, workers: Workers, times: int) -> None:
             time.sleep(world.rng.uniform(0.2, 1.0))
         else:
             workers.wait_for_one_stopped()
-            time.sleep(LEASE_S + 2.0)
+            time.sleep(LEASE_S + 3.5)
         workers.thaw()
 
 
@@ -173,12 +173,13 @@ def test_the_harness_fails_a_broken_worker(world: World, control: str, note: Not
     writing = world.writers(3, rows=rows, pause_s=0.3)
     with Workers(world, 2, prefix=prefix) as workers, writing as writers:
         if control == "no_fence":
-            freeze(world, workers, 4)
+            freeze(world, workers, 5)
         while not writers.finished and control != "no_fence":
             time.sleep(0.2)
             workers.revive()
-        workers.thaw()
-        time.sleep(1)
+        for _ in range(5):
+            workers.thaw()
+            time.sleep(0.5)
     world.settle()
     truth = world.truth()
     note("6", f"negative control: {control}", f"found: {truth}", "the harness fails it")
