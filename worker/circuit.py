@@ -122,6 +122,7 @@ class Witness:
     def __init__(self, *, memory: int = 32, valid_s: float = 300.0) -> None:
         """What was seen longer than `valid_s` ago says nothing of the function as it is now."""
         self._last: deque[tuple[float, int, bool]] = deque(maxlen=memory)
+        self._failures: deque[tuple[float, int, str]] = deque(maxlen=16 * memory)
         self._valid_s = valid_s
 
     def saw(self, root_id: int, outcome: Outcome, now: float) -> None:
@@ -129,6 +130,14 @@ class Witness:
             self._last.append((now, root_id, True))
         elif outcome.kind in Circuit.COUNTED:
             self._last.append((now, root_id, False))
+            self._failures.append((now, root_id, outcome.code))
+
+    def is_peculiar(self, root_id: int, code: str, now: float) -> bool:
+        """Did only this chunk, its parts included, meet that failure lately?"""
+        return not any(
+            other != root_id and met == code and now - at <= self._valid_s
+            for at, other, met in self._failures
+        )
 
     def others(self, root_id: int, now: float) -> Evidence:
         """A success anywhere counts, a chunk's own siblings' too; only others' failures do."""

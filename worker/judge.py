@@ -75,6 +75,7 @@ class Judge:
             may_retry=self._budget.has_room(),
             chance=self._chance(),
             throttles=self._throttles,
+            peculiar=self._witness.is_peculiar(chunk.root_id, failure.code, self._clock()),
         )
         calls = _calls(chunk, failure)
         repeats = repeats_after(failure, chunk)

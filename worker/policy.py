@@ -83,12 +83,13 @@ def decide(
     may_retry: bool,
     chance: float,
     throttles: int = 0,
+    peculiar: bool = False,
 ) -> Decision:
     """Decide for `chunk` after `failure`.
 
     `others` is what other chunks met lately, `may_retry` whether the shared retry budget has
     room, `chance` a draw from [0, 1) for the jitter, `throttles` how many came since the last
-    success.
+    success, `peculiar` whether no other chunk met this failure.
     """
     match failure.kind:
         case FailureKind.THROTTLED:
@@ -98,7 +99,7 @@ def decide(
         case FailureKind.TOO_LARGE if others == "succeed":
             return GiveUp()
         case FailureKind.REJECTED:
-            return _rejected(failure, chunk, policy, others, may_retry, chance)
+            return _rejected(failure, chunk, policy, others, may_retry, chance, peculiar)
         case FailureKind.UNAVAILABLE:
             return _retry_or_wait(failure, chunk, policy, may_retry, chance)
         case FailureKind.MISCONFIGURED | FailureKind.CIRCUIT_OPEN | FailureKind.TOO_LARGE:
@@ -133,12 +134,14 @@ def _rejected(
     others: Evidence,
     may_retry: bool,
     chance: float,
+    peculiar: bool,
 ) -> Decision:
     same = repeats_after(failure, chunk)
     if others != "fail" and len(chunk.items) > 1 and same >= policy.same_before_split:
         return Split(policy.split_ways)
-    # Its ancestors' failures count, but not alone: a text is not condemned by one call of its own.
-    condemned = same >= policy.same_before_giving_up and chunk.attempts >= 1
+    # Its ancestors' failures count. One call of its own is enough only where nobody else meets
+    # this failure: else it may have been hit by what hits others at random.
+    condemned = same >= policy.same_before_giving_up and (peculiar or chunk.attempts >= 1)
     # Nor while nothing else succeeds: then the function is sick, and the text waits for it.
     if others == "succeed" and len(chunk.items) == 1 and condemned:
         return GiveUp()

@@ -38,6 +38,8 @@ class FaultyLambda:
         self.texts: Counter[str] = Counter()
         """How often each text was sent."""
         self.log: list[tuple[float, int, bool]] = []
+        self.refused: list[float] = []
+        """When somebody knocked while it was away."""
         self._rng = rng
         self._under_way = 0
         self._loop = asyncio.new_event_loop()
@@ -67,11 +69,14 @@ class FaultyLambda:
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            while not self.away:
+            while True:
                 head = await reader.readuntil(b"\r\n\r\n")
+                if self.away:
+                    self.refused.append(time.monotonic())
+                    break
                 request = json.loads(await _payload(reader, writer, head) or b"{}")
                 response = await self._answer(request)
-                if self.away or response.drop:
+                if response.drop:
                     break
                 writer.write(_raw(response))
                 await writer.drain()

@@ -131,7 +131,7 @@ class World:
     def fill(self, count: int, table: str = "review") -> None:
         sql = (
             f"INSERT INTO public.{table} (body)"
-            " SELECT 'text ' || n || ' ' || gen_random_uuid() FROM generate_series(1, %s) n"
+            " SELECT 'text ' || n || ' is good ' || gen_random_uuid() FROM generate_series(1, %s) n"
         )
         with self.connect() as connection:
             connection.execute(sql.encode(), (count,))
