@@ -18,14 +18,20 @@ class AdaptiveLimit:
     Doubles each round trip until the first throttle (TCP's slow start), then adds one a round
     trip. Calls that were under way when it shrank do not shrink it again: they tell of the
     past. https://www.rfc-editor.org/rfc/rfc5681 (3.1)
+
+    It remembers where it was throttled last, as CUBIC does: around there it feels its way, a
+    quarter a round trip; well beyond there the Lambda's limit must have been raised, so it
+    grows by a quarter of itself. https://www.rfc-editor.org/rfc/rfc9438 (4.2 to 4.4)
     """
 
     DECREASE = 0.7
+    FEEL = 0.25
+    """Of the additive step, and of the limit beyond."""
 
     def __init__(self, ceiling: int, *, start: int = 1) -> None:
         self.ceiling = ceiling
         self._limit = float(min(start, ceiling))
-        self._slow_start = True
+        self._throttled_at: float | None = None
         self._epoch = 0
 
     @property
@@ -38,15 +44,24 @@ class AdaptiveLimit:
         return self._epoch
 
     def succeeded(self) -> None:
-        step = 1.0 if self._slow_start else 1.0 / self._limit
-        self._limit = min(float(self.ceiling), self._limit + step)
+        self._limit = min(float(self.ceiling), self._limit + self._step())
 
     def throttled(self, epoch: int) -> None:
         if epoch != self._epoch:
             return
         self._epoch += 1
-        self._slow_start = False
+        self._throttled_at = self._limit
         self._limit = max(1.0, self._limit * self.DECREASE)
+
+    def _step(self) -> float:
+        """What one success adds; a round trip has as many as the limit."""
+        if self._throttled_at is None:
+            return 1.0
+        if self._limit < 0.9 * self._throttled_at:
+            return 1.0 / self._limit
+        if self._limit <= 1.1 * self._throttled_at + 1.0:
+            return self.FEEL / self._limit
+        return self.FEEL
 
 
 class FanOut:

@@ -52,7 +52,7 @@ def draw(path: Path, log: Sequence[Call], phases: Sequence[Phase]) -> None:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"'
         f' font-family="sans-serif" font-size="12">\n'
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>\n{grid}{curves}'
-        f'<text x="{WIDTH / 2}" y="{HEIGHT - 10}" text-anchor="middle">{end - start:.0f} seconds</text>'
-        "</svg>\n"
+        f'<text x="{WIDTH / 2}" y="{HEIGHT - 10}" text-anchor="middle">'
+        f"{end - start:.0f} seconds</text></svg>\n"
     )
     path.write_text(svg, encoding="utf-8")

@@ -188,7 +188,7 @@ def test_the_state_that_the_table_names(
 def test_concurrency_control(
     world: World, endpoint: FaultyLambda, scale: Scale, note: Note
 ) -> None:
-    seconds = scale.of(8, 30)
+    seconds = scale.of(12, 30)
     endpoint.latency_s, endpoint.limit = 0.1, 16
     world.shell.variables |= {"SENTIMENT_CHUNK_TEXTS": "2", "SENTIMENT_MAX_CONCURRENCY": "64"}
     world.configure("review", every="1s")
