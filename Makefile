@@ -7,7 +7,7 @@ VENV := $(ROOT).venv
 BIN := $(VENV)/bin
 export SENTIMENT_HOME ?= $(ROOT).sentiment-worker
 
-.PHONY: help demo test unit install lint types check bench wheel lock clean
+.PHONY: help demo test unit faults faults-full install lint types check bench wheel lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,13 @@ test: $(VENV)/installed ## All tests: unit, contract, integration, acceptance
 
 unit: $(VENV)/installed ## Only the tests without network and database
 	@cd $(ROOT) && $(BIN)/pytest tests/unit tests/contract
+
+# SEED=123 replays a run; its seed is the first thing that it prints.
+faults: $(VENV)/installed ## Break it on purpose, in small (5 minutes)
+	@cd $(ROOT) && $(BIN)/pytest tests/faults $(if $(SEED),--seed $(SEED))
+
+faults-full: $(VENV)/installed ## The figures of docs/reliability.md (about an hour)
+	@cd $(ROOT) && $(BIN)/pytest tests/faults --full $(if $(SEED),--seed $(SEED))
 
 install: $(VENV)/installed ## Make the virtual environment and install everything, by hash
 

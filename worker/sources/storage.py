@@ -89,8 +89,7 @@ class Blob:
         if self.packing == "gzip":
             unpacked: Any = gzip.GzipFile(fileobj=raw)
         elif self.packing == "zstd":
-            reader = zstandard.ZstdDecompressor(max_window_size=2**27)
-            unpacked = reader.stream_reader(raw, read_across_frames=True)
+            unpacked = _Zstd(raw)
         else:
             return raw
         return io.BufferedReader(_Measured(unpacked, raw, self.size), 1 << 16)
@@ -187,6 +186,45 @@ class _Forward(io.RawIOBase):
             raise unreadable("the S3 object", error) from error
         buffer[: len(data)] = data
         return len(data)
+
+
+class _Zstd:
+    """Zstandard frames, one after another. Raises EOFError where the last one is cut: the
+    library's own reader takes that for the end, and the rest of the rows would be missed."""
+
+    SLICE = 256
+    """Bytes unpacked at once: a block of four can unpack to 128 KiB, so at most 8 MiB come of it.
+    https://www.rfc-editor.org/rfc/rfc8878 (3.1.1.2)"""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._packed = b""
+        self._unpacked = memoryview(b"")
+        self._inside = False
+        self._frame = self._new_frame()
+
+    def read1(self, size: int) -> bytes:
+        while not self._unpacked:
+            packed = self._packed or self._raw.read(self.SLICE)
+            self._packed = b""
+            if not packed and self._inside:
+                raise EOFError("it ends in the middle of a zstandard frame")
+            if not packed:
+                return b""
+            self._unpacked = memoryview(self._frame.decompress(packed))
+            self._inside = not self._frame.eof
+            if self._frame.eof:
+                self._packed = self._frame.unused_data
+                self._frame = self._new_frame()
+        data, self._unpacked = bytes(self._unpacked[:size]), self._unpacked[size:]
+        return data
+
+    def close(self) -> None:
+        self._unpacked.release()
+
+    @staticmethod
+    def _new_frame() -> Any:
+        return zstandard.ZstdDecompressor(max_window_size=2**27).decompressobj()
 
 
 class _Measured(io.RawIOBase):

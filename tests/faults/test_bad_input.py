@@ -1,0 +1,180 @@
+"""Files as they arrive in real life: every row is accepted or in quarantine, nothing crashes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.acceptance.command import COMMAND
+from tests.conftest import DATA, needs_data
+from tests.faults.conftest import Note
+from tests.faults.world import World
+
+pytestmark = pytest.mark.timeout(900)
+
+MEMORY_MB = 300
+
+
+def test_the_corpus(world: World, tmp_path: Path, note: Note) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    subprocess.run(
+        [sys.executable, "-m", "tests.faults.corpus", tmp_path], check=True, cwd=Path.cwd()
+    )
+    with open(tmp_path / "expected.tsv", encoding="utf-8", newline="") as file:
+        expected = list(csv.DictReader(file, delimiter="\t"))
+    companion = tmp_path / "companion.csv"
+    companion.write_text("id,text\ncompanion,a file like any other\n", encoding="utf-8")
+    _configure(world, {row["name"]: [folder / row["name"], companion] for row in expected})
+    code, peak_mb, said = _run(world)
+    assert code == 5, said[-2000:]
+    assert "Traceback" not in said
+    wrong = []
+    for row in expected:
+        found = _outcome(world, row["name"])
+        wanted = tuple(int(row[k]) for k in ("accepted", "quarantined", "skipped"))
+        if wanted[0] < 0:  # cut or a bomb: what came before the damage counts
+            wanted = (found[0], *wanted[1:])
+        if found != wanted:
+            wrong.append((row["name"], row["what"], found, wanted))
+    assert not wrong, "\n".join(map(str, wrong))
+    totals = [_sum(world, column) for column in ("read", "new + changed + unchanged + duplicate")]
+    assert totals[0] == totals[1] + _sum(world, "quarantined")
+    unscored = world.rows(
+        "SELECT count(*) FROM analytics.current_sentiment WHERE label IS NULL"
+        " AND skip_reason IS NULL"
+    )
+    assert unscored == [(0,)]
+    note(
+        "11",
+        f"{len(expected)} bad input files, made by a script that says what each is",
+        f"0 crashes, accepted + quarantined = all {totals[0]:,} rows, every file as its table says;"
+        f" {peak_mb:.0f} MB",
+        f"150 files, 0 crashes, under {MEMORY_MB} MB",
+    )
+    assert len(expected) >= 150
+    assert peak_mb < MEMORY_MB
+
+
+@needs_data
+def test_what_arrives_in_real_life(world: World, tmp_path: Path, note: Note) -> None:
+    """Naughty strings, mojibake and feeds as texts and ids; files in 51 encodings, declared and
+    not."""
+    robust = DATA / "robustness"
+    texts = [*_strings(robust / "blns"), *_strings(robust / "mojibake")]
+    texts += [p.read_text("utf-8", "replace") for p in sorted((robust / "feeds").rglob("*.xml"))]
+    _jsonl(tmp_path / "texts.jsonl", [{"id": n, "text": t} for n, t in enumerate(texts)])
+    ids = list(dict.fromkeys(t for t in _strings(robust / "blns") if t.strip()))
+    _jsonl(tmp_path / "ids.jsonl", [{"id": t, "text": "a good day"} for t in ids])
+    undeclared = tmp_path / "encodings"
+    undeclared.mkdir()
+    lines = 0
+    for path in sorted(p for p in (robust / "encodings").rglob("*") if p.is_file()):
+        raw = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\t", b" ").replace(b'"', b"'")
+        name = "-".join(path.relative_to(robust / "encodings").parts)
+        (undeclared / f"{name}.tsv").write_bytes(b"text\n" + raw)
+        lines += 1
+    _configure(
+        world,
+        {
+            "texts": [tmp_path / "texts.jsonl"],
+            "ids": [tmp_path / "ids.jsonl"],
+            "undeclared": [undeclared],
+        },
+    )
+    code, peak_mb, said = _run(world)
+    assert code == 5, said[-2000:]
+    assert "Traceback" not in said
+    assert _outcome(world, "texts")[:2] == (len(texts), 0)
+    assert _outcome(world, "ids")[:2] == (len(ids), 0)
+    accepted, quarantined, _ = _outcome(world, "undeclared")
+    assert accepted > 0
+    assert quarantined > 0
+    note(
+        "11",
+        f"{len(texts):,} naughty, broken and marked-up texts, {len(ids)} naughty ids, {lines} files"
+        " in 51 encodings, none declared",
+        f"0 crashes; of the encodings {accepted:,} rows accepted, {quarantined:,} in quarantine;"
+        f" {peak_mb:.0f} MB",
+        "0 crashes",
+    )
+    assert peak_mb < MEMORY_MB
+
+
+def _strings(folder: Path) -> list[str]:
+    found: list[str] = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        found += [line.decode("utf-8", "replace") for line in path.read_bytes().split(b"\n")]
+    return found
+
+
+def _jsonl(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def _configure(world: World, sources: Mapping[str, Sequence[Path]]) -> None:
+    """One source a file, so that its outcome can be told from the others'."""
+    world.config.write_text(
+        "".join(
+            f'[[source]]\nname = {json.dumps(name)}\nkind = "file"\n'
+            f"path = {json.dumps([str(path) for path in paths])}\n\n"
+            for name, paths in sources.items()
+        ),
+        encoding="utf-8",
+    )
+    time.sleep(3)  # files just written are watched until they rest
+
+
+def _run(world: World) -> tuple[int, float, str]:
+    """`once` over all of it: exit code, peak memory of the worker and its helpers, stderr."""
+    with subprocess.Popen(
+        [str(COMMAND), "once", "--config", str(world.config)],
+        env=world.shell.variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        peak = 0.0
+
+        def watch() -> None:
+            nonlocal peak
+            while process.poll() is None:
+                try:
+                    main = psutil.Process(process.pid)
+                    family = [main, *main.children(recursive=True)]
+                    peak = max(peak, sum(p.memory_info().rss for p in family) / 2**20)
+                except psutil.Error:
+                    pass
+                time.sleep(0.05)
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        _, said = process.communicate()
+        thread.join()
+    return process.returncode, peak, said
+
+
+def _outcome(world: World, source: str) -> tuple[int, int, int]:
+    """(accepted, quarantined, skipped), without the companion file."""
+    with world.connect() as connection:
+        row = connection.execute(
+            "SELECT (SELECT count(*) FROM sentiment.record r WHERE r.source_id = s.id"
+            "         AND r.external_id <> 'companion'),"
+            "       (SELECT count(*) FROM sentiment.quarantine q WHERE q.source_id = s.id),"
+            "       (SELECT count(*) FROM sentiment.record r WHERE r.source_id = s.id"
+            "         AND r.skip_reason IS NOT NULL)"
+            " FROM sentiment.source s WHERE name = %s",
+            (source,),
+        ).fetchone()
+    return (row[0], row[1], row[2]) if row else (-1, -1, -1)
+
+
+def _sum(world: World, expression: str) -> int:
+    ((total,),) = world.rows(f"SELECT sum({expression})::bigint FROM sentiment.run")
+    return int(total)
