@@ -101,8 +101,11 @@ def requeue(cur: Cursor, source_id: int, run_id: int, record_ids: Sequence[int])
         INSERT INTO sentiment.chunk
             (id, source_id, run_id, root_id, reason, record_ids, content_hashes)
         SELECT n.id, %(source)s, %(run)s, n.id, 'redrive', ARRAY[n.record_id], n.content_hash
-        FROM (SELECT nextval('sentiment.chunk_id') AS id, r.id AS record_id, r.content_hash
-              FROM sentiment.record r WHERE r.id = ANY(%(records)s) AND r.source_id = %(source)s) n
+        FROM (
+            SELECT nextval('sentiment.chunk_id') AS id, r.id AS record_id, r.content_hash
+            FROM sentiment.record r
+            WHERE r.id = ANY(%(records)s) AND r.source_id = %(source)s AND r.skip_reason IS NULL
+        ) n
     """
     cur.execute(sql, {"source": source_id, "run": run_id, "records": list(record_ids)})
 
