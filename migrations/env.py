@@ -17,6 +17,7 @@ config = context.config
 def _run(connection: Connection) -> None:
     # Alembic's own table lives in our schema, so the schema must stand before the first step.
     connection.execute(text("CREATE SCHEMA IF NOT EXISTS sentiment"))
+    connection.commit()  # else every step would be in this transaction, and keep its locks
     context.configure(
         connection=connection,
         target_metadata=METADATA,

@@ -7,6 +7,7 @@ late runs are made up for by one (`coalesce`), and none is dropped for being lat
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -23,6 +24,9 @@ log = get_logger(__name__)
 
 DEFAULT_EVERY = timedelta(minutes=15)
 DRAIN_EVERY = timedelta(seconds=5)
+
+CLOCK_CHECK_S = 2.0
+"""How often the clock is looked at: set back, it would let every job wait for what it had been."""
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 Job = Callable[[], Awaitable[None]]
@@ -58,6 +62,13 @@ def cron_trigger(expression: str) -> BaseTrigger:
     if day != "*" and names != "*":
         return OrTrigger([at(day, "*"), at("*", names)])
     return at(day, names)
+
+
+def _from_now(trigger: BaseTrigger) -> BaseTrigger:
+    """An interval counts from when it was made: make it again."""
+    if isinstance(trigger, IntervalTrigger):
+        return IntervalTrigger(seconds=trigger.interval.total_seconds(), timezone=UTC)
+    return trigger
 
 
 def _weekdays(field: str) -> str:
@@ -113,13 +124,27 @@ class Timetable:
 
     async def run(self) -> None:
         self._scheduler.start()
+        watch = asyncio.create_task(self._watch_the_clock())
         await self._stopped.wait()
+        watch.cancel()
         self._scheduler.pause()
         await asyncio.gather(*self._at_work, return_exceptions=True)
         self._scheduler.shutdown(wait=False)
 
     def stop(self) -> None:
         self._stopped.set()
+
+    async def _watch_the_clock(self) -> None:
+        """Next times are times of day. Where the clock goes back they are worked out anew; where
+        it goes on they are late, and made up for by one run."""
+        offset = time.time() - time.monotonic()
+        while True:
+            await asyncio.sleep(CLOCK_CHECK_S)
+            before, offset = offset, time.time() - time.monotonic()
+            if offset < before - CLOCK_CHECK_S:
+                log.warning("clock.set_back", seconds=round(before - offset))
+                for job in self._scheduler.get_jobs():
+                    job.reschedule(_from_now(job.trigger))
 
     async def _guarded(self, name: str, job: Job) -> None:
         """A job's error ends that job's run, never the process."""

@@ -1,5 +1,6 @@
-"""Redriving quarantine: runs of that kind, and finding a record's rows. An index that served no
-query goes.
+"""Redriving quarantine: runs of that kind, and finding a record's rows.
+
+Tables in the order in which the worker locks them, so that neither waits for the other.
 
 Revision: 0004, after 0003
 """
@@ -14,16 +15,14 @@ branch_labels = None
 depends_on = None
 
 UPGRADE = """
+CREATE INDEX quarantine_record ON sentiment.quarantine (record_id);
 ALTER TABLE sentiment.run DROP CONSTRAINT run_trigger_check;
 ALTER TABLE sentiment.run ADD CONSTRAINT run_trigger_check
     CHECK (trigger IN ('once', 'schedule', 'drain', 'redrive')) NOT VALID;
 ALTER TABLE sentiment.run VALIDATE CONSTRAINT run_trigger_check;
-CREATE INDEX quarantine_record ON sentiment.quarantine (record_id);
-DROP INDEX sentiment.record_by_time;
 """
 
 DOWNGRADE = """
-CREATE INDEX record_by_time ON sentiment.record (source_id, published_at DESC);
 DROP INDEX sentiment.quarantine_record;
 ALTER TABLE sentiment.run DROP CONSTRAINT run_trigger_check;
 ALTER TABLE sentiment.run ADD CONSTRAINT run_trigger_check

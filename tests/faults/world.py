@@ -288,6 +288,10 @@ class Workers:
             process.wait()
         self._log.close()
 
+    @property
+    def pids(self) -> list[int]:
+        return [process.pid for process in self._processes]
+
     def kill(self, number: int) -> None:
         """SIGKILL, and a new process in its place."""
         self._processes[number].kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -117,3 +118,7 @@ async def _quiet_cycle(worker: Worker, config: AnySource, stopper: Stopper, *, p
         )
     except SourceBusy as error:
         log.debug("source.busy", source=config.name, error=str(error))
+    finally:
+        # The command lets the collector rest (`cli._tune_interpreter`); a reflected table and its
+        # engine are cycles, and a process that lives for months would keep each run's.
+        gc.collect()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -14,8 +18,14 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
 import worker
-from worker.errors import SchemaOutdated
+from worker.errors import DatabaseUnavailable, SchemaOutdated
+from worker.log import get_logger
 from worker.store import database
+
+log = get_logger(__name__)
+
+LOCK_WAIT = "1s"
+LOCK_ATTEMPTS = 30
 
 ROLES = ("sentiment_owner", "sentiment_worker", "sentiment_analyst")
 
@@ -60,18 +70,30 @@ def require_current(engine: Engine) -> None:
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Migrate. Two processes that do so at once take turns."""
-    with database.translated(), engine.connect() as connection:
-        _one_at_a_time(connection)
-        command.upgrade(_config(connection), revision)
+    """Migrate. Two processes that do so at once take turns.
+
+    A step that waits for a lock holds up everybody who comes after it, so it waits a second at
+    most, lets them by, and tries again. Raises DatabaseUnavailable after a minute of that.
+    """
+    for attempt in range(LOCK_ATTEMPTS):
+        try:
+            with _session(engine) as connection:
+                connection.execute(sa.text(f"SET lock_timeout = '{LOCK_WAIT}'"))
+                connection.commit()
+                command.upgrade(_config(connection), revision)
+            break
+        except DatabaseUnavailable as error:
+            if not _waited_for_a_lock(error) or attempt == LOCK_ATTEMPTS - 1:
+                raise
+            log.info("migration.waits", why="somebody holds a lock on a table that it changes")
+            time.sleep(1.0)
     if state(engine).is_current:
         grant_roles(engine)  # what a migration made is granted as the rest is
 
 
 def downgrade(engine: Engine, revision: str) -> None:
     """Migrate back: drops what later migrations made, and what is in it."""
-    with database.translated(), engine.connect() as connection:
-        _one_at_a_time(connection)
+    with _session(engine) as connection:
         command.downgrade(_config(connection), revision)
 
 
@@ -85,6 +107,12 @@ def grant_roles(engine: Engine) -> dict[str, bool]:
     return {role: role in found for role in ROLES}
 
 
+def _waited_for_a_lock(error: DatabaseUnavailable) -> bool:
+    """LockNotAvailable, 55P03, is what lock_timeout raises."""
+    cause = error.__cause__
+    return isinstance(getattr(cause, "orig", cause), psycopg.errors.LockNotAvailable)
+
+
 def _config(connection: Connection | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
@@ -92,6 +120,12 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
-def _one_at_a_time(connection: Connection) -> None:
-    connection.execute(sa.text("SELECT pg_advisory_lock(hashtext('sentiment-worker migrations'))"))
-    connection.commit()
+@contextmanager
+def _session(engine: Engine) -> Iterator[Connection]:
+    """One migrating process at a time; the lock goes with the session, so it is not pooled."""
+    own = database.unpooled(engine, application="sentiment-worker migrations")
+    with database.translated(), own.connect() as connection:
+        take = "SELECT pg_advisory_lock(hashtext('sentiment-worker migrations'))"
+        connection.execute(sa.text(take))
+        connection.commit()
+        yield connection

@@ -1,0 +1,228 @@
+"""Clocks that jump, writers that cross each other, migrations under load, and long runs."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import libfaketime
+import psutil
+import pytest
+
+from tests.faults.conftest import Note, Scale
+from tests.faults.world import Workers, World
+from tests.make import record
+from worker import chunk
+from worker.records import Page
+from worker.schedule import trigger_of
+from worker.store import database, migrate
+from worker.store.journal import PostgresJournal
+from worker.store.runs import PostgresLedger
+
+pytestmark = pytest.mark.timeout(3600)
+
+
+def test_clocks_that_jump(world: World, scale: Scale, note: Note) -> None:
+    clock = world.shell.folder / "clock"
+    library = Path(libfaketime.__file__).parent / "vendor/libfaketime/src/libfaketime.so.1"
+    world.shell.variables |= {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    world.configure("review")
+    jumps = ("+0", "+3600", "+0", "-3600", "+0") * scale.of(1, 3)
+    _set(clock, jumps[0])
+    with Workers(world, 2):
+        _until(lambda: bool(world.rows("SELECT 1 FROM sentiment.run")))
+        for jump in jumps:
+            _set(clock, jump)
+            time.sleep(6)
+            world.fill(5)
+        _until(lambda: world.truth("review").lost == 0)
+    del world.shell.variables["LD_PRELOAD"]
+    runs = world.rows("SELECT started_at, finished_at FROM sentiment.run ORDER BY id")
+    done = [(a, b) for a, b in runs if b is not None]
+    longest = max(b[0] - a[0] for a, b in pairwise(done))
+    overlaps = sum(b[0] < a[1] for a, b in pairwise(done))
+    truth = world.truth("review")
+    note(
+        "13",
+        f"two schedulers, every second; the clock set on and back by an hour, {len(jumps)} times",
+        f"longest gap between runs {longest.total_seconds():.1f} s, {overlaps} overlaps; {truth}",
+        "no run missed, none overlapping",
+    )
+    assert longest < timedelta(seconds=6)
+    assert overlaps == 0
+    assert truth.clean
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Australia/Lord_Howe"])
+def test_a_year_with_two_changes_of_the_clock(
+    zone: str, note: Note, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        trigger = trigger_of("30 2 * * *", None)
+        moment = datetime(2026, 1, 1, tzinfo=UTC)
+        fired: list[Any] = []
+        while moment < datetime(2027, 1, 1, tzinfo=UTC):
+            found = trigger.get_next_fire_time(fired[-1] if fired else None, moment)
+            fired.append(found)
+            moment = found + timedelta(microseconds=1)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    fired = [at for at in fired if at.year == 2026]
+    note("13", f"a year of '30 2 * * *' on a machine in {zone}", f"{len(fired)} runs", "365 runs")
+    assert len(fired) == 365
+    assert {b - a for a, b in pairwise(fired)} == {timedelta(days=1)}
+
+
+def test_writers_that_cross_each_other(world: World, scale: Scale, note: Note) -> None:
+    rounds, errors = scale.of(15, 200), []
+    engine = database.make_engine(world.url, application="tests", pool_size=10)
+    planner = chunk.plan
+
+    def write(number: int) -> None:
+        ledger = PostgresLedger(engine, worker=f"w{number}", patience_s=5)
+        source_id = ledger.source_id("crossing", "file")
+        run_id = ledger.start(source_id, "once")
+        journal = PostgresJournal(engine, worker=f"w{number}", lease_s=60, patience_s=0.1)
+        keys = [str(n) for n in range(200)]
+        for version in range(rounds):
+            shuffled = keys[version % 200 :] + keys[: version % 200]
+            order = shuffled if number % 2 else shuffled[::-1]
+            records = [record(key, f"{key} by {number} in {version}") for key in order]
+            try:
+                journal.ingest(
+                    source_id,
+                    run_id,
+                    Page(f"p{number}", {}, records),
+                    version,
+                    lambda items: planner(items, max_items=50, max_bytes=1 << 20),
+                )
+            except Exception as error:  # noqa: BLE001  whatever it is, it counts
+                errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ((deadlocks,),) = world.rows(
+        "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    )
+    engine.dispose()
+    note(
+        "14",
+        f"8 writers upsert the same 200 keys in different orders, {rounds} times each",
+        f"{deadlocks} deadlocks, {len(errors)} errors",
+        "no deadlock",
+    )
+    assert not errors
+    assert deadlocks == 0
+
+
+def test_migrations_under_load(world: World, scale: Scale, note: Note) -> None:
+    """Each step up from the first, with a worker at work, a reader that keeps a transaction open
+    for six seconds, and a probe that writes what the worker writes."""
+    engine = database.make_engine(world.url, application="tests")
+    world.fill(scale.of(5_000, 100_000))
+    world.settle(patience_s=600)
+    stop, stalls = threading.Event(), [0.0]
+
+    def probe() -> None:
+        with world.connect() as connection:
+            while not stop.is_set():
+                started = time.monotonic()
+                with connection.transaction(force_rollback=True):
+                    connection.execute("UPDATE sentiment.record SET author = 'x' WHERE id = 1")
+                    connection.execute("UPDATE sentiment.run SET heartbeat_at = now() WHERE id = 1")
+                    connection.execute("UPDATE sentiment.chunk SET attempts = 0 WHERE id = 1")
+                stalls.append(time.monotonic() - started)
+                time.sleep(0.02)
+
+    def read() -> None:
+        with world.connect() as connection, connection.transaction():
+            connection.execute("SELECT count(*) FROM sentiment.record")
+            connection.execute("SELECT count(*) FROM sentiment.run")
+            time.sleep(6)
+
+    migrate.downgrade(engine, "0003")
+    threads = [threading.Thread(target=probe), threading.Thread(target=read)]
+    with Workers(world, 1):
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        done = world.shell("db", "upgrade")
+        assert done.code == 0, done.err
+        stop.set()
+        for thread in threads:
+            thread.join()
+    engine.dispose()
+    world.settle()
+    truth = world.truth()
+    note(
+        "15",
+        "db upgrade beside a worker and a reader that keeps its transaction open for 6 s",
+        f"longest stall of a write {max(stalls):.2f} s; {truth}",
+        "no write stalls for 2.5 s",
+    )
+    assert max(stalls) < 2.5
+    assert truth.clean
+
+
+def test_a_long_run(world: World, scale: Scale, note: Note) -> None:
+    seconds = scale.of(40, 900)
+    samples: list[tuple[float, float, int]] = []
+    with Workers(world, 1) as workers, world.writers(2, rows=10**9, pause_s=1.0):
+        process = psutil.Process(workers.pids[0])
+        started = time.monotonic()
+        while (at := time.monotonic() - started) < seconds:
+            time.sleep(0.5)
+            samples.append((at, process.memory_info().rss / 2**20, process.num_fds()))
+        ((dead, live),) = world.rows(
+            "SELECT n_dead_tup, n_live_tup FROM pg_stat_user_tables"
+            " WHERE schemaname = 'sentiment' AND relname = 'chunk'"
+        )
+    warm = samples[len(samples) // 3 :]
+    slope = statistics.linear_regression([at for at, *_ in warm], [mb for _, mb, _ in warm]).slope
+    descriptors = [fds for *_, fds in warm]
+    share = dead / max(1, dead + live)
+    note(
+        "16",
+        f"{seconds} s of serve with writers",
+        f"memory {slope * 3600:+.1f} MB an hour at {warm[-1][1]:.0f} MB, descriptors"
+        f" {min(descriptors)} to {max(descriptors)}, dead tuples of chunk {share:.0%}",
+        "under 1 MB an hour, flat, under 20 %",
+    )
+    assert max(descriptors) - min(descriptors) <= 12, "they come and go, and do not grow"
+    assert statistics.mean(descriptors[-20:]) <= statistics.mean(descriptors[:20]) + 2
+    if scale.full:
+        assert slope * 3600 < 1.0
+        assert share < 0.20
+
+
+def _set(clock: Path, offset: str) -> None:
+    aside = clock.with_suffix(".new")
+    aside.write_text(f"{offset}\n")
+    aside.rename(clock)
+
+
+def _until(condition: Callable[[], bool], patience_s: float = 30) -> None:
+    deadline = time.monotonic() + patience_s
+    for _ in itertools.count():
+        if condition():
+            return
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.2)
