@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -113,8 +114,6 @@ class SqlSource:
             raise SourceUnavailable(
                 f"The database of source {self.name!r} failed: {_reason(error)}"
             ) from error
-        finally:
-            engine.dispose()
 
 
 class _Reader:
@@ -248,12 +247,15 @@ class _Reader:
             )
 
 
+@lru_cache(maxsize=64)
 def _engine(url: str) -> Engine:
+    """One for a database, whatever the number of runs: SQLAlchemy's reflection remembers every
+    dialect that ever asked, and a compiled statement its table, which each run reflects anew."""
     parsed = urls.parse(url, "The source's url")
     try:
         if parsed.drivername in ("postgres", "postgresql"):
             parsed = parsed.set(drivername="postgresql+psycopg")
-        return sa.create_engine(parsed, poolclass=sa.NullPool)
+        return sa.create_engine(parsed, poolclass=sa.NullPool, query_cache_size=0)
     except (exc.NoSuchModuleError, ImportError) as error:
         raise ConfigurationError(
             f"The source's url needs a driver that is not installed: {error}.",
