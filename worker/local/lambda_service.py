@@ -14,7 +14,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from aiohttp import web
 
@@ -53,6 +53,8 @@ class LocalLambda:
         await asyncio.gather(*(environment.stop() for environment in self._idle))
 
     async def _invoke(self, request: web.Request) -> web.Response:
+        if _comes_from_a_page(request):
+            return _error(403, "AccessDeniedException", "Web pages may not invoke this function.")
         if not self._is_ours(request):
             name = _function_name(request)
             return _error(404, "ResourceNotFoundException", f"Function not found: {name}")
@@ -149,6 +151,16 @@ async def serve(
         await stop.wait()
     finally:
         await runner.cleanup()
+
+
+def _comes_from_a_page(request: web.Request) -> bool:
+    """Pages in a browser of this machine can send requests to loopback. No AWS client names an
+    Origin; a name in Host that is not ours is DNS rebinding, where we listen on loopback alone."""
+    if "Origin" in request.headers:
+        return True
+    address = request.transport.get_extra_info("sockname")[0] if request.transport else ""
+    host = urlsplit(f"//{request.host}").hostname
+    return address in ("127.0.0.1", "::1") and host not in ("127.0.0.1", "::1", "localhost")
 
 
 def _function_name(request: web.Request) -> str:
