@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -178,3 +179,32 @@ def _outcome(world: World, source: str) -> tuple[int, int, int]:
 def _sum(world: World, expression: str) -> int:
     ((total,),) = world.rows(f"SELECT sum({expression})::bigint FROM sentiment.run")
     return int(total)
+
+
+def test_a_repaired_file_leaves_quarantine(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "reviews.csv"
+    file.write_text("id,text\n1,a good day\n2\n3,a bad day\n", encoding="utf-8")
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+    world.config.write_text(
+        f'[[source]]\nname = "reviews"\nkind = "file"\npath = "{file}"\n', encoding="utf-8"
+    )
+    shell, config = world.shell, ("--config", world.config)
+    done = world.once()
+    assert done.code == 5
+    assert "quarantine list" in done.err
+    (listed,) = shell("quarantine", "list", *config, "--output", "json").data
+    assert (listed["offset"], listed["stage"]) == ("line 3", "read")
+    assert "2\n" in shell("quarantine", "show", listed["id"], *config).out
+    (status,) = shell("status", *config, "--output", "json").data
+    assert status["quarantined"] == 1
+    assert shell("quarantine", "redrive", *config).code == 2, "of nothing that was named"
+    dry = shell("quarantine", "redrive", "--all", "--dry-run", *config, "--output", "json")
+    assert [row["id"] for row in dry.data] == [listed["id"]]
+    again = shell("quarantine", "redrive", listed["id"], *config, "--output", "json")
+    assert (again.code, again.data["left"]) == (5, [listed["id"]]), "nothing was repaired"
+    sent = world.endpoint.texts.total()
+    file.write_text("id,text\n1,a good day\n2,repaired\n3,a bad day\n", encoding="utf-8")
+    os.utime(file, (1_700_000_100, 1_700_000_100))
+    assert world.once().code == 0
+    assert shell("quarantine", "list", *config, "--output", "json").data == []
+    assert world.endpoint.texts.total() == sent + 1, "only the repaired row was sent"
