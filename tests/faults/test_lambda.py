@@ -221,7 +221,9 @@ def test_concurrency_control(
         "3 / 20 / 3 % throttled, 75 % of the possible",
     )
     assert all(share <= at_most for _, share, at_most, _ in figures), figures
-    assert all(reached >= 0.75 for *_, reached in figures), figures
+    # Short phases hold more of the way up from 4 to 32, which is slow on purpose.
+    wanted = 0.75 if scale.full else 0.6
+    assert all(reached >= wanted for *_, reached in figures), figures
 
 
 @pytest.mark.parametrize("fallback", ["immediate", "defer"])
@@ -233,14 +235,14 @@ def test_the_lambda_goes_away_and_comes_back(
     world.configure("review")
     world.fill(200)
     with Workers(world, 1):
-        _until(lambda: world.truth("review").lost == 0)
+        world.wait_until(lambda: world.truth("review").lost == 0)
         endpoint.away = True
         started = time.monotonic()
         world.fill(400)
         time.sleep(away_s)
         provisional = _provisional(world)
         endpoint.away = False
-        _until(lambda: world.truth("review").lost == 0, 60)
+        world.wait_until(lambda: world.truth("review").lost == 0, 60)
     # The first calls find it gone and open the circuit; from then on one probe a window (1 s).
     probes = [at for at in endpoint.refused if at - started > 4.0]
     windows = away_s - 4.0
@@ -259,13 +261,6 @@ def test_the_lambda_goes_away_and_comes_back(
 def _provisional(world: World) -> int:
     ((count,),) = world.rows("SELECT count(*) FROM analytics.current_sentiment WHERE provisional")
     return int(count)
-
-
-def _until(condition: Callable[[], bool], patience_s: float = 30) -> None:
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.2)
 
 
 @pytest.mark.parametrize(("poisoned", "at_most"), [(1, 15), (3, 33)])

@@ -15,7 +15,7 @@ from tests.faults import controls, mix
 from tests.faults.conftest import Note, Scale
 from tests.faults.proxy import PostgresProxy
 from tests.faults.server import Server
-from tests.faults.world import LEASE_S, Workers, World
+from tests.faults.world import Workers, World
 from tests.scripted_lambda import aws_error, function_error
 from worker import crashpoint
 from worker.store import database
@@ -116,13 +116,15 @@ def freeze(world: World, workers: Workers, times: int) -> None:
             workers.signal(n // 2 % 2, signal.SIGSTOP)
             time.sleep(world.rng.uniform(0.2, 1.0))
         else:
+            lost = world.count("sentiment.run WHERE state = 'lost'")
             workers.wait_for_one_stopped()
-            time.sleep(LEASE_S + 3.5)
+            world.wait_until(lambda: world.count("sentiment.run WHERE state = 'lost'") > lost)  # noqa: B023
+            time.sleep(1.0)  # the other scores what it took over
         workers.thaw()
 
 
 def test_a_frozen_worker(world: World, scale: Scale, note: Note) -> None:
-    times = scale.of(6, 40)
+    times = scale.of(5, 40)
     prefix = [sys.executable, "-m", "tests.faults.crashing", "stop", *map(str, controls.STOP_AT)]
     with Workers(world, 2, prefix=prefix) as workers, world.writers(3, rows=10**9, pause_s=0.3):
         freeze(world, workers, times)
@@ -173,7 +175,7 @@ def test_the_harness_fails_a_broken_worker(world: World, control: str, note: Not
     writing = world.writers(3, rows=rows, pause_s=0.3)
     with Workers(world, 2, prefix=prefix) as workers, writing as writers:
         if control == "no_fence":
-            freeze(world, workers, 5)
+            freeze(world, workers, 3)
         while not writers.finished and control != "no_fence":
             time.sleep(0.2)
             workers.revive()

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +127,16 @@ class World:
     def rows(self, sql: str) -> list[Any]:
         with self.connect() as connection:
             return connection.execute(sql.encode()).fetchall()
+
+    def count(self, relation: str) -> int:
+        ((count,),) = self.rows(f"SELECT count(*) FROM {relation}")
+        return int(count)
+
+    def wait_until(self, condition: Callable[[], bool], patience_s: float = 30) -> None:
+        deadline = time.monotonic() + patience_s
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come to that"
+            time.sleep(0.1)
 
     def fill(self, count: int, table: str = "review") -> None:
         sql = (
