@@ -19,7 +19,7 @@ import pytest
 
 from tests.faults.endpoint import FaultyLambda
 from tests.faults.server import Server
-from tests.faults.world import World
+from tests.faults.world import World, make_template
 
 REPORT = Path(__file__).parents[2] / "docs" / "reliability.md"
 
@@ -124,6 +124,7 @@ def server() -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="sentiment-worker-faults-") as home:
         Path(home).chmod(0o755)
         with Server(Path(home)) as server:
+            make_template(server)
             yield server
 
 

@@ -188,7 +188,7 @@ def test_the_state_that_the_table_names(
 def test_concurrency_control(
     world: World, endpoint: FaultyLambda, scale: Scale, note: Note
 ) -> None:
-    seconds = scale.of(12, 30)
+    seconds = scale.of(8, 30)
     endpoint.latency_s, endpoint.limit = 0.1, 16
     world.shell.variables |= {"SENTIMENT_CHUNK_TEXTS": "2", "SENTIMENT_MAX_CONCURRENCY": "64"}
     world.configure("review", every="1s")
@@ -274,7 +274,7 @@ def test_poisoned_texts(
 ) -> None:
     world.configure("review")
     calls = []
-    for _ in range(scale.of(3, 20)):
+    for _ in range(scale.of(2, 20)):
         world.fill(100)
         ids = [id_ for (id_,) in world.rows("SELECT id FROM review ORDER BY id DESC LIMIT 100")]
         for id_ in world.rng.sample(ids, poisoned):
@@ -307,7 +307,7 @@ def test_poisoned_texts(
         (False, False): rounds * (100 - poisoned),
         (True, True): rounds * poisoned,
     }
-    assert statistics.mean(calls) <= at_most + (0 if scale.full else 1)
+    assert statistics.mean(calls) <= at_most + (0 if scale.full else 2)
     # After the repair, the poison is scored and quarantine is empty.
     endpoint.script = None
     done = world.shell("quarantine", "redrive", "--all", "--config", world.config)

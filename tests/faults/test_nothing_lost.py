@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(3600)
 
 
 def test_random_kills(world: World, scale: Scale, note: Note) -> None:
-    kills, rows = scale.of(16, 500), scale.of(2_500, 25_000)
+    kills, rows = scale.of(12, 500), scale.of(2_000, 25_000)
     world.endpoint.faults = mix.MIX
     pause_s = 0.5 if kills < 100 else 2.0  # they write as long as there is killing
     with Workers(world, 2) as workers, world.writers(3, rows=rows, pause_s=pause_s) as writers:
@@ -146,7 +146,7 @@ def test_a_frozen_worker(world: World, scale: Scale, note: Note) -> None:
 def test_lost_replies_to_commit(
     world: World, server: Server, scale: Scale, rng: Random, note: Note
 ) -> None:
-    wanted = scale.of(20, 200)
+    wanted = scale.of(12, 200)
     world.configure("review")
     url = database.normalise_url(world.url)
     with PostgresProxy(server.socket, rng) as proxy:
@@ -154,7 +154,7 @@ def test_lost_replies_to_commit(
         proxied = through.render_as_string(hide_password=False)
         while proxy.lost < wanted:
             world.fill(600)
-            proxy.lose = 0.15
+            proxy.lose = 0.3
             world.once(DATABASE_URL=proxied, SENTIMENT_DATABASE_PATIENCE="60s")
         lost = proxy.lost
     world.settle()
@@ -171,7 +171,7 @@ def test_the_harness_fails_a_broken_worker(world: World, control: str, note: Not
     if control == "id_cursor":
         world.configure(cursor='cursor = "id"\noverlap = 0')
         prefix = []
-    rows = 10**9 if control == "no_fence" else 1_500
+    rows = 10**9 if control == "no_fence" else 800
     writing = world.writers(3, rows=rows, pause_s=0.3)
     with Workers(world, 2, prefix=prefix) as workers, writing as writers:
         if control == "no_fence":

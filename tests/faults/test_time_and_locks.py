@@ -181,7 +181,7 @@ def test_migrations_under_load(world: World, scale: Scale, note: Note) -> None:
 
 
 def test_a_long_run(world: World, scale: Scale, note: Note) -> None:
-    seconds = scale.of(25, 900)
+    seconds = scale.of(15, 420)
     samples: list[tuple[float, float, int]] = []
     with Workers(world, 1) as workers, world.writers(2, rows=10**9, pause_s=1.0):
         process = psutil.Process(workers.pids[0])

@@ -27,6 +27,7 @@ from tests.faults.server import Server
 from worker.store import database, migrate
 
 LEASE_S = 3
+TEMPLATE = "world_template"
 ROLLBACK = 0.2
 """Share of transactions that do not commit."""
 
@@ -81,6 +82,18 @@ class Truth:
         )
 
 
+def make_template(server: Server) -> None:
+    """The database that every world is cloned from."""
+    with server.connect("postgres") as admin:
+        admin.execute(f"CREATE DATABASE {TEMPLATE}".encode())
+    engine = database.make_engine(server.named(TEMPLATE), application="tests")
+    migrate.upgrade(engine)
+    engine.dispose()
+    with server.connect(TEMPLATE) as connection:
+        connection.execute(_SOURCE.encode())
+        connection.execute(_AUDIT.encode())
+
+
 class World:
     """One migrated database, its source tables `review` and `other`, and a configuration."""
 
@@ -90,14 +103,8 @@ class World:
         self.rng = rng
         self.name = f"world_{uuid.uuid4().hex[:10]}"
         with server.connect("postgres") as admin:
-            admin.execute(f"CREATE DATABASE {self.name}".encode())
+            admin.execute(f"CREATE DATABASE {self.name} TEMPLATE {TEMPLATE}".encode())
         self.url = server.named(self.name)
-        engine = database.make_engine(self.url, application="tests")
-        migrate.upgrade(engine)
-        engine.dispose()
-        with self.connect() as connection:
-            connection.execute(_SOURCE.encode())
-            connection.execute(_AUDIT.encode())
         self.config = folder / f"{self.name}.toml"
         self.configure()
         self.shell = Shell(
