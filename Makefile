@@ -22,7 +22,7 @@ unit: $(VENV)/installed ## Only the tests without network and database
 	@cd $(ROOT) && $(BIN)/pytest tests/unit tests/contract
 
 # SEED=123 replays a run; its seed is the first thing that it prints.
-faults: $(VENV)/installed ## Break it on purpose, in small (5 minutes)
+faults: $(VENV)/installed ## Break it on purpose, in small (6 minutes)
 	@cd $(ROOT) && $(BIN)/pytest tests/faults $(if $(SEED),--seed $(SEED))
 
 faults-full: $(VENV)/installed ## The figures of docs/reliability.md (about an hour)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from secrets import token_hex
 
 from sqlalchemy import Engine
 
@@ -30,6 +31,9 @@ from worker.store.journal import PostgresJournal
 from worker.store.runs import PostgresLedger
 
 AWS_CONCURRENCY = 64
+
+_MARK = token_hex(3)
+"""Of this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +161,9 @@ def open_source(config: FileSourceConfig | SqlSourceConfig) -> Source:
 
 
 def worker_name() -> str:
-    """Who holds a lease: this process."""
-    return f"{socket.gethostname()[:40]}-{os.getpid()}"
+    """Who holds a lease: this process, and no other. In a container the process id is 1 in every
+    replica, and long names of pods differ at their end; PostgreSQL keeps 63 bytes of it."""
+    return f"{socket.gethostname()[-24:]}-{os.getpid()}-{_MARK}"
 
 
 def _policy(settings: Settings) -> Policy:

@@ -133,10 +133,14 @@ class Witness:
             self._failures.append((now, root_id, outcome.code))
 
     def is_peculiar(self, root_id: int, code: str, now: float) -> bool:
-        """Did only this chunk, its parts included, meet that failure lately?"""
-        return not any(
-            other != root_id and met == code and now - at <= self._valid_s
-            for at, other, met in self._failures
+        """Did only this chunk, its parts included, meet that failure lately, while another was
+        answered? With nobody to compare with there is nothing peculiar."""
+        compared = any(
+            root != root_id and good and now - at <= self._valid_s for at, root, good in self._last
+        )
+        return compared and not any(
+            root != root_id and met == code and now - at <= self._valid_s
+            for at, root, met in self._failures
         )
 
     def others(self, root_id: int, now: float) -> Evidence:

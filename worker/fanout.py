@@ -26,7 +26,7 @@ class AdaptiveLimit:
 
     DECREASE = 0.7
     FEEL = 0.25
-    """Of the additive step, and of the limit beyond."""
+    """Around there, the share of a call that is added a round trip; beyond, of the limit."""
 
     def __init__(self, ceiling: int, *, start: int = 1) -> None:
         self.ceiling = ceiling

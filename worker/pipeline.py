@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from worker import crashpoint
@@ -326,10 +327,14 @@ class Run:
 
     async def _renew(self) -> None:
         """Keep the run and the leases of what is in hand; forget what is no longer ours."""
+        loop = asyncio.get_running_loop()
+        renew = self._parts.journal.renew
+        # A thread of its own: sources that hang may hold all of the loop's.
+        heart = ThreadPoolExecutor(1, thread_name_prefix="renew")
         while True:
             await asyncio.sleep(self._parts.lease_s / 3)
             held = list(self._hand.values())
-            lost = await asyncio.to_thread(self._parts.journal.renew, self._run_id, held)
+            lost = await loop.run_in_executor(heart, renew, self._run_id, held)
             gone = [lease for lease in held if lease.chunk.id in lost and self._forget(lease)]
             if gone:  # a chunk that was settled meanwhile is not lost
                 log.warning("leases.lost", chunks=[lease.chunk.id for lease in gone][:20])

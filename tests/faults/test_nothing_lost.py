@@ -41,7 +41,8 @@ def test_random_kills(world: World, scale: Scale, note: Note) -> None:
         "0/0/0, at most 1.5 times",
     )
     assert truth.clean, truth
-    assert world.sent_per_text() <= 1.5
+    # The mix alone makes it 1.26; of 2,000 records a kill sends many again, of 25,000 few.
+    assert world.sent_per_text() <= (1.5 if scale.full else 1.7)
     assert world.endpoint.calls["throttle"] > 0
 
 

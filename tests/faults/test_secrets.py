@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_hex
 
 import psutil
 import psycopg
@@ -18,8 +19,10 @@ import pytest
 from tests.acceptance.command import COMMAND, Shell
 from tests.faults.conftest import Note, Scale
 from tests.faults.world import World
+from tests.scripted_lambda import function_error
 from worker.local import lambda_process
 from worker.store import database, migrate
+from worker.store.runs import PostgresLedger
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -173,6 +176,43 @@ def test_forbidden_statements(world: World, note: Note) -> None:
                     connection.execute(statement.encode())
             tried += 1
     note("17", "forbidden statements for each role", f"{tried} of {tried} denied", "all denied")
+
+
+def test_the_workers_role_is_enough(world: World) -> None:
+    """What `db roles` grants covers all that a worker does: score, refuse, redrive, take over."""
+    engine = database.make_engine(world.url, application="tests")
+    migrate.grant_roles(engine)
+    engine.dispose()
+    login = f"login_{world.name}"
+    with world.connect() as connection:
+        connection.execute(f"CREATE ROLE {login} LOGIN IN ROLE sentiment_worker".encode())
+        connection.execute(f"GRANT SELECT ON public.review TO {login}".encode())
+        connection.execute(f"GRANT INSERT ON public.settlement TO {login}".encode())
+    url = database.normalise_url(world.url).set(username=login)
+    as_worker = {"DATABASE_URL": url.render_as_string(hide_password=False)}
+    world.configure("review")
+    world.fill(50)
+    world.endpoint.script = lambda request: (
+        function_error() if any(t.startswith("text 7 ") for t in request["texts"]) else None
+    )
+    config = ("--config", world.config)
+    done = world.shell("once", *config, timeout=60, **as_worker)
+    assert done.code == 5, done.err
+    world.endpoint.script = None
+    done = world.shell("quarantine", "redrive", "--all", *config, timeout=60, **as_worker)
+    assert done.code == 0, done.err
+    assert world.truth("review").clean
+    with ledger_of(world, login).exclusive(1, "review"):
+        time.sleep(0.3)
+        with ledger_of(world, login).exclusive(1, "review"):
+            pass
+
+
+def ledger_of(world: World, login: str) -> PostgresLedger:
+    """An impatient one of that login's."""
+    url = database.normalise_url(world.url).set(username=login)
+    engine = database.make_engine(url.render_as_string(hide_password=False), application="tests")
+    return PostgresLedger(engine, worker=token_hex(3), patience_s=1, lease_s=0.1)
 
 
 def test_the_local_lambda_answers_no_web_page(note: Note) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,6 +20,7 @@ from worker.cli.output import (
     settings_for,
 )
 from worker.cli.running import Turn, run_all
+from worker.cli.sources import AnySource
 from worker.errors import ConfigurationError, Exit
 from worker.log import printable
 from worker.records import Redrive
@@ -102,7 +103,7 @@ def redrive(
     loaded = settings_for(config, verbose=verbose, quiet=True)
     with reading_from(config, verbose=verbose) as engine:
         chosen = reading.redrivable(
-            engine, ids=None if source or every else rows or (), source=source
+            engine, ids=rows or (None if source or every else ()), source=source
         )
     if not chosen:
         raise ConfigurationError(
@@ -138,6 +139,6 @@ def _turns(settings: Settings, chosen: Sequence[Row]) -> list[Turn]:
                 "changed is read whole, and what is repaired leaves quarantine.",
             )
         records = tuple(row["record_id"] for row in rows if row["record_id"] is not None)
-        config: Any = configured.get(name) if partitions else None
+        config: AnySource | None = configured.get(name) if partitions else None
         turns.append(Turn(name, kind, config, "redrive", Redrive(partitions, records)))
     return turns

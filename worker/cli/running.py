@@ -44,6 +44,7 @@ class Turn:
 
 
 def run_all(settings: Settings, turns: Sequence[Turn]) -> tuple[list[RunReport], int]:
+    """Run the turns; returns their reports and the command's exit code."""
     with bootstrap.open_database(settings) as engine:
         migrate.require_current(engine)
         with bootstrap.open_lambda(settings) as target:

@@ -119,6 +119,6 @@ async def _quiet_cycle(worker: Worker, config: AnySource, stopper: Stopper, *, p
     except SourceBusy as error:
         log.debug("source.busy", source=config.name, error=str(error))
     finally:
-        # The command lets the collector rest (`cli._tune_interpreter`); a reflected table and its
-        # engine are cycles, and a process that lives for months would keep each run's.
+        # The command lets the collector rest (`cli._tune_interpreter`); a run's tasks and reflected
+        # tables are cycles, and a process that lives for months would keep each run's.
         gc.collect()

@@ -155,7 +155,7 @@ async def serve(
 
 def _comes_from_a_page(request: web.Request) -> bool:
     """Pages in a browser of this machine can send requests to loopback. No AWS client names an
-    Origin; a name in Host that is not ours is DNS rebinding, where we listen on loopback alone."""
+    Origin; a name in Host that is not ours, on a connection over loopback, is DNS rebinding."""
     if "Origin" in request.headers:
         return True
     address = request.transport.get_extra_info("sockname")[0] if request.transport else ""

@@ -16,6 +16,7 @@ import socket
 import struct
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
@@ -99,19 +100,22 @@ class Child:
         self._reading = asyncio.create_task(self._read(reader))
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+        try:
             while True:
                 (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
                 call, reply = pickle.loads(await reader.readexactly(length))  # noqa: S301  our child
                 future = self._waiting.get(call)
                 if future and not future.done():
                     future.set_result(reply)
-        if self._writer:
-            self._writer.close()
-        self._writer = None
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(ChildDied())
+        except (asyncio.IncompleteReadError, OSError):
+            pass  # it ended
+        finally:
+            if self._writer:
+                self._writer.close()
+            self._writer = None
+            for future in self._waiting.values():
+                if not future.done():
+                    future.set_exception(ChildDied())
 
 
 def _frame(value: object) -> bytes:
@@ -133,7 +137,11 @@ def serve(make: Callable[[Any], tuple[Callable[[Any], Any], int]]) -> None:
     lock = threading.Lock()
 
     def work(call: int, value: Any) -> None:
-        frame = _frame((call, answer(value)))
+        try:
+            frame = _frame((call, answer(value)))
+        except BaseException:  # noqa: BLE001  whatever it was
+            traceback.print_exc()
+            os._exit(1)  # the caller hears that its child died; nobody waits for ever
         with lock, contextlib.suppress(OSError):
             connection.sendall(frame)
 

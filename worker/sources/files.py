@@ -107,7 +107,7 @@ class FileSource:
             tape = self._tape(stream)
             header = self._header(tape, blob)
             if self._resume(tape, position):
-                yield from self._pages_of(blob, tape, header, resumed=bool(position))
+                yield from self._pages_of(blob, tape, header, resumed=position.get("offset", 0) > 0)
                 return
         with blob.open() as stream:
             tape = self._tape(stream)
@@ -162,6 +162,8 @@ class FileSource:
                 page.add(row)
         except UNREADABLE as error:
             page.refuse(Refusal(f"byte {tape.offset}", f"cannot be read on: {error}", b""))
+            yield page.take(complete=True, damaged=True)
+            return
         yield page.take(complete=True)
 
     def _refused_file(self, blob: Blob, error: ConfigurationError) -> Page:
@@ -223,8 +225,9 @@ class _PageBuilder:
     def refuse(self, refusal: Refusal) -> None:
         self._refusals.append(refusal)
 
-    def take(self, *, complete: bool = False, growing: bool = False) -> Page:
-        """The page so far. `growing`: the row at hand is not part of it, nor of the position."""
+    def take(self, *, complete: bool = False, growing: bool = False, damaged: bool = False) -> Page:
+        """The page so far. `growing`: the row at hand is not part of it, nor of the position;
+        `damaged`: what comes after it cannot be read."""
         self._mapping.raise_if_nothing_fits(self._records)
         offset, line, digest = self._place or self._here()
         position: dict[str, Any] = {
@@ -240,7 +243,7 @@ class _PageBuilder:
             self._records,
             self._refusals,
             bytes_read=self._tape.offset - self._start,
-            whole=complete and self._from_the_beginning,
+            whole=complete and self._from_the_beginning and not damaged,
         )
         self._records, self._refusals, self._start = [], [], self._tape.offset
         return page

@@ -37,7 +37,7 @@ def pages(blob: Blob, position: Position, layout: Layout, digest: str) -> Iterat
         except damage as error:
             refused = (Refusal(f"after row {row_number}", f"damaged: {error}", b""),)
     done = {"offset": row_number, "stamp": blob.stamp, "layout": digest}
-    yield Page(blob.path, done, (), refused, whole=start == 0)
+    yield Page(blob.path, done, (), refused, whole=start == 0 and not refused)
 
 
 def _read(

@@ -105,6 +105,10 @@ def requeue(cur: Cursor, source_id: int, run_id: int, record_ids: Sequence[int])
             SELECT nextval('sentiment.chunk_id') AS id, r.id AS record_id, r.content_hash
             FROM sentiment.record r
             WHERE r.id = ANY(%(records)s) AND r.source_id = %(source)s AND r.skip_reason IS NULL
+              AND NOT EXISTS (  -- it waits already, or the reply to our COMMIT was lost
+                  SELECT FROM sentiment.chunk c
+                  WHERE c.source_id = r.source_id AND c.state = 'open' AND c.reason = 'redrive'
+                    AND c.record_ids = ARRAY[r.id])
         ) n
     """
     cur.execute(sql, {"source": source_id, "run": run_id, "records": list(record_ids)})
@@ -112,14 +116,6 @@ def requeue(cur: Cursor, source_id: int, run_id: int, record_ids: Sequence[int])
 
 def renew(cur: Cursor, run_id: int, held: Sequence[Lease], lease_s: float) -> set[int]:
     """Extend leases; returns the ids of those that are no longer ours. Raises TakenOver."""
-    alive = "UPDATE sentiment.run SET heartbeat_at = now() WHERE id = %s AND state = 'running'"
-    if cur.execute(alive, (run_id,)).rowcount == 0:
-        raise TakenOver(
-            "This process slept past its lease, and another has taken over its run.",
-            hint="Nothing is lost: what it had in hand is scored by the other.",
-        )
-    if not held:
-        return set()
     ids = sorted((lease.chunk.id, lease.fence) for lease in held)
     arguments = {
         "ids": [i for i, _ in ids],
@@ -127,6 +123,13 @@ def renew(cur: Cursor, run_id: int, held: Sequence[Lease], lease_s: float) -> se
         "lease_s": lease_s,
     }
     kept = {row[0] for row in writing.rows(cur, _RENEW, arguments)}
+    # Last, as in every transaction: chunks, then the run. The other order would deadlock.
+    alive = "UPDATE sentiment.run SET heartbeat_at = now() WHERE id = %s AND state = 'running'"
+    if cur.execute(alive, (run_id,)).rowcount == 0:
+        raise TakenOver(
+            "This process was not heard of for a lease, and another has taken over its run.",
+            hint="Nothing is lost: what it had in hand is scored by the other.",
+        )
     return {i for i, _ in ids} - kept
 
 

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from operator import itemgetter
 
 from worker.clean import storable
-from worker.records import Refusal, Settlement
+from worker.records import Member, Refusal, Settlement
 from worker.store.writing import Cursor
 
 RAW_LIMIT = 4096
@@ -50,10 +50,17 @@ def forget_rows(cur: Cursor, source_id: int, run_id: int, partition: str) -> Non
 
 
 def forget_records(cur: Cursor, record_ids: Sequence[int]) -> None:
-    """Records that the model scored after all, or that say something else by now."""
+    """Records that say something else by now."""
     if record_ids:
         sql = "DELETE FROM sentiment.quarantine WHERE record_id = ANY(%s)"
         cur.execute(sql, (list(record_ids),))
+
+
+def forget_members(cur: Cursor, members: Sequence[Member]) -> None:
+    """Texts that the model scored after all."""
+    if members:
+        sql = "DELETE FROM sentiment.quarantine WHERE record_id = ANY(%s) AND fingerprint = ANY(%s)"
+        cur.execute(sql, ([m.record_id for m in members], [_of_member(m) for m in members]))
 
 
 def keep_members(cur: Cursor, run_id: int, settlement: Settlement) -> None:
@@ -64,15 +71,18 @@ def keep_members(cur: Cursor, run_id: int, settlement: Settlement) -> None:
              record_id, chunk_id)
         SELECT source_id, %s, 'score', '', 'record ' || external_id, %s,
                substring(convert_to(text, 'UTF8') FOR %s), %s, id, %s
-        FROM sentiment.record WHERE id = %s
+        FROM sentiment.record WHERE id = %s AND content_hash = %s  -- not what it says by now
         ON CONFLICT (source_id, fingerprint) DO UPDATE SET run_id = excluded.run_id
     """
     chunk = settlement.lease.chunk
     reason = settlement.reason or "rejected"
     for member in (m for item in chunk.items for m in item.members):
-        fingerprint = _fingerprint("score", str(member.record_id), "", member.content_hash)
-        arguments = (run_id, reason, RAW_LIMIT, fingerprint, chunk.id, member.record_id)
+        arguments = (run_id, reason, RAW_LIMIT, _of_member(member), chunk.id, *member)
         cur.execute(sql, arguments)
+
+
+def _of_member(member: Member) -> bytes:
+    return _fingerprint("score", str(member.record_id), "", member.content_hash)
 
 
 def _fingerprint(partition: str, offset: str, reason: str, raw: bytes) -> bytes:

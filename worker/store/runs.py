@@ -37,7 +37,10 @@ WITH holder AS MATERIALIZED (
 SELECT pg_terminate_backend(a.pid, 1000)
 FROM holder JOIN pg_stat_activity a
     ON a.pid = holder.pid OR a.application_name = holder.application_name
-WHERE a.datname = current_database() AND a.application_name <> current_setting('application_name')
+WHERE a.datname = current_database()
+  AND a.usesysid = (SELECT oid FROM pg_roles WHERE rolname = current_user)
+  AND a.application_name LIKE 'sentiment-worker %'
+  AND a.application_name <> current_setting('application_name')
 """
 
 
@@ -101,11 +104,11 @@ class PostgresLedger:
         with database.translated():
             if connection.scalar(take, key):
                 return True
-            evicted = connection.execute(sa.text(_EVICT), key | {"lease_s": self._lease_s}).all()
-            if not evicted:
-                return False
+            connection.execute(sa.text(_EVICT), key | {"lease_s": self._lease_s})
+            taken = bool(connection.scalar(take, key))
+        if taken:
             log.warning("source.taken_over", source_id=key["id"], silent_for_s=self._lease_s)
-            return bool(connection.scalar(take, key))
+        return taken
 
     def _lock_session(self) -> Connection:
         with database.translated():
@@ -141,8 +144,8 @@ class PostgresLedger:
 
         def write() -> int:
             with database.transaction(self._engine) as connection:
+                free = connection.execute(freed).rowcount  # chunks, then runs: as everywhere
                 connection.execute(lost)
-                free = connection.execute(freed).rowcount
                 run_id = int(connection.execute(opened).scalar_one())
             if free:
                 log.info("leases.freed", source_id=source_id, chunks=free)
@@ -160,7 +163,7 @@ class PostgresLedger:
             .values(
                 state=sa.case((lost, RUN.c.state), else_=state),
                 error=sa.case((lost, RUN.c.error), else_=error),
-                finished_at=sa.func.now(),
+                finished_at=sa.case((lost, RUN.c.finished_at), else_=sa.func.now()),
             )
             .returning(*(RUN.c[name] for name in Counters.__dataclass_fields__))
         )

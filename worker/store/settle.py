@@ -79,8 +79,8 @@ def settle(
             crashpoint.reached("split.before_commit")
         elif settlement.kind is SettlementKind.DEAD:
             quarantine.keep_members(cur, run_id, settlement)
-        elif settlement.kind is SettlementKind.DONE and settlement.lease.chunk.last_reason:
-            quarantine.forget_records(cur, [member.record_id for member, _ in settlement.scores])
+    again = [s for s in accepted if s.kind is SettlementKind.DONE and s.lease.chunk.last_reason]
+    quarantine.forget_members(cur, [member for s in again for member, _ in s.scores])
     changes = _settled_counters(accepted)
     for stale in _moved_on(cur, refused):
         changes.update(stale.calls, fenced=1)
