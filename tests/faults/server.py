@@ -41,12 +41,13 @@ class Server:
         self._stack.close()
 
     def crash(self) -> float:
-        """Returns how many seconds it was away."""
+        """Returns how many seconds after its restart it answers, recovery included. (The postmaster
+        itself gives its children up to 5 s to die.)"""
         pid = int((self._data / "postmaster.pid").read_text().splitlines()[0])
-        started = time.monotonic()
         os.kill(pid, signal.SIGQUIT)
         while _alive(pid):
             time.sleep(0.01)
+        started = time.monotonic()
         self._stack.enter_context(postgres.running(self._home))
         return time.monotonic() - started
 
