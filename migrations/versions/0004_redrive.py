@@ -18,8 +18,7 @@ UPGRADE = """
 CREATE INDEX quarantine_record ON sentiment.quarantine (record_id);
 ALTER TABLE sentiment.run DROP CONSTRAINT run_trigger_check;
 ALTER TABLE sentiment.run ADD CONSTRAINT run_trigger_check
-    CHECK (trigger IN ('once', 'schedule', 'drain', 'redrive')) NOT VALID;
-ALTER TABLE sentiment.run VALIDATE CONSTRAINT run_trigger_check;
+    CHECK (trigger IN ('once', 'schedule', 'drain', 'redrive'));
 """
 
 DOWNGRADE = """

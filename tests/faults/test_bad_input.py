@@ -208,3 +208,17 @@ def test_a_repaired_file_leaves_quarantine(world: World, tmp_path: Path) -> None
     assert world.once().code == 0
     assert shell("quarantine", "list", *config, "--output", "json").data == []
     assert world.endpoint.texts.total() == sent + 1, "only the repaired row was sent"
+
+
+def test_a_file_that_is_not_configured_is_read_again_by_name(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "adhoc.csv"
+    file.write_text("id,text\n1,a good day\n2\n", encoding="utf-8")
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+    assert world.shell("once", file).code == 5
+    refused = world.shell("quarantine", "redrive", "--all")
+    assert refused.code == 2
+    assert "once PATH" in refused.err
+    file.write_text("id,text\n1,a good day\n2,repaired\n", encoding="utf-8")
+    os.utime(file, (1_700_000_100, 1_700_000_100))
+    assert world.shell("once", file).code == 0
+    assert world.rows("SELECT count(*) FROM sentiment.quarantine") == [(0,)]

@@ -17,6 +17,7 @@ from worker.cli.output import (
     print_json,
     print_rows,
     say,
+    say_error,
     settings_for,
 )
 from worker.cli.running import Turn, run_all
@@ -124,21 +125,30 @@ def redrive(
 
 
 def _turns(settings: Settings, chosen: Sequence[Row]) -> list[Turn]:
-    """One run for each source that a chosen row belongs to."""
+    """One run for each source that a chosen row belongs to; of one that is not configured only
+    records are scored anew. Raises ConfigurationError if there is nothing to run."""
     by_source: dict[tuple[str, str], list[Row]] = {}
     for row in chosen:
         by_source.setdefault((row["source"], row["kind"]), []).append(row)
     configured = {source.name: source for source in settings.source}
-    turns = []
+    turns: list[Turn] = []
+    unreadable: list[str] = []
     for (name, kind), rows in by_source.items():
         partitions = frozenset(row["partition"] for row in rows if row["stage"] == "read")
         if partitions and name not in configured:
-            raise ConfigurationError(
-                f"The source {name!r} is not in the configuration: its rows cannot be read anew.",
-                hint="Repair the file and run `sentiment-worker once PATH` again: a file that "
-                "changed is read whole, and what is repaired leaves quarantine.",
-            )
+            unreadable.append(name)
+            partitions = frozenset()
         records = tuple(row["record_id"] for row in rows if row["record_id"] is not None)
         config: AnySource | None = configured.get(name) if partitions else None
-        turns.append(Turn(name, kind, config, "redrive", Redrive(partitions, records)))
+        if partitions or records:
+            turns.append(Turn(name, kind, config, "redrive", Redrive(partitions, records)))
+    if unreadable:
+        problem = ConfigurationError(
+            f"Not in the configuration, so not read anew: {', '.join(unreadable)}.",
+            hint="Repair the file and run `sentiment-worker once PATH` again: a file that "
+            "changed is read whole, and what is repaired leaves quarantine.",
+        )
+        if not turns:
+            raise problem
+        say_error(problem)
     return turns
