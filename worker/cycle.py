@@ -19,7 +19,7 @@ from worker.errors import DatabaseUnavailable, Exit, WorkerError
 from worker.log import get_logger
 from worker.pipeline import Parts, Run
 from worker.ports import Ledger, Observer, Source
-from worker.records import Counters, FailureKind, Redrive, RunReport
+from worker.records import NOTHING_AGAIN, Counters, FailureKind, Pending, Redrive, RunReport
 
 log = get_logger(__name__)
 
@@ -44,7 +44,7 @@ async def cycle(
     trigger: str,
     observer: Observer,
     on_start: Callable[[Run], None] = lambda run: None,
-    redrive: Redrive = Redrive(),  # noqa: B008  frozen
+    redrive: Redrive = NOTHING_AGAIN,
 ) -> RunReport:
     """Run a source once, alone. `source` None only works off what is pending.
 
@@ -63,18 +63,7 @@ async def cycle(
         with structlog.contextvars.bound_contextvars(run=run_id, source=name):
             log.info("run.started", trigger=trigger)
             crashpoint.reached("run.started")
-            try:
-                await run.execute()
-                pending = await asyncio.to_thread(parts.journal.pending, source_id)
-            except WorkerError as error:
-                log.error("run.failed", error=str(error), hint=error.hint)
-                if not isinstance(error, DatabaseUnavailable):  # else there is nowhere to write
-                    await asyncio.to_thread(ledger.finish, run_id, "failed", str(error))
-                raise
-            except Exception as error:
-                sentence = f"This should not have happened: {type(error).__name__}."
-                await asyncio.to_thread(ledger.finish, run_id, "failed", sentence)
-                raise
+            pending = await _executed(run, parts, ledger, run_id, source_id)
             ending = judge_ending(
                 run.counters,
                 pending_records=pending.records,
@@ -98,6 +87,22 @@ async def cycle(
             )
             _log_end(report)
             return report
+
+
+async def _executed(run: Run, parts: Parts, ledger: Ledger, run_id: int, source_id: int) -> Pending:
+    """What is left after the run; one that breaks off is closed as failed before it raises."""
+    try:
+        await run.execute()
+        return await asyncio.to_thread(parts.journal.pending, source_id)
+    except WorkerError as error:
+        log.error("run.failed", error=str(error), hint=error.hint)
+        if not isinstance(error, DatabaseUnavailable):  # else there is nowhere to write
+            await asyncio.to_thread(ledger.finish, run_id, "failed", str(error))
+        raise
+    except Exception as error:
+        sentence = f"This should not have happened: {type(error).__name__}."
+        await asyncio.to_thread(ledger.finish, run_id, "failed", sentence)
+        raise
 
 
 @asynccontextmanager

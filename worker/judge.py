@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from worker import chunk as chunking
 from worker.circuit import RetryBudget, Witness
@@ -77,62 +79,42 @@ class Judge:
             throttles=self._throttles,
             peculiar=self._witness.is_peculiar(chunk.root_id, failure.code, self._clock()),
         )
-        calls = _calls(chunk, failure)
+        became = partial(Settlement, lease, reason=failure.code, calls=_calls(chunk, failure))
         repeats = repeats_after(failure, chunk)
+        used = chunk.attempts + 1
         match decision:
-            case Retry(after_s, uses_attempt):
-                if uses_attempt:
-                    self._budget.withdraw()
-                return Settlement(
-                    lease,
+            case Retry(after_s, uses_attempt=True):
+                self._budget.withdraw()
+                kind = SettlementKind.RETRY
+                return became(kind, after_s=after_s, attempts=used, repeats=repeats)
+            case Retry(after_s):
+                return became(
                     SettlementKind.RETRY,
                     after_s=after_s,
-                    attempts=chunk.attempts + uses_attempt,
-                    reason=failure.code if uses_attempt else chunk.last_reason,
-                    repeats=repeats if uses_attempt else chunk.repeats,
-                    calls=calls,
+                    attempts=chunk.attempts,
+                    reason=chunk.last_reason,
+                    repeats=chunk.repeats,
                 )
             case Split(ways):
-                return Settlement(
-                    lease,
-                    SettlementKind.SPLIT,
-                    parts=chunking.split(chunk.items, ways),
-                    attempts=chunk.attempts + 1,
-                    reason=failure.code,
-                    repeats=repeats,
-                    calls=calls,
-                )
-            case Fallback(after_s):
-                return Settlement(
-                    lease,
-                    SettlementKind.PARK,
-                    scores=await self._provisional(chunk),
-                    scorer=self._stopgap_id,
-                    fallback_reason=failure.code,
-                    after_s=after_s,
-                    reason=failure.code,
-                    calls=calls,
-                )
+                parts = chunking.split(chunk.items, ways)
+                kind = SettlementKind.SPLIT
+                return became(kind, parts=parts, attempts=used, repeats=repeats)
             case Defer(after_s):
-                return Settlement(
-                    lease,
-                    SettlementKind.PARK,
-                    after_s=after_s,
-                    reason=failure.code,
-                    calls=calls,
-                )
+                return became(SettlementKind.PARK, after_s=after_s)
+            case Fallback(after_s):
+                settlement = became(SettlementKind.PARK, after_s=after_s)
             case GiveUp():
-                return Settlement(
-                    lease,
-                    SettlementKind.DEAD,
-                    scores=await self._provisional(chunk),
-                    scorer=self._stopgap_id,
-                    fallback_reason=failure.code,
-                    attempts=chunk.attempts + 1,
-                    reason=failure.code,
-                    repeats=repeats,
-                    calls=calls,
-                )
+                settlement = became(SettlementKind.DEAD, attempts=used, repeats=repeats)
+        return await self._with_stopgap(settlement, failure)
+
+    async def _with_stopgap(self, settlement: Settlement, failure: Failure) -> Settlement:
+        """The same with TextBlob's scores, and why the model did not speak."""
+        return replace(
+            settlement,
+            scores=await self._provisional(settlement.lease.chunk),
+            scorer=self._stopgap_id,
+            fallback_reason=failure.code,
+        )
 
     async def _provisional(self, chunk: Chunk) -> list[tuple[Member, Opinion]]:
         opinions = await self._stopgap.opinions([item.text for item in chunk.items])

@@ -23,6 +23,7 @@ from worker.judge import Judge, release
 from worker.log import get_logger
 from worker.ports import Journal, Observer, Planner, Source
 from worker.records import (
+    NOTHING_AGAIN,
     Answer,
     Counters,
     FailureKind,
@@ -74,7 +75,7 @@ class Run:
         source_id: int,
         run_id: int,
         observer: Observer,
-        redrive: Redrive = Redrive(),  # noqa: B008  frozen
+        redrive: Redrive = NOTHING_AGAIN,
     ) -> None:
         """`source` is None for a run that only works off what is pending."""
         self.counters = Counters()

@@ -87,6 +87,9 @@ class Redrive:
     record_ids: tuple[int, ...] = ()
 
 
+NOTHING_AGAIN = Redrive()
+
+
 class Member(NamedTuple):
     """A record, in the revision that a chunk wants scored."""
 

@@ -14,7 +14,7 @@ from worker.cli.sources import AnySource
 from worker.cli.stopping import Stopper
 from worker.cycle import cycle
 from worker.errors import Exit, WorkerError
-from worker.records import Redrive, RunReport
+from worker.records import NOTHING_AGAIN, Redrive, RunReport
 from worker.settings import Settings
 from worker.store import migrate
 
@@ -40,7 +40,7 @@ class Turn:
     config: AnySource | None
     """What to read; None only works off what is pending."""
     trigger: str
-    redrive: Redrive = Redrive()  # noqa: RUF009  frozen
+    redrive: Redrive = NOTHING_AGAIN
 
 
 def run_all(settings: Settings, turns: Sequence[Turn]) -> tuple[list[RunReport], int]:

@@ -30,7 +30,7 @@ def count(cur: Cursor, run_id: int, changes: Mapping[str, int]) -> None:
     """Add to the run's counters. Names come from `Counters`, never from outside."""
     moved = {name: n for name, n in changes.items() if n}
     assignments = "".join(f", {name} = {name} + %({name})s" for name in moved)
-    sql = f"UPDATE sentiment.run SET heartbeat_at = now(){assignments} WHERE id = %(id)s"  # noqa: S608
+    sql = f"UPDATE sentiment.run SET heartbeat_at = now(){assignments} WHERE id = %(id)s"  # noqa: S608  names of ours
     cur.execute(sql.encode(), {**moved, "id": run_id})
 
 

@@ -1,0 +1,118 @@
+"""The key that a table is read in order by: kept as JSON, compared in SQL, stepped back by an
+overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement
+from sqlalchemy.dialects import postgresql
+
+from worker.errors import ConfigurationError
+
+DEFAULT_OVERLAP = timedelta(minutes=10)
+DEFAULT_OVERLAP_NUMBER = 1_000
+
+_TUPLE_DIALECTS = ("postgresql", "mysql", "mariadb", "sqlite")
+
+
+class Xid8(sa.types.UserDefinedType[int]):
+    """PostgreSQL's 64-bit transaction id: compared in SQL, carried as an integer.
+    https://www.postgresql.org/docs/current/datatype-oid.html"""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid8"
+
+    def bind_expression(self, bindvalue: sa.BindParameter[int]) -> ColumnElement[Any]:
+        return sa.cast(sa.cast(bindvalue, sa.Text), self)
+
+    def bind_processor(self, dialect: sa.Dialect) -> Any:
+        return str
+
+    def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        # Coerced back: a cast's result would be text, and '999' is above '1000'.
+        return sa.type_coerce(sa.cast(column, sa.Text), self)
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
+        return lambda value: None if value is None else int(value)
+
+
+postgresql.base.ischema_names["xid8"] = Xid8
+
+
+def beyond(key: Sequence[Any], after: Sequence[Any], dialect: str) -> Any:
+    """Rows behind `after` in the order of `key`; a second part of None: at or after the first."""
+    if len(key) == 1:
+        return key[0] > after[0]
+    if after[1] is None:
+        return key[0] >= after[0]
+    if dialect in _TUPLE_DIALECTS:
+        bound = (sa.bindparam(None, v, c.type) for c, v in zip(key, after, strict=True))
+        return sa.tuple_(*key) > sa.tuple_(*bound)
+    return sa.or_(key[0] > after[0], sa.and_(key[0] == after[0], key[1] > after[1]))
+
+
+def minus(value: Any, overlap: timedelta | float | None) -> Any:
+    """A cursor value, an overlap earlier. Raises ConfigurationError where that has no meaning."""
+    if isinstance(value, datetime | date):
+        step = overlap if overlap is not None else DEFAULT_OVERLAP
+        if not isinstance(step, timedelta):
+            step = timedelta(seconds=step)
+        return value - step
+    step = overlap if overlap is not None else DEFAULT_OVERLAP_NUMBER
+    if isinstance(step, timedelta):
+        raise ConfigurationError(
+            "The cursor holds numbers, and the overlap is a duration.",
+            hint="Write the overlap as a number: overlap = 1000.",
+        )
+    if isinstance(value, int):
+        return value - int(step)
+    if isinstance(value, float | Decimal):
+        return type(value)(float(value) - float(step))
+    raise ConfigurationError(
+        f"A cursor of {type(value).__name__} has no overlap.",
+        hint="Use a column of numbers or times as cursor.",
+    )
+
+
+def dumps(values: Sequence[Any] | None) -> list[Any]:
+    """Key values as JSON that keeps their type."""
+    return [_dump(value) for value in values or ()]
+
+
+def _dump(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return {"time": value.isoformat()}
+    if isinstance(value, date):
+        return {"date": value.isoformat()}
+    if isinstance(value, Decimal):
+        return {"decimal": str(value)}
+    if isinstance(value, UUID):
+        return {"uuid": str(value)}
+    return value if isinstance(value, int | str | float) else str(value)
+
+
+def loads(values: Sequence[Any]) -> list[Any]:
+    """What `dumps` made of key values."""
+    return [_load(value) for value in values]
+
+
+def _load(value: Any) -> Any:
+    match value:
+        case {"time": str(text)}:
+            return datetime.fromisoformat(text)
+        case {"date": str(text)}:
+            return date.fromisoformat(text)
+        case {"decimal": str(text)}:
+            return Decimal(text)
+        case {"uuid": str(text)}:
+            return UUID(text)
+        case _:
+            return value
