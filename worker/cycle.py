@@ -142,7 +142,8 @@ def judge_ending(
     refused = counters.quarantined + counters.dead
     if refused:
         hint = "Look at them with: sentiment-worker quarantine list"
-        return Ending("quarantined", Exit.QUARANTINED, f"{refused:,} rows are in quarantine", hint)
+        why = f"{refused:,} of its rows went to quarantine"
+        return Ending("quarantined", Exit.QUARANTINED, why, hint)
     return Ending("done", Exit.DONE)
 
 

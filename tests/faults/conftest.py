@@ -65,7 +65,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     config = terminalreporter.config
     noted: list[Figure] = config.stash[FIGURES]
-    figures = sorted(noted, key=lambda f: (int(f.number.split(".")[0]), f.number))
+    figures = sorted(noted, key=lambda f: int(f.number))
     terminalreporter.write_sep("-", f"figures, --seed {config.stash[SEED]}")
     for f in figures:
         terminalreporter.write_line(

@@ -29,7 +29,7 @@ def cursor_first() -> None:
         cur.connection.commit()
         return done
 
-    ingest.move_cursor = moved  # type: ignore[assignment]
+    ingest.move_cursor = moved  # type: ignore[assignment]  # broken on purpose
 
 
 def no_fence() -> None:

@@ -6,15 +6,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import threading
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import Any, Self
+from typing import Any
 
 from tests.faults import mix
+from tests.faults.loop import LoopThread
 from tests.scripted_lambda import Response, aws_error
+from worker.settings import LOCAL_FUNCTION
 
 STALL_S = 30.0
 """Longer than any client waits here."""
@@ -22,10 +25,18 @@ STALL_S = 30.0
 Script = Callable[[Mapping[str, Any]], Response | None]
 
 
-class FaultyLambda:
+class FaultyLambda(LoopThread):
     """`url` speaks Lambda's Invoke. `log` has (time, under way, throttled) of each call."""
 
-    def __init__(self, rng: Random, *, faults: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        rng: Random,
+        *,
+        faults: Mapping[str, float] | None = None,
+        upstream: str | None = None,
+    ) -> None:
+        """`upstream` is a Lambda that answers in earnest; without one `mix.verdict` does."""
+        super().__init__()
         self.faults: Mapping[str, float] = faults if faults is not None else {}
         self.latency_s = 0.0
         self.limit: int | None = None
@@ -41,31 +52,12 @@ class FaultyLambda:
         self.refused: list[float] = []
         """When somebody knocked while it was away."""
         self._rng = rng
+        self._upstream = upstream
         self._under_way = 0
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._client, "127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        self._ready.set()
-        self._loop.run_forever()
-        server.close()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0.05))
-        self._loop.close()
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -102,9 +94,26 @@ class FaultyLambda:
             self.calls[fault] += 1
             if fault in ("stall", "late"):
                 await asyncio.sleep(STALL_S if fault == "stall" else self.late_s)
-            return mix.answer(request, fault, self._rng)
+            body = await self._in_earnest(request) if self._upstream else mix.body(request)
+            return body if isinstance(body, Response) else mix.answer(body, fault, self._rng)
         finally:
             self._under_way -= 1
+
+    async def _in_earnest(self, request: Mapping[str, Any]) -> dict[str, Any] | Response:
+        """The body of upstream's answer, or what it says instead of one."""
+        call = urllib.request.Request(
+            f"{self._upstream}/2015-03-31/functions/{LOCAL_FUNCTION}/invocations",
+            json.dumps(request).encode(),
+        )
+        try:
+            reply = await asyncio.to_thread(urllib.request.urlopen, call, timeout=STALL_S)
+        except urllib.error.HTTPError as error:
+            return aws_error(error.code, error.headers["x-amzn-ErrorType"])
+        with reply:
+            if reply.headers["X-Amz-Function-Error"]:
+                return Response(reply.read(), headers={"X-Amz-Function-Error": "Unhandled"})
+            body: dict[str, Any] = json.load(reply)["body"]
+            return body
 
 
 async def _payload(

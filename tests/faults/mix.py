@@ -62,11 +62,10 @@ def draw(rng: Random, mix: Mapping[str, float]) -> str:
     return "plain"
 
 
-def answer(request: Mapping[str, Any], fault: str, rng: Random) -> Response:
-    """What goes over the wire. Stalls and late answers are the server's business."""
+def answer(body: dict[str, Any], fault: str, rng: Random) -> Response:
+    """What goes over the wire in place of `body`. Stalling is the server's business."""
     if fault in _INSTEAD:
         return _INSTEAD[fault]
-    body = _body(request)
     if fault in _SPOILED:
         _SPOILED[fault](body, rng)
     if fault == "json_string":
@@ -108,7 +107,8 @@ _SPOILED: Mapping[str, Callable[[dict[str, Any], Random], object]] = {
 }
 
 
-def _body(request: Mapping[str, Any]) -> dict[str, Any]:
+def body(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The right answer."""
     verdicts = [verdict(text) for text in request["texts"]]
     return {
         "results": [

@@ -4,45 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from pathlib import Path
 from random import Random
-from typing import Self
+
+from tests.faults.loop import LoopThread
 
 
-class PostgresProxy:
+class PostgresProxy(LoopThread):
     """TCP in front of a server's Unix socket. With probability `lose`, a COMMIT is delivered,
     the server answers it, and the connection dies before the answer reaches the client."""
 
     def __init__(self, socket: Path, rng: Random) -> None:
+        super().__init__()
         self.lose = 0.0
         self.lost = 0
         self._socket = socket
         self._rng = rng
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._client, "127.0.0.1", 0))
-        self.port = int(server.sockets[0].getsockname()[1])
-        self._ready.set()
-        self._loop.run_forever()
-        server.close()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0.05))
-        self._loop.close()
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.CancelledError):

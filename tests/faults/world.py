@@ -291,7 +291,7 @@ class Workers:
         self._count = count
         self._prefix = list(prefix) or [str(COMMAND)]
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._log = open(world.config.with_suffix(".log"), "ab")  # noqa: SIM115
+        self._log = open(world.config.with_suffix(".log"), "ab")  # noqa: SIM115  as long as the workers
 
     def __enter__(self) -> Self:
         self._processes = [self._start() for _ in range(self._count)]

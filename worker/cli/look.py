@@ -44,10 +44,15 @@ def register(app: typer.Typer) -> None:
 
 
 @contextmanager
-def reading_from(config: Path | None, *, verbose: bool) -> Iterator[Engine]:
+def reading_from(
+    config: Path | None, *, verbose: bool, source: str | None = None
+) -> Iterator[Engine]:
+    """The database to read from. Raises ConfigurationError if it has never seen `source`."""
     loaded = settings_for(config, verbose=verbose, quiet=True)
     with bootstrap.open_database(loaded.settings) as engine:
         migrate.require_current(engine)
+        if source is not None:
+            reading.require_source(engine, source)
         yield engine
 
 
@@ -82,7 +87,7 @@ def runs(
         *("id", "source", "trigger", "state", "started_at", "duration", "read", "scored"),
         *("provisional", "quarantined", "error"),
     )
-    with reading_from(config, verbose=verbose) as engine:
+    with reading_from(config, verbose=verbose, source=source) as engine:
         found = reading.runs(engine, source=source, limit=limit)
         if not print_rows(found, columns, output):
             say("There was no run yet.")
@@ -130,7 +135,7 @@ def scores(
         *("source", "external_id", "published_at", "label", "polarity"),
         *("provisional", "model_version", "text"),
     )
-    with reading_from(config, verbose=verbose) as engine:
+    with reading_from(config, verbose=verbose, source=source) as engine:
         if not print_rows(reading.scores(engine, wanted), columns, output):
             say("No record matches.")
 
@@ -142,7 +147,7 @@ def report(
     verbose: VerboseOption = False,
 ) -> None:
     """Counts, share by label, the trend by day and the most negative records."""
-    with reading_from(config, verbose=verbose) as engine:
+    with reading_from(config, verbose=verbose, source=source) as engine:
         summary = drawing.summarise(engine, source)
     if output is Output.JSON:
         print_json(summary)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from worker import bootstrap
 from worker.cli.output import (
     ConfigOption,
     Output,
@@ -79,6 +80,8 @@ def once(
     }
     if paths:
         sources: Sequence[AnySource] = from_paths(paths, name, layout)
+        for ad_hoc in sources:
+            bootstrap.open_source(ad_hoc).size()  # a mistyped path leaves no source behind
     else:
         sources = configured(loaded.settings, source)
     turns = [Turn(s.name, s.kind, s, "once") for s in sources]

@@ -47,7 +47,7 @@ def list_(
 ) -> None:
     """What was refused, where it stands, and why."""
     columns = ("id", "source", "stage", "offset", "reason", "partition", "created_at")
-    with reading_from(config, verbose=verbose) as engine:
+    with reading_from(config, verbose=verbose, source=source) as engine:
         found = reading.quarantine(engine, source=source, limit=limit)
         if not print_rows(found, columns, output):
             say("Quarantine is empty.")
@@ -102,7 +102,7 @@ def redrive(
     again. What succeeds leaves quarantine. Exit codes: as `once`; 5 if something remains.
     """
     loaded = settings_for(config, verbose=verbose, quiet=True)
-    with reading_from(config, verbose=verbose) as engine:
+    with reading_from(config, verbose=verbose, source=source) as engine:
         chosen = reading.redrivable(
             engine, ids=rows or (None if source or every else ()), source=source
         )

@@ -142,7 +142,12 @@ def classify(error: Exception) -> Failure:
             FailureKind.MISCONFIGURED, "bad_parameter", "LAMBDA_FUNCTION_NAME is not a name or ARN."
         )
     code = type(error).__name__
-    return Failure(FailureKind.UNAVAILABLE, code, f"No answer came back ({code}).")
+    return Failure(
+        FailureKind.UNAVAILABLE,
+        code,
+        f"No answer came back ({code}). If it lasts, check AWS_REGION and "
+        "AWS_ENDPOINT_URL_LAMBDA.",
+    )
 
 
 def _client_error(error: aws.ClientError) -> Failure:

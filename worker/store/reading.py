@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Engine, Select
 
+from worker.errors import ConfigurationError
 from worker.store import database
 from worker.store.tables import (
     CURRENT_SENTIMENT,
@@ -75,6 +76,14 @@ def status(engine: Engine) -> list[Row]:
         .order_by(s.c.name)
     )
     return _all(engine, statement)
+
+
+def require_source(engine: Engine, name: str) -> None:
+    """Raises ConfigurationError for a source that nothing was ever read from: a typo is loud."""
+    known = [row["name"] for row in _all(engine, sa.select(SOURCE.c.name).order_by(SOURCE.c.name))]
+    if name not in known:
+        there = ", ".join(known[:20]) or "none yet"
+        raise ConfigurationError(f"No source is named {name!r}.", hint=f"There are: {there}.")
 
 
 def runs(engine: Engine, *, source: str | None, limit: int) -> list[Row]:

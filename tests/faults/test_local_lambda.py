@@ -1,0 +1,115 @@
+"""The real function behind a bad wire: its environments are killed, its answers spoiled on the way,
+and each score is still what the model says of that text alone."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+import psycopg
+import pytest
+from sentiment_function.model import EMBEDDED, Model
+
+from tests.faults import mix
+from tests.faults.conftest import Note, Scale
+from tests.faults.endpoint import FaultyLambda
+from tests.faults.server import Server
+from tests.faults.world import Workers, World
+from worker import clean
+from worker.local import lambda_process
+
+pytestmark = pytest.mark.timeout(1800)
+
+SAMPLE = Path(lambda_process.__file__).parents[1] / "sample"
+
+
+def texts(count: int) -> list[str]:
+    """The sample's reviews, each different."""
+    with (SAMPLE / "reviews.csv").open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(line for line in file if not line.startswith("#"))
+        reviews = [row["review"] for row in rows]
+    return [f"{reviews[n % len(reviews)]} ({n})" for n in range(count)]
+
+
+@contextmanager
+def killed(rng: Random, service: int, every_s: float) -> Iterator[list[int]]:
+    """kill -9 of an environment of the local Lambda, again and again. Yields what was killed."""
+    stop, dead = threading.Event(), []
+
+    def go_on() -> None:
+        while not stop.wait(every_s):
+            if environments := children(service):
+                dead.append(rng.choice(environments))
+                os.kill(dead[-1], signal.SIGKILL)
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield dead
+    finally:
+        stop.set()
+        thread.join()
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[1]) == pid and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def test_the_real_function_behind_a_bad_wire(
+    server: Server, tmp_path: Path, scale: Scale, rng: Random, note: Note
+) -> None:
+    wanted = texts(scale.of(1_000, 10_000))
+    before = set(children(os.getpid()))
+    with lambda_process.running(concurrency=2, timeout_s=5) as upstream:
+        (service,) = set(children(os.getpid())) - before
+        with FaultyLambda(rng, faults=mix.MIX, upstream=upstream) as endpoint:
+            world = World(server, tmp_path, endpoint, rng)
+            world.configure("review")
+            world.shell.variables["LAMBDA_TIMEOUT"] = "3"
+            with world.connect() as connection, killed(rng, service, 0.5) as dead:
+                _insert(connection, wanted)
+                with Workers(world, 2):
+                    world.wait_until(lambda: world.count("sentiment.score") >= len(wanted), 600)
+            world.settle()
+            found = {
+                text: (label, polarity)
+                for text, label, polarity in world.rows(
+                    "SELECT text, label, polarity FROM analytics.current_sentiment"
+                    " WHERE NOT provisional"
+                )
+            }
+    directly = Model(EMBEDDED).sentiments([clean.model_text(text) for text in wanted])
+    asked = dict(zip(wanted, directly, strict=True))
+    assert found.keys() == asked.keys()
+    moved = max(abs(found[text][1] - right.polarity) for text, right in asked.items())
+    changed = sum(found[text][0] != right.label for text, right in asked.items())
+    note(
+        "1",
+        f"{len(wanted):,} reviews to the real function: {len(dead)} of its environments killed,"
+        " the fault mix on the wire",
+        f"{len(found):,} scored by the model; asked directly the model gives {changed} other"
+        f" labels, {moved:.4f} another polarity at most; sent {world.sent_per_text():.2f} times",
+        "all, no other label, at most 0.005",
+    )
+    assert moved <= 0.005
+    assert changed == 0
+    assert dead
+
+
+def _insert(connection: psycopg.Connection, rows: list[str]) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(b"INSERT INTO review (body) VALUES (%s)", [(row,) for row in rows])
