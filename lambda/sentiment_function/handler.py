@@ -1,22 +1,31 @@
-"""The Lambda handler: {"texts": [...]} in, one sentiment a text out."""
+"""The Lambda handler: reads the call, asks the model, answers, tells log and metrics."""
 
 from __future__ import annotations
 
-import logging
+import itertools
+import os
+import time
 from functools import cache
 from typing import Any
 
-from sentiment_function import wire
-from sentiment_function.model import Model, model_folder
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
 
-log = logging.getLogger("sentiment_function")
-log.setLevel(logging.INFO)
+from sentiment_function import faces, wire
+from sentiment_function.model import Model, model_folder
+from sentiment_function.wire import Sentiment
+
+log = Logger(service="sentiment")
+metrics = Metrics(namespace="SentimentWorker", service="sentiment")
+
+_started = time.monotonic()
+_calls = itertools.count()
 
 
 @cache
 def model() -> Model:
-    """Loaded by the first call of an environment, kept for all that follow."""
-    return Model(model_folder())
+    """Loaded once an environment."""
+    return Model(model_folder(), truncate=os.environ.get("LONG_TEXTS") == "truncate")
 
 
 # Loading while the environment initialises is free of charge up to ten seconds, and spares the
@@ -25,12 +34,54 @@ model()
 
 
 def handler(event: Any, context: Any) -> dict[str, Any]:
-    """Answers 400 with a sentence to what is no request; raises only for a broken model."""
+    """Answers 4xx with a sentence to what is no request; raises only for a broken model."""
+    cold = next(_calls) == 0
     try:
-        texts = wire.texts_of(event)
+        call = faces.read(event)
+        match call.action:
+            case faces.Action.WARM_UP:
+                body: dict[str, Any] = {"warm": True}
+            case faces.Action.HEALTH:
+                body = _health(cold=cold)
+            case faces.Action.SCORE:
+                body = _scored(call.request, context, cold=cold)
     except wire.BadRequest as reason:
-        log.warning("refused a request: %s", reason)
-        return wire.refusal(reason)
-    sentiments = model().sentiments(texts)
-    log.info("scored %d texts, %d results", len(texts), len(sentiments))
-    return wire.answer(event, sentiments, model=model().name, version=model().version)
+        log.warning("refused", extra={"reason": str(reason), "status": reason.status})
+        return faces.reply(event, reason.status, {"error": str(reason)})
+    return faces.reply(event, 200, body)
+
+
+def _scored(request: Any, context: Any, *, cold: bool) -> dict[str, Any]:
+    texts = wire.texts_of(request)
+    started = time.perf_counter()
+    results = model().results(texts)
+    milliseconds = (time.perf_counter() - started) * 1000
+    tokens = sum(result.tokens for result in results if isinstance(result, Sentiment))
+    log.info(
+        "scored",
+        extra={
+            "request_id": getattr(context, "aws_request_id", None),
+            "texts": len(texts),
+            "results": len(results),
+            "tokens": tokens,
+            "milliseconds": round(milliseconds, 1),
+            "cold": cold,
+        },
+    )
+    metrics.add_metric("Texts", MetricUnit.Count, len(texts))
+    metrics.add_metric("Tokens", MetricUnit.Count, tokens)
+    metrics.add_metric("Inference", MetricUnit.Milliseconds, milliseconds)
+    metrics.add_metric("ColdStart", MetricUnit.Count, int(cold))
+    metrics.flush_metrics()
+    return wire.answer(request, results, model=model().name, version=model().version)
+
+
+def _health(*, cold: bool) -> dict[str, Any]:
+    return {
+        "status": "ok",
+        "model": model().name,
+        "model_version": model().version,
+        "uptime_s": round(time.monotonic() - _started, 1),
+        "start": "cold" if cold else "warm",
+        "try": {"texts": ["I love this!"]},
+    }

@@ -13,13 +13,20 @@ import numpy as np
 import onnxruntime as ort
 from tokenizers import Encoding, Tokenizer
 
-from sentiment_function.wire import Sentiment
+from sentiment_function.wire import Refused, Result, Sentiment
 
 EMBEDDED = Path(__file__).parent / "embedded"
 """The small model that ships with the package; MODEL_DIR names another."""
 
-BATCH_TEXTS = 8
-"""Texts a batch. Small batches of similar length pad little: 5 to 10 were fastest."""
+BATCH_TOKENS = 256
+"""Tokens a batch, padding included. Small batches of similar length pad little and stay in the
+processor's caches; docs/benchmarks.md has what others cost."""
+
+MAX_CHARS = 100_000
+"""What is read of a text: 25,000 tokens, 200 windows of the embedded model, a second."""
+
+_SPECIAL = 2
+"""[CLS] and [SEP] in each window."""
 
 
 class BadModel(RuntimeError):
@@ -28,19 +35,23 @@ class BadModel(RuntimeError):
 
 class Model:
     """Loaded once per execution environment. A score depends on its text alone: the weights
-    are quantised statically, so no batch-mate takes part in a text's rounding."""
+    are quantised statically, so no batch-mate takes part in a text's rounding.
 
-    def __init__(self, folder: Path, *, threads: int = 1) -> None:
+    A text that is longer than the model reads is read in windows, whose probabilities are averaged
+    by their lengths; with `truncate` only its beginning is read, and the version says so.
+    """
+
+    def __init__(self, folder: Path, *, threads: int = 1, truncate: bool = False) -> None:
         """Raises BadModel when a file's hash is not the manifest's."""
         manifest = _verified(folder)
         self.name: str = manifest["name"]
-        self.version: str = manifest["version"]
+        self.version: str = manifest["version"] + ("+truncate" if truncate else "")
+        self._truncate = truncate
         self._labels: list[str] = manifest["labels"]
         self._polarities = np.array(manifest["polarities"], dtype=np.float64)
-        self._max_tokens: int = manifest["max_tokens"]
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(self._max_tokens)
+        self._tokenizer.enable_truncation(manifest["max_tokens"])
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -51,34 +62,60 @@ class Model:
 
     def sentiments(self, texts: Sequence[str]) -> list[Sentiment]:
         """One sentiment a text, in order. Any text: empty, megabytes, any script."""
-        encodings = self._tokenizer.encode_batch(list(texts))
-        order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
-        found: list[Sentiment | None] = [None] * len(texts)
-        for batch in _batches(order):
-            probabilities = self._probabilities([encodings[i] for i in batch])
-            for i, row in zip(batch, probabilities, strict=True):
-                found[i] = self._sentiment(row, truncated=bool(encodings[i].overflowing))
-        return [sentiment for sentiment in found if sentiment is not None]
+        found: list[Sentiment] = self.results(texts)  # type: ignore[assignment]  # all are texts
+        return found
 
-    def _probabilities(self, encodings: Sequence[Encoding]) -> Any:
-        width = max(len(encoding.ids) for encoding in encodings)
-        ids = np.zeros((len(encodings), width), dtype=np.int64)
-        mask = np.zeros((len(encodings), width), dtype=np.int64)
-        for row, encoding in enumerate(encodings):
-            ids[row, : len(encoding.ids)] = encoding.ids
-            mask[row, : len(encoding.ids)] = 1
+    def results(self, texts: Sequence[Any]) -> list[Result]:
+        """One result a text, in order: a sentiment, or why it is no text."""
+        results: list[Result] = [Refused("a text must be a string")] * len(texts)
+        readable = [i for i, text in enumerate(texts) if isinstance(text, str)]
+        windows = [self._windows(texts[i]) for i in readable]
+        probabilities = iter(self._probabilities([w for each in windows for w in each]))
+        for i, each in zip(readable, windows, strict=True):
+            cut = len(texts[i]) > MAX_CHARS or (self._truncate and bool(each[0].overflowing))
+            results[i] = self._sentiment(each, [next(probabilities) for _ in each], truncated=cut)
+        return results
+
+    def _windows(self, text: str) -> list[Encoding]:
+        # Half a surrogate pair is legal in JSON, and nothing that UTF-8 or the tokenizer takes.
+        readable = text[:MAX_CHARS].encode("utf-8", "replace").decode("utf-8")
+        encoding = self._tokenizer.encode(readable)
+        return [encoding] if self._truncate else [encoding, *encoding.overflowing]
+
+    def _probabilities(self, windows: Sequence[Encoding]) -> list[Any]:
+        """Of each window, in order; computed in batches of similar length."""
+        lengths = [len(window) for window in windows]
+        found: list[Any] = [None] * len(windows)
+        for batch in _batches(lengths):
+            for i, row in zip(batch, self._run([windows[i] for i in batch]), strict=True):
+                found[i] = row
+        return found
+
+    def _run(self, windows: Sequence[Encoding]) -> Any:
+        width = max(map(len, windows))
+        ids = np.zeros((len(windows), width), dtype=np.int64)
+        mask = np.zeros((len(windows), width), dtype=np.int64)
+        for row, window in enumerate(windows):
+            ids[row, : len(window)] = window.ids
+            mask[row, : len(window)] = 1
         logits = self._session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
         shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
         return shifted / shifted.sum(axis=1, keepdims=True)
 
-    def _sentiment(self, probabilities: Any, *, truncated: bool) -> Sentiment:
+    def _sentiment(
+        self, windows: Sequence[Encoding], rows: Sequence[Any], *, truncated: bool
+    ) -> Sentiment:
+        weights = [max(1, len(window) - _SPECIAL) for window in windows]
+        probabilities = np.average(rows, axis=0, weights=weights)
         best = int(probabilities.argmax())
         polarity = float(probabilities @ self._polarities)
         return Sentiment(
             self._labels[best],
             round(float(probabilities[best]), 6),
             round(max(-1.0, min(1.0, polarity)), 6),
-            truncated,
+            tokens=sum(map(len, windows)),
+            windows=len(windows),
+            truncated=truncated,
         )
 
 
@@ -86,9 +123,16 @@ def model_folder() -> Path:
     return Path(os.environ.get("MODEL_DIR") or EMBEDDED)
 
 
-def _batches(order: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(order), BATCH_TEXTS):
-        yield order[start : start + BATCH_TEXTS]
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Indices by length, as many as BATCH_TOKENS hold, and one at least."""
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * lengths[i] > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
 
 
 def _verified(folder: Path) -> dict[str, Any]:

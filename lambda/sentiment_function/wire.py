@@ -1,8 +1,11 @@
 """The wire format, as the function speaks it. Pure.
 
 Request   {"texts": [...], "ids": [...], "chunk_id": "17", "attempt": 1}; only texts is needed
-Answer    {"statusCode": 200, "body": {"results": [{"sentiment", "score", "polarity"}, ...],
-           "count": n, "model": "...", "model_version": "...", and what was sent beside the texts}}
+Answer    {"results": [{"sentiment", "score", "polarity"}, ...], "count": n, "model": "...",
+           "model_version": "...", and what was sent beside the texts}
+
+One result a text, in order. A text that is none gets {"error": "..."} in its place, and sinks
+nobody else. `sentiment_function.faces` puts the answer into the envelope that the caller expects.
 """
 
 from __future__ import annotations
@@ -18,6 +21,11 @@ ECHOED = ("ids", "chunk_id", "attempt")
 class BadRequest(ValueError):
     """The request is not one; the message says why, and never quotes it."""
 
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+        """As in HTTP."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sentiment:
@@ -25,46 +33,58 @@ class Sentiment:
     score: float
     """Probability of `label`, in [0, 1]."""
     polarity: float
-    """In [-1, 1]."""
+    """In [-1, 1]: what the labels' polarities amount to, each by its probability."""
+    tokens: int = 0
+    """That the model read."""
+    windows: int = 1
+    """In how many pieces the model read the text."""
     truncated: bool = False
     """The model read only the beginning."""
 
 
-def texts_of(event: Any) -> list[str]:
-    """The texts of a request. Raises BadRequest."""
-    texts = event.get("texts") if isinstance(event, dict) else None
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A text that is none."""
+
+    reason: str
+
+
+Result = Sentiment | Refused
+
+
+def texts_of(request: Any) -> list[Any]:
+    """The texts of a request, some of which may be none. Raises BadRequest."""
+    texts = request.get("texts") if isinstance(request, dict) else None
     if not isinstance(texts, list):
-        raise BadRequest('send {"texts": [...]}')
+        raise BadRequest('send {"texts": ["...", "..."]}')
     if len(texts) > MAX_TEXTS:
         raise BadRequest(f"send at most {MAX_TEXTS} texts at once, not {len(texts)}")
-    if not all(isinstance(text, str) for text in texts):
-        raise BadRequest("every text must be a string")
     return texts
 
 
 def answer(
-    event: dict[str, Any], sentiments: Sequence[Sentiment], *, model: str, version: str
+    request: dict[str, Any], results: Sequence[Result], *, model: str, version: str
 ) -> dict[str, Any]:
     body = {
-        "results": [_result(sentiment) for sentiment in sentiments],
-        "count": len(sentiments),
+        "results": [_result(result) for result in results],
+        "count": len(results),
         "model": model,
         "model_version": version,
     }
-    body.update({name: event[name] for name in ECHOED if name in event})
-    return {"statusCode": 200, "body": body}
+    body.update({name: request[name] for name in ECHOED if name in request})
+    return body
 
 
-def refusal(reason: BadRequest) -> dict[str, Any]:
-    return {"statusCode": 400, "body": {"error": str(reason)}}
-
-
-def _result(sentiment: Sentiment) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "sentiment": sentiment.label,
-        "score": sentiment.score,
-        "polarity": sentiment.polarity,
+def _result(result: Result) -> dict[str, Any]:
+    if isinstance(result, Refused):
+        return {"error": result.reason}
+    found: dict[str, Any] = {
+        "sentiment": result.label,
+        "score": result.score,
+        "polarity": result.polarity,
     }
-    if sentiment.truncated:
-        result["truncated"] = True
-    return result
+    if result.windows > 1:
+        found["windows"] = result.windows
+    if result.truncated:
+        found["truncated"] = True
+    return found

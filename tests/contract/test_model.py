@@ -60,3 +60,31 @@ def test_a_file_that_is_not_the_manifests_is_refused(tmp_path: Path) -> None:
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadModel, match="no usable model"):
         Model(tmp_path)
+
+
+def test_a_long_text_is_read_to_its_end(model: Model) -> None:
+    beginning, end = "The parcel came on Monday. " * 40, "Terrible, awful, I hate it. " * 40
+    (whole,) = model.sentiments([beginning + end])
+    (cut,) = Model(EMBEDDED, truncate=True).sentiments([beginning + end])
+    assert whole.windows > 1
+    assert whole.polarity < cut.polarity - 0.2, "the end is worse than the beginning"
+    assert (whole.truncated, cut.truncated, cut.windows) == (False, True, 1)
+
+
+def test_windows_count_by_their_length(model: Model) -> None:
+    """n windows of the same text say what one of them says."""
+    text = "I love it so much. " * 21
+    assert model.sentiments([text])[0].windows == 1
+    (once,), (often,) = model.sentiments([text]), model.sentiments([text * 9])
+    assert often.windows > 5
+    assert often.polarity == pytest.approx(once.polarity, abs=0.05)
+
+
+def test_a_truncating_model_is_another_version() -> None:
+    assert Model(EMBEDDED, truncate=True).version == f"{Model(EMBEDDED).version}+truncate"
+
+
+def test_a_text_beyond_all_bounds_is_cut_and_flagged(model: Model) -> None:
+    (found,) = model.sentiments(["good " * 40_000])
+    assert found.truncated
+    assert found.windows > 100

@@ -1,0 +1,108 @@
+"""The ways in which the function is called, and how each wants to be answered. Pure.
+
+direct     {"texts": [...]}: from the SDK, the console, the queue of asynchronous invocations
+HTTP       GET /health and POST /sentiment, from an HTTP API (payload 2.0), a REST API (payload
+           1.0), a function URL, or by hand: {"httpMethod": "GET", "path": "/health"}
+warm-up    {"warmup": true}, or a schedule's event: the environment stays, nothing is done
+console    the example that "Test" offers ({"key1": "value1", ...}): the state of health
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sentiment_function.wire import BadRequest
+
+CONSOLE_EXAMPLE = {"key1": "value1", "key2": "value2", "key3": "value3"}
+
+
+class Action(StrEnum):
+    SCORE = "score"
+    HEALTH = "health"
+    WARM_UP = "warm-up"
+
+
+ROUTES = {"/health": ("GET", Action.HEALTH), "/sentiment": ("POST", Action.SCORE)}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    action: Action
+    request: Any = None
+    """What to score, as it came; `wire` judges it."""
+
+
+def read(event: Any) -> Call:
+    """What is asked for. Raises BadRequest, with HTTP's status."""
+    if not isinstance(event, dict):
+        return Call(Action.SCORE, event)
+    if (route := _route(event)) is not None:
+        return _routed(event, *route)
+    if event.get("warmup") is True or event.get("source") == "aws.events":
+        return Call(Action.WARM_UP)
+    if event == CONSOLE_EXAMPLE:
+        return Call(Action.HEALTH)
+    return Call(Action.SCORE, event)
+
+
+def reply(event: Any, status: int, body: dict[str, Any]) -> dict[str, Any]:
+    """`body` in the envelope that the caller expects: over HTTP as text with a content type."""
+    if not isinstance(event, dict) or _route(event) is None:
+        return {"statusCode": status, "body": body}
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    if status == 405:
+        headers["Allow"] = _allowed(event)
+    return {
+        "statusCode": status,
+        "headers": headers,
+        "body": json.dumps(body, ensure_ascii=False),
+        "isBase64Encoded": False,
+    }
+
+
+def _route(event: dict[str, Any]) -> tuple[str, str] | None:
+    """(method, path) of a call over HTTP, without the stage's name."""
+    context = event.get("requestContext")
+    http = context.get("http") if isinstance(context, dict) else None
+    if isinstance(context, dict) and isinstance(http, dict):
+        path = str(event.get("rawPath", http.get("path", "/")))
+        stage = f"/{context.get('stage')}"
+        if path.startswith(f"{stage}/"):
+            path = path.removeprefix(stage)
+        return str(http.get("method", "GET")), path
+    if "httpMethod" in event:
+        return str(event["httpMethod"]), str(event.get("path", "/"))
+    return None
+
+
+def _routed(event: dict[str, Any], method: str, path: str) -> Call:
+    known = ROUTES.get(path.rstrip("/") or "/")
+    if known is None:
+        raise BadRequest("there is GET /health and POST /sentiment", 404)
+    wanted, action = known
+    if method.upper() != wanted:
+        raise BadRequest(f"{path.rstrip('/')} takes {wanted}", 405)
+    return Call(action, _body(event) if action is Action.SCORE else None)
+
+
+def _allowed(event: dict[str, Any]) -> str:
+    _, path = _route(event) or ("", "")
+    return ROUTES[path.rstrip("/")][0]
+
+
+def _body(event: dict[str, Any]) -> Any:
+    body = event.get("body")
+    if not isinstance(body, str):
+        raise BadRequest("the body is empty")
+    try:
+        if event.get("isBase64Encoded"):
+            body = base64.b64decode(body, validate=True).decode("utf-8")
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadRequest("the body is not JSON in UTF-8") from None

@@ -1,0 +1,168 @@
+"""The function's faces: whoever calls it, however badly, gets an answer and never a stack trace."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentiment_function.handler import handler, model
+
+LOVE = {"texts": ["I love this!"]}
+
+
+def over_http_api(method: str, path: str, body: str | None = None, **more: Any) -> dict[str, Any]:
+    """Payload 2.0, as API Gateway's documentation shows it."""
+    return {
+        "version": "2.0",
+        "routeKey": f"{method} {path}",
+        "rawPath": path,
+        "headers": {"content-type": "application/json"},
+        "requestContext": {"stage": "$default", "http": {"method": method, "path": path}},
+        "body": body,
+        "isBase64Encoded": False,
+    } | more
+
+
+def over_rest_api(method: str, path: str, body: str | None = None) -> dict[str, Any]:
+    """Payload 1.0."""
+    context = {"stage": "v1", "httpMethod": method, "resourcePath": path}
+    return {"httpMethod": method, "path": path, "requestContext": context, "body": body}
+
+
+@pytest.mark.parametrize("over", [over_http_api, over_rest_api])
+def test_scores_over_http(over: Any) -> None:
+    answer = handler(over("POST", "/sentiment", json.dumps(LOVE)), None)
+    assert (answer["statusCode"], answer["isBase64Encoded"]) == (200, False)
+    assert answer["headers"]["Content-Type"] == "application/json"
+    assert json.loads(answer["body"])["results"][0]["sentiment"] == "positive"
+
+
+def test_a_body_in_base64_and_a_stage_in_the_path() -> None:
+    body = base64.b64encode(json.dumps(LOVE).encode()).decode()
+    event = over_http_api("POST", "/prod/sentiment", body, isBase64Encoded=True)
+    event["requestContext"]["stage"] = "prod"
+    assert handler(event, None)["statusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        over_http_api("GET", "/health"),
+        over_rest_api("GET", "/health/"),
+        {"httpMethod": "GET", "path": "/health"},
+    ],
+)
+def test_health(event: dict[str, Any]) -> None:
+    answer = handler(event, None)
+    health = json.loads(answer["body"])
+    assert answer["statusCode"] == 200
+    assert health["model_version"] == model().version
+    assert health["start"] == "warm"
+    assert health["uptime_s"] >= 0
+
+
+def test_the_consoles_example_and_a_warm_up() -> None:
+    console = {"key1": "value1", "key2": "value2", "key3": "value3"}
+    assert handler(console, None)["body"]["status"] == "ok"
+    assert handler({"warmup": True}, None) == {"statusCode": 200, "body": {"warm": True}}
+    assert handler({"source": "aws.events", "detail": {}}, None)["body"] == {"warm": True}
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "said"),
+    [
+        (over_http_api("GET", "/"), 404, "POST /sentiment"),
+        (over_http_api("GET", "/sentiment"), 405, "POST"),
+        (over_http_api("POST", "/health"), 405, "GET"),
+        (over_http_api("POST", "/sentiment"), 400, "empty"),
+        (over_http_api("POST", "/sentiment", "{"), 400, "not JSON"),
+        (over_http_api("POST", "/sentiment", "[" * 100_000), 400, "not JSON"),
+        (over_http_api("POST", "/sentiment", "%%%", isBase64Encoded=True), 400, "not JSON"),
+        (over_http_api("POST", "/sentiment", "[]"), 400, '{"texts": ["...", "..."]}'),
+        (over_rest_api("DELETE", "/sentiment"), 405, "POST"),
+    ],
+)
+def test_bad_calls_over_http_get_a_sentence(event: Any, status: int, said: str) -> None:
+    answer = handler(event, None)
+    assert answer["statusCode"] == status
+    assert said in json.loads(answer["body"])["error"]
+    assert ("Allow" in answer["headers"]) == (status == 405)
+
+
+def test_one_bad_text_does_not_sink_the_others() -> None:
+    texts = ["I love this!", None, 7, {"text": "nested"}, "half a pair \ud83d", "", "This is awful"]
+    body = handler({"texts": texts}, None)["body"]
+    assert body["count"] == len(body["results"]) == 7
+    labels = [result.get("sentiment") for result in body["results"]]
+    assert (labels[0], labels[-1]) == ("positive", "negative")
+    assert [result.get("error") for result in body["results"]][1:4] == [
+        "a text must be a string"
+    ] * 3
+
+
+def test_log_and_metrics_say_how_much_and_never_what() -> None:
+    """In a process of its own, where the log goes to stdout as it does in Lambda."""
+    events = [
+        {"texts": ["canary in a coal mine", 3]},
+        {"texts": "canary in a coal mine"},
+        over_http_api("POST", "/sentiment", "canary in a coal mine"),
+    ]
+    program = (
+        "import json, sys; from sentiment_function.handler import handler\n"
+        "for event in json.load(sys.stdin): handler(event, None)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input=json.dumps(events),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "canary" not in done.stdout + done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    logged = [line["message"] for line in lines if "message" in line]
+    assert logged == ["scored", "refused", "refused"]
+    (measured,) = [line for line in lines if "_aws" in line]
+    assert (measured["Texts"], measured["ColdStart"]) == ([2.0], [1.0])
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=10), inner),
+    max_leaves=12,
+)
+_named = st.fixed_dictionaries(
+    {},
+    optional={
+        "texts": st.lists(_json, max_size=6) | _json,
+        "ids": _json,
+        "body": _json,
+        "path": _json,
+        "rawPath": _json,
+        "httpMethod": _json,
+        "isBase64Encoded": st.booleans(),
+        "requestContext": st.fixed_dictionaries({}, optional={"http": _json, "stage": _json})
+        | st.fixed_dictionaries({"http": st.fixed_dictionaries({"method": _json})}),
+        "warmup": _json,
+        "source": _json,
+    },
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(_json | _named)
+def test_never_a_crash_never_a_wrong_count(event: Any) -> None:
+    answer = json.loads(json.dumps(handler(event, None)))
+    body = json.loads(answer["body"]) if isinstance(answer["body"], str) else answer["body"]
+    assert answer["statusCode"] in (200, 400, 404, 405)
+    assert ("error" in body) == (answer["statusCode"] != 200)
+    if "results" in body:
+        assert body["count"] == len(body["results"])
+        if answer["body"] is body:
+            assert body["count"] == len(event["texts"])
