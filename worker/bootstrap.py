@@ -71,6 +71,12 @@ def open_database(settings: Settings) -> Iterator[Engine]:
             engine.dispose()
 
 
+def revive_database(settings: Settings) -> None:
+    """The embedded database has only us to start it again; one that was named has others."""
+    if settings.database_url is None:
+        postgres.revive(settings.home)
+
+
 @contextmanager
 def open_lambda(settings: Settings) -> Iterator[LambdaTarget | None]:
     """The Lambda to call: AWS's, or a local one started for this; None for TextBlob by choice."""

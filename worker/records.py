@@ -74,9 +74,12 @@ class Page:
     records: Sequence[Record]
     refusals: Sequence[Refusal] = ()
     bytes_read: int = 0
-    whole: bool = False
-    """The partition's last page, in a run that read it from its beginning: what quarantine
-    holds of it from earlier runs was repaired, or is gone."""
+    reading: str = ""
+    """One pass over the partition from its beginning, however many runs it takes: a name that the
+    position carries along."""
+    complete: bool = False
+    """The partition's end for now: what an earlier reading refused, and this one did not, was
+    repaired, or is gone."""
 
 
 @dataclass(frozen=True, slots=True)

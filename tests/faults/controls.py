@@ -1,8 +1,8 @@
 """Workers that are broken on purpose, to see the harness fail them:
 
-    python -m tests.faults.controls cursor_first|no_fence serve ...
+    python -m tests.faults.controls cursor_first|no_fence|no_lock serve ...
 
-A third, an id cursor without overlap, needs only a configuration.
+Another, an id cursor without overlap, needs only a configuration.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from tests.faults import crashing
 from worker.cli import main
 from worker.store import ingest, settle
+from worker.store.runs import PostgresLedger
 
 STOP_AT = ("settle.begun", 5)
 """Where a frozen worker sleeps: an answer in its hand."""
@@ -40,7 +41,12 @@ def no_fence() -> None:
     settle._SETTLE = settle._SETTLE.replace(guard, "")
 
 
+def no_lock() -> None:
+    """Whoever comes runs the source."""
+    PostgresLedger._take = lambda *_: True  # type: ignore[method-assign]  # broken on purpose
+
+
 if __name__ == "__main__":
-    {"cursor_first": cursor_first, "no_fence": no_fence}[sys.argv[1]]()
+    {"cursor_first": cursor_first, "no_fence": no_fence, "no_lock": no_lock}[sys.argv[1]]()
     sys.argv = ["sentiment-worker", *sys.argv[2:]]
     main()

@@ -111,6 +111,12 @@ def test_every_error_and_every_shape(endpoint: FaultyLambda, note: Note) -> None
     ]
     cases += [
         ("an unknown error", aws_error(418, "NobodyKnowsException"), UNAVAILABLE),
+        (
+            "a code that no AWS sends",
+            Response(b'{"code": "a\\u0000\\ud800"}', status=500),
+            UNAVAILABLE,
+        ),
+        ("an answer without an end", Response(b" " * (8 << 20)), REJECTED),
         ("a function error", function_error(), REJECTED),
         *((name, Response(payload), expected) for name, payload, expected in SHAPES),
     ]

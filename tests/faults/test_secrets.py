@@ -134,10 +134,14 @@ def test_no_text_of_a_record_is_logged(world: World) -> None:
             "INSERT INTO review (body) SELECT 'private words' FROM generate_series(1,9)"
         )
         connection.execute("INSERT INTO review (body) VALUES ('private poison')")
-    world.endpoint.faults = {"nan": 0.5, "html": 0.3}
-    done = world.once("-v", LOG_LEVEL="debug")
+    world.endpoint.script = lambda request: (
+        function_error() if "private poison" in request["texts"] else None
+    )
+    done = world.once("-v", LOG_LEVEL="debug", SENTIMENT_CHUNK_TEXTS="5")
     assert "private" not in done.err
-    assert done.err
+    # Everything that is said of a chunk that fails was said.
+    assert "chunk.failed" in done.err
+    assert world.count("sentiment.quarantine") == 1
 
 
 DENIED = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectNotInPrerequisiteState)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -38,19 +39,20 @@ def test_clocks_that_jump(world: World, scale: Scale, note: Note) -> None:
     }
     world.configure("review")
     jumps = ("+3600", "+0", "-3600") * scale.of(1, 5)
+    world.endpoint.latency_s = 0.3
     _set(clock, "+0")
-    with Workers(world, 2):
+    with Workers(world, 2), world.writers(1, rows=10**9, pause_s=0.5):
         world.wait_until(lambda: bool(world.rows("SELECT 1 FROM sentiment.run")))
         for jump in jumps:
             _set(clock, jump)
             time.sleep(6)
-            world.fill(5)
-        world.wait_until(lambda: world.truth("review").lost == 0)
+    world.endpoint.latency_s = 0.0
     del world.shell.variables["LD_PRELOAD"]
     runs = world.rows("SELECT started_at, finished_at FROM sentiment.run ORDER BY id")
     done = [(a, b) for a, b in runs if b is not None]
     longest = max(b[0] - a[0] for a, b in pairwise(done))
-    overlaps = sum(b[0] < a[1] for a, b in pairwise(done))
+    overlaps = _overlaps(world)
+    world.settle()
     truth = world.truth("review")
     note(
         "13",
@@ -61,6 +63,31 @@ def test_clocks_that_jump(world: World, scale: Scale, note: Note) -> None:
     assert longest < timedelta(seconds=6)
     assert overlaps == 0
     assert truth.clean
+
+
+def test_the_harness_sees_two_runs_at_once(world: World, note: Note) -> None:
+    world.configure("review")
+    world.endpoint.latency_s = 0.3
+    prefix = [sys.executable, "-m", "tests.faults.controls", "no_lock"]
+    with Workers(world, 2, prefix=prefix), world.writers(1, rows=10**9, pause_s=0.2):
+        world.wait_until(lambda: _overlaps(world) > 0)
+    note(
+        "6",
+        "negative control: no_lock",
+        f"found: {_overlaps(world)} overlaps",
+        "the harness fails it",
+    )
+
+
+def _overlaps(world: World) -> int:
+    """Runs of a source that began before another had ended. A run that takes another's place says
+    that the other was lost; here nobody dies."""
+    ((count,),) = world.rows(
+        "SELECT count(*) FROM sentiment.run a WHERE state = 'lost' OR EXISTS ("
+        " SELECT FROM sentiment.run b WHERE b.source_id = a.source_id AND b.id > a.id"
+        " AND b.started_at < a.finished_at)"
+    )
+    return int(count)
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Australia/Lord_Howe"])

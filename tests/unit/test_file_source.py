@@ -397,3 +397,106 @@ def test_pages_are_bounded_and_each_can_be_resumed(
         rest = [r for p in source.pages({str(file): page.position}) for r in p.records]
         read = [r for p in pages[: stop + 1] for r in p.records]
         assert ids(read + rest) == [str(n) for n in range(95)]
+
+
+def grown(path: Path, more: str) -> None:
+    write(path, path.read_bytes() + more.encode())
+
+
+def held(reader: Reader, into: dict[str, Record]) -> dict[str, Record]:
+    """What a store would hold after one more reading."""
+    records, _ = reader.read()
+    into |= {record.external_id: record for record in records}
+    return into
+
+
+def test_a_field_of_several_lines_that_was_being_written(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", 'id,text\n1,"the first line\n')
+    reader = Reader(file)
+    assert reader.read()[1], "as it stands it is no row"
+    grown(file, 'and the second"\n2,fine\n')
+    records, refusals = reader.read()
+    assert [(r.external_id, r.text) for r in records] == [
+        ("1", "the first line\nand the second"),
+        ("2", "fine"),
+    ]
+    assert not refusals
+    assert reader.pages[-1].complete, "so that what was refused leaves quarantine"
+
+
+def test_half_an_id_does_not_stay_in_anothers_place(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "text,id\nwonderful,12\nawful,12")
+    reader = Reader(file)
+    found: dict[str, Record] = {}
+    assert held(reader, found)["12"].text == "awful"
+    grown(file, "345\nfine,14\n")
+    assert {i: r.text for i, r in held(reader, found).items()} == {
+        "12": "wonderful",
+        "12345": "awful",
+        "14": "fine",
+    }
+
+
+def test_a_row_that_never_was_is_withdrawn(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "text,author\nlovely,ali")
+    reader = Reader(file)
+    found: dict[str, Record] = {}
+    (half,) = held(reader, found)
+    grown(file, "ce\n")
+    assert held(reader, found)[half].skip_reason == "withdrawn"
+    assert [(r.text, r.author) for r in found.values() if not r.skip_reason] == [
+        ("lovely", "alice")
+    ]
+
+
+def test_a_withdrawal_survives_an_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "PAGE_ROWS", 2)
+    rows = "".join(f"text {n},{n}\n" for n in range(10, 16))
+    file = write(tmp_path / "a.csv", f"text,id\n{rows}lovely,9")
+    reader = Reader(file)
+    found: dict[str, Record] = {}
+    assert "9" in held(reader, found)
+    grown(file, "9\n")
+    source = FileSource("s", [str(file)], Layout())
+    first = next(iter(source.pages(reader.positions)))
+    reader.positions[first.partition] = json.loads(json.dumps(first.position))
+    assert held(reader, found)["9"].skip_reason == "withdrawn"
+    assert found["99"].text == "lovely"
+
+
+def test_a_new_file_in_its_place_withdraws_nothing(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "text,id\nlovely,1")
+    reader = Reader(file)
+    found: dict[str, Record] = {}
+    held(reader, found)
+    write(file, "text,id\nother,2\nmore,3\n")
+    assert held(reader, found)["1"].text == "lovely"
+
+
+def test_rows_behind_an_open_quote_are_not_read_for_ever(tmp_path: Path) -> None:
+    rows = "".join(f"{n},text\n" for n in range(200))
+    file = write(tmp_path / "a.csv", f'id,text\nx,"never closed\n{rows}')
+    reader = Reader(file)
+    assert len(reader.read()[0]) == 200
+    grown(file, "200,text\n")
+    assert ids(reader.read()[0]) == ["200"]
+
+
+def test_what_was_cut_and_is_whole_again_leaves_quarantine(tmp_path: Path) -> None:
+    whole = gzip.compress(b"id,text\n" + b"".join(b"%d,%032x\n" % (n, n) for n in range(9000)))
+    file = write(tmp_path / "a.csv.gz", whole[:9000])
+    reader = Reader(file)
+    assert reader.read()[1]
+    write(file, whole)
+    records, refusals = reader.read()
+    assert (len(records), refusals) == (9000, [])
+    assert reader.pages[-1].complete
+
+
+def test_ids_that_could_be_anothers_are_refused(tmp_path: Path) -> None:
+    lines = [r'{"id": "a\u0000", "text": "x"}', r'{"id": "\ud800", "text": "x"}']
+    records, refusals = Reader(write(tmp_path / "a.jsonl", "\n".join(lines) + "\n")).read()
+    assert not records
+    assert len(refusals) == 2

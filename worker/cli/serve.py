@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import typer
 
@@ -17,9 +15,10 @@ from worker.cli.output import ConfigOption, VerboseOption, settings_for
 from worker.cli.sources import AnySource, configured
 from worker.cli.stopping import Stopper
 from worker.cycle import cycle
-from worker.errors import Exit, SourceBusy
+from worker.errors import DatabaseUnavailable, Exit, SourceBusy
 from worker.log import get_logger
-from worker.schedule import Timetable, trigger_of
+from worker.schedule import Job, Timetable, trigger_of
+from worker.settings import Settings
 from worker.store import migrate
 
 log = get_logger(__name__)
@@ -56,9 +55,10 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
                 stopper = Stopper(timetable.stop)
                 for source in sources:
                     turn = asyncio.Lock()  # a pull waits for the drain of its own source
-                    pull = _job(worker, source, stopper, turn)
+                    pull = _reviving(settings, _job(worker, source, stopper, turn))
+                    drain = _reviving(settings, _drain_job(worker, source, stopper, turn))
                     timetable.add(source.name, triggers[source.name], pull)
-                    timetable.add_drain(source.name, _drain_job(worker, source, stopper, turn))
+                    timetable.add_drain(source.name, drain)
                 log.info("serve.started", sources=[s.name for s in sources])
                 await timetable.run()
                 log.info("serve.stopped")
@@ -67,9 +67,20 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
         asyncio.run(serving())
 
 
-def _job(
-    worker: Worker, config: AnySource, stopper: Stopper, turn: asyncio.Lock
-) -> Callable[[], Any]:
+def _reviving(settings: Settings, job: Job) -> Job:
+    """An embedded database that died is started again; the next tick finds it."""
+
+    async def reviving() -> None:
+        try:
+            await job()
+        except DatabaseUnavailable:
+            await asyncio.to_thread(bootstrap.revive_database, settings)
+            raise
+
+    return reviving
+
+
+def _job(worker: Worker, config: AnySource, stopper: Stopper, turn: asyncio.Lock) -> Job:
     async def job() -> None:
         async with turn:
             if not stopper.signal:
@@ -78,9 +89,7 @@ def _job(
     return job
 
 
-def _drain_job(
-    worker: Worker, config: AnySource, stopper: Stopper, turn: asyncio.Lock
-) -> Callable[[], Any]:
+def _drain_job(worker: Worker, config: AnySource, stopper: Stopper, turn: asyncio.Lock) -> Job:
     """Works off what came back between two runs; opens no run when there is nothing to do."""
 
     async def job() -> None:

@@ -41,7 +41,8 @@ def from_paths(
     if doubled:
         raise ConfigurationError(
             f"Two paths would be one source named {doubled[0]!r}, and their ids one space.",
-            hint="If they are one source, give it a name: --name reviews; else run them apart.",
+            hint="If they are one source, name it: --name reviews. If they are two, run each with "
+            "a --name of its own.",
         )
     return [
         _ad_hoc(stem.strip("*") or "files", (path,), layout)

@@ -7,41 +7,83 @@ import json
 import selectors
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
 
 from worker.errors import ConfigurationError, WorkerError
+from worker.log import get_logger
+
+log = get_logger(__name__)
 
 START_TIMEOUT_S = 30.0
+RESTART_AFTER_S = 1.0
 NEEDED = ("aiohttp", "awslambdaric", "onnxruntime", "tokenizers", "sentiment_function")
 
 
 @contextmanager
 def running(*, concurrency: int, timeout_s: float) -> Iterator[str]:
-    """The endpoint URL of a local Lambda that lives as long as the context.
+    """The endpoint URL of a local Lambda that lives as long as the context; one that dies is
+    started again, under the same URL.
 
     Raises ConfigurationError when the extra `local` is not installed.
     """
     require_installed()
-    config = {"concurrency": concurrency, "timeout_s": timeout_s}
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "worker.local.lambda_service", json.dumps(config)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for the worker, which then ends this one
-    )
+    service = _Service({"concurrency": concurrency, "timeout_s": timeout_s})
+    watch = threading.Thread(target=service.keep_alive, name="local-lambda", daemon=True)
+    watch.start()
     try:
-        yield _announced(process)
+        yield service.url
     finally:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.close()
+        service.end()
+        watch.join(15)
+
+
+class _Service:
+    def __init__(self, config: dict[str, Any]) -> None:
+        self._config = config
+        self._ending = threading.Event()
+        self._process = self._start(port=0)
+        self.url = _announced(self._process)
+
+    def keep_alive(self) -> None:
+        """Until `end`."""
+        while True:
+            self._process.wait()
+            if self._ending.wait(RESTART_AFTER_S):
+                return
+            log.warning("local_lambda.died", code=self._process.returncode)
+            self._close()
+            self._process = self._start(port=urlsplit(self.url).port or 0)
+            if self._ending.is_set():  # meanwhile
+                self._close()
+
+    def end(self) -> None:
+        self._ending.set()
+        process = self._process
+        self._close()
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        process.stdout.close()
+
+    def _start(self, port: int) -> subprocess.Popen[bytes]:
+        config = json.dumps(self._config)
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "worker.local.lambda_service", config, str(port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the worker, which then ends this one
+        )
+
+    def _close(self) -> None:
+        """Its stdin is its life."""
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            stream.close()
 
 
 def require_installed() -> None:

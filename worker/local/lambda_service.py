@@ -178,12 +178,15 @@ def _announce(url: str) -> None:
 
 
 def main() -> None:
-    """The child process of `worker.local.lambda_process`: configuration on the command line,
-    the URL on stdout, and an end when stdin closes, so that it cannot outlive its parent."""
+    """The child process of `worker.local.lambda_process`: configuration and port on the command
+    line, the URL on stdout, and an end when stdin closes, so that it cannot outlive its parent."""
     config = FunctionConfig(**json.loads(sys.argv[1]))
+    port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 
     async def child() -> None:
-        serving = asyncio.create_task(serve(config, host="127.0.0.1", port=0, announce=_announce))
+        serving = asyncio.create_task(
+            serve(config, host="127.0.0.1", port=port, announce=_announce)
+        )
         orphaned = asyncio.create_task(asyncio.to_thread(sys.stdin.buffer.read))
         await asyncio.wait({serving, orphaned}, return_when=asyncio.FIRST_COMPLETED)
         serving.cancel()

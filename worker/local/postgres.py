@@ -57,6 +57,13 @@ def running(home: Path) -> Iterator[str]:
             server.leave(lock)
 
 
+def revive(home: Path) -> None:
+    """Start a server again that died under its users. Raises as `running`."""
+    server = _Server(home.absolute())
+    with server.starting():
+        server.ensure_running()
+
+
 class _Server:
     def __init__(self, home: Path) -> None:
         self._account = _account()
@@ -73,27 +80,29 @@ class _Server:
     def shared(self) -> Iterator[IO[bytes]]:
         """Hold the server in use; starts it first, one process at a time."""
         self._own(self._base)
-        with (
-            open(self._base / "users.lock", "ab") as lock,
-            open(self._base / "start.lock", "ab") as starting,
-        ):
-            fcntl.flock(starting, fcntl.LOCK_EX)
-            fcntl.flock(lock, fcntl.LOCK_SH)
-            self._ensure_running()
-            fcntl.flock(starting, fcntl.LOCK_UN)
+        with open(self._base / "users.lock", "ab") as lock:
+            with self.starting():
+                fcntl.flock(lock, fcntl.LOCK_SH)
+                self.ensure_running()
             yield lock
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """One process at a time starts or stops the server."""
+        with open(self._base / "start.lock", "ab") as starting:
+            fcntl.flock(starting, fcntl.LOCK_EX)
+            yield
 
     def leave(self, lock: IO[bytes]) -> None:
         """Stop the server if nobody else uses it."""
-        with open(self._base / "start.lock", "ab") as starting:
-            fcntl.flock(starting, fcntl.LOCK_EX)
+        with self.starting():
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return
             self._run("pg_ctl", "-D", self._data, "-m", "fast", "-w", "stop", check=False)
 
-    def _ensure_running(self) -> None:
+    def ensure_running(self) -> None:
         if not (self._data / "PG_VERSION").exists():
             self._initialise()
         self._own(self._sockets)

@@ -6,6 +6,7 @@ budget and concurrency.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,11 @@ from worker.records import Failure, FailureKind
 from worker.scoring.target import LambdaTarget, Reply
 
 CONNECT_TIMEOUT_S = 5.0
+
+MAX_ANSWER = 7 * 1024 * 1024
+"""Bytes. Lambda's own limit is 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+_CODE = re.compile(r"[A-Za-z][\w.:-]{0,63}", re.ASCII)
 
 USER_AGENT = f"sentiment-worker/{worker.__version__} boto3/{boto3.__version__}"
 """Also the faster way: botocore's own user agent is put together anew for each call, 15 % of it."""
@@ -83,9 +89,19 @@ class Invoker:
         """One HTTP request. Never raises for what happened on the way."""
         try:
             response = self._client.invoke(Payload=payload, **self._arguments)
-            return Reply(response["Payload"].read(), response.get("FunctionError"))
+            return _reply(response)
         except Exception as error:  # noqa: BLE001  whatever the SDK raises is an outcome
             return classify(error)
+
+
+def _reply(response: Any) -> Reply | Failure:
+    payload = response["Payload"]
+    content = payload.read(MAX_ANSWER + 1)
+    if len(content) > MAX_ANSWER:
+        payload.close()
+        return Failure(FailureKind.REJECTED, "answer_too_large", "The answer has no end.")
+    payload.read(1)  # only at the end does the SDK see that a body was cut
+    return Reply(content, response.get("FunctionError"))
 
 
 def make_client(target: LambdaTarget) -> Any:
@@ -145,13 +161,14 @@ def classify(error: Exception) -> Failure:
     return Failure(
         FailureKind.UNAVAILABLE,
         code,
-        f"No answer came back ({code}). If it lasts, check AWS_REGION and "
-        "AWS_ENDPOINT_URL_LAMBDA.",
+        f"No answer came back ({code}). If it lasts, check AWS_REGION and AWS_ENDPOINT_URL_LAMBDA.",
     )
 
 
 def _client_error(error: aws.ClientError) -> Failure:
-    code = str(error.response.get("Error", {}).get("Code", "unknown"))
+    code = str(error.response.get("Error", {}).get("Code"))
+    if not _CODE.fullmatch(code):
+        code = "unknown"  # whoever answered, it was not AWS
     metadata = error.response.get("ResponseMetadata", {})
     status = int(metadata.get("HTTPStatusCode", 0))
     kind = _kind_of(code, status)

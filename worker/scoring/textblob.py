@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from worker.log import get_logger
-from worker.records import Answer, Chunk, Opinion, Outcome, ScorerId
+from worker.records import Answer, Chunk, Failure, FailureKind, Opinion, Outcome, ScorerId
 from worker.scoring import child
 from worker.scoring.child import Child, ChildDied
 
@@ -57,6 +57,10 @@ class TextBlobStopgap:
 
     async def opinions(self, texts: Sequence[str]) -> list[Opinion | None]:
         """Opinions, or None for each where the child was killed twice: it cannot say."""
+        return await self.asked(texts) or [None] * len(texts)
+
+    async def asked(self, texts: Sequence[str]) -> list[Opinion | None] | None:
+        """Opinions, or None if the child was killed twice."""
         for _ in range(2):
             try:
                 found: list[Opinion | None] = await self._child.call(list(texts))
@@ -64,7 +68,7 @@ class TextBlobStopgap:
             except ChildDied:  # memory, or an operator
                 continue
         log.error("textblob.killed", advice="is there enough memory for a second process?")
-        return [None] * len(texts)
+        return None
 
     async def close(self) -> None:
         await self._child.close()
@@ -77,9 +81,10 @@ class TextBlobScorer:
         self._stopgap = stopgap
 
     async def score(self, chunk: Chunk) -> Outcome:
-        return Answer(
-            scorer_id(), await self._stopgap.opinions([item.text for item in chunk.items])
-        )
+        opinions = await self._stopgap.asked([item.text for item in chunk.items])
+        if opinions is None:
+            return Failure(FailureKind.REJECTED, "textblob_died", "TextBlob's process died.")
+        return Answer(scorer_id(), opinions)
 
     async def close(self) -> None:
         await self._stopgap.close()

@@ -109,12 +109,12 @@ def _opinion(result: Any) -> Opinion:
         polarity = result.get("polarity")
     except (AttributeError, KeyError, TypeError):
         raise BadAnswer("bad_result", "A result lacks its label or its score.") from None
-    if type(label) is not str or not 0 < len(label) <= _MAX_LABEL:
+    if type(label) is not str or not 0 < len(label) <= _MAX_LABEL or not label.isprintable():
         raise BadAnswer("bad_label", "A result's label is not a short text.")
     # NaN and the infinities fail these comparisons; booleans are numbers to Python, not to us.
     if type(score) not in _NUMBERS or not 0.0 <= score <= 1.0:
         raise BadAnswer("bad_score", "A result's score is not a number from 0 to 1.")
-    label = storable(label.lower())
+    label = label.lower()
     if polarity is None:
         polarity = _signed(label, score)
     if type(polarity) not in _NUMBERS or not -1.0 <= polarity <= 1.0:

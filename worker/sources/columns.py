@@ -129,9 +129,12 @@ class RowMapper:
         if name is None:
             return _derived_id(self.file, row)
         value = row.get(name)
-        if value is None or value == "" or isinstance(value, bool | dict | list):
+        # A float may be a gap in a column of numbers: NaN, which equals nothing, itself included.
+        if value is None or value == "" or value != value or isinstance(value, bool | dict | list):  # noqa: PLR0124
             raise RowRefused(f"no usable id in {name!r}")
-        found = storable(value if type(value) is str else str(value))
+        found = value if type(value) is str else str(value)
+        if found != storable(found):
+            raise RowRefused(f"an id in {name!r} that PostgreSQL cannot keep: NUL or half a pair")
         if not found or found.isspace():
             raise RowRefused(f"blank id in {name!r}")
         if len(found) * 4 > MAX_ID_BYTES and len(found.encode()) > MAX_ID_BYTES:

@@ -3,14 +3,20 @@
 A file that did not change is not opened. One that grew is read from where it stood, after
 its earlier bytes were found to be the same; one that changed is read anew, and records that
 are as they were are absorbed by the store.
+
+A file may end inside a row: no line end, open quotes, half an archive. What is there is taken
+as it is, and the position says that the end was open ("open_end"). Should the file grow, it is
+read anew from its beginning: half an id may have stood for another record, or for none.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from secrets import token_hex
 from typing import IO, Any
 
+from worker.clean import clean
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger
 from worker.records import Layout, Page, Position, Record, Refusal
@@ -34,6 +40,9 @@ PAGE_BYTES = 4 * 1024 * 1024
 
 REST_S = 3.0
 """A file untouched for so long is not being written: its last line is all there is of it."""
+
+MAX_OPEN_ROWS = 100
+"""An open quote with more rows behind it is a broken row, not one that is being written."""
 
 UNREADABLE: tuple[type[Exception], ...] = (*storage.UNPACK_ERRORS, UnicodeError)
 
@@ -106,12 +115,19 @@ class FileSource:
         with blob.open() as stream:
             tape = self._tape(stream)
             header = self._header(tape, blob)
-            if self._resume(tape, position):
-                yield from self._pages_of(blob, tape, header, resumed=position.get("offset", 0) > 0)
+            same = self._resume(tape, position)
+            if same and "open_end" not in position:
+                resumed, doubted = position.get("offset", 0) > 0, position.get("doubted", ())
+                reading = position.get("reading", "") if resumed else token_hex(4)
+                page = self._builder(blob, tape, header, reading, doubted)
+                yield from self._pages_of(page, blob, tape, header)
                 return
         with blob.open() as stream:
             tape = self._tape(stream)
-            yield from self._pages_of(blob, tape, self._header(tape, blob), resumed=False)
+            header = self._header(tape, blob)
+            doubted = position.get("open_end", ()) if same else ()
+            page = self._builder(blob, tape, header, token_hex(4), doubted)
+            yield from self._pages_of(page, blob, tape, header)
 
     def _tape(self, stream: IO[bytes]) -> Tape:
         if is_read_by_line(self._encoding):
@@ -140,27 +156,38 @@ class FileSource:
         except storage.UNPACK_ERRORS:
             return False
 
+    def _builder(
+        self,
+        blob: Blob,
+        tape: Tape,
+        header: list[str] | None,
+        reading: str,
+        doubted: Iterable[str],
+    ) -> _PageBuilder:
+        mapping = FileMapping(self._layout, header or (), file=blob.name)
+        return _PageBuilder(blob, tape, mapping, self._digest(), reading, doubted)
+
     def _pages_of(
-        self, blob: Blob, tape: Tape, header: list[str] | None, *, resumed: bool
+        self, page: _PageBuilder, blob: Blob, tape: Tape, header: list[str] | None
     ) -> Iterator[Page]:
         if header is None:
             rows = jsonl_rows(tape)
         else:
             rows = csv_rows(tape, self._separator(blob), header)
-        page = _PageBuilder(blob, tape, self._layout, self._digest(), header, resumed=resumed)
         try:
             for row in rows:
                 if page.is_full():
                     yield page.take()
-                if tape.ends_open:
+                if row.open:
                     if not _rests(blob):
                         # Half a row can look like a whole one: it stays unread until it is.
                         log.info("file.still_growing", file=blob.path, line=row.line)
                         yield page.take(growing=True)
                         return
-                    page.stay_before_this_row()
+                    page.end_is_open()
                 page.add(row)
         except UNREADABLE as error:
+            page.end_is_open()
             page.refuse(Refusal(f"byte {tape.offset}", f"cannot be read on: {error}", b""))
             yield page.take(complete=True, damaged=True)
             return
@@ -182,45 +209,61 @@ def _rests(blob: Blob) -> bool:
     return blob.is_unchanged()
 
 
+def _withdrawn(external_id: str) -> Record:
+    """In place of a row that was read while it was being written, under an id that it has not."""
+    text, content_hash, *_ = clean("")
+    return Record(external_id, text, content_hash, skip_reason="withdrawn")
+
+
 class _PageBuilder:
-    """Gathers rows into pages, with the tape's place after the last of them."""
+    """Gathers rows into pages, with the tape's place behind the last of them."""
 
     def __init__(
         self,
         blob: Blob,
         tape: Tape,
-        layout: Layout,
+        mapping: FileMapping,
         digest: str,
-        header: list[str] | None,
-        *,
-        resumed: bool,
+        reading: str,
+        doubted: Iterable[str],
     ) -> None:
+        """`doubted`: ids of rows that an earlier reading found unfinished; those that this one
+        does not meet again never were."""
         self._blob = blob
         self._tape = tape
         self._digest = digest
-        self._mapping = FileMapping(layout, header or (), file=blob.name)
+        self._mapping = mapping
+        self._doubted = set(doubted)
         self._records: list[Record] = []
         self._refusals: list[Refusal] = []
         self._start = tape.offset
-        self._from_the_beginning = not resumed
-        self._place: tuple[int, int, str] | None = None
+        self._reading = reading
+        self._open_end: list[str] | None = None
 
     def is_full(self) -> bool:
         rows = len(self._records) + len(self._refusals)
         return rows >= PAGE_ROWS or self._tape.offset - self._start >= PAGE_BYTES
 
-    def stay_before_this_row(self) -> None:
-        """It is accepted as it is; should the file grow, it is read again, whole."""
-        self._place = self._here()
+    def end_is_open(self) -> None:
+        """From here on rows are taken as they are; what they are called is kept."""
+        if self._open_end is None:
+            self._open_end = []
 
     def add(self, row: Row) -> None:
         if isinstance(row.values, Refusal):
             self._refusals.append(row.values)
             return
         try:
-            self._records.append(self._mapping.record(row.values))
+            record = self._mapping.record(row.values)
         except RowRefused as error:
             self._refusals.append(Refusal(f"line {row.line}", str(error), row.raw))
+            return
+        self._records.append(record)
+        self._doubted.discard(record.external_id)
+        if self._open_end is not None:
+            self._open_end.append(record.external_id)
+            if len(self._open_end) > MAX_OPEN_ROWS:
+                self._open_end = None
 
     def refuse(self, refusal: Refusal) -> None:
         self._refusals.append(refusal)
@@ -229,24 +272,29 @@ class _PageBuilder:
         """The page so far. `growing`: the row at hand is not part of it, nor of the position;
         `damaged`: what comes after it cannot be read."""
         self._mapping.raise_if_nothing_fits(self._records)
-        offset, line, digest = self._place or self._here()
+        if complete and not damaged:
+            self._records.extend(map(_withdrawn, sorted(self._doubted)))
+            self._doubted.clear()
         position: dict[str, Any] = {
-            "offset": offset,
-            "line": line,
-            "digest": digest,
+            "offset": self._tape.offset,
+            "line": self._tape.line,
+            "digest": self._tape.digest,
             "layout": self._digest,
             "stamp": self._blob.stamp if complete and not growing else None,
+            "reading": self._reading,
         }
+        if self._open_end is not None:
+            position["open_end"] = [*self._open_end, *sorted(self._doubted)]
+        elif self._doubted:
+            position["doubted"] = sorted(self._doubted)
         page = Page(
             self._blob.path,
             position,
             self._records,
             self._refusals,
             bytes_read=self._tape.offset - self._start,
-            whole=complete and self._from_the_beginning and not damaged,
+            reading=self._reading,
+            complete=complete and not damaged,
         )
         self._records, self._refusals, self._start = [], [], self._tape.offset
         return page
-
-    def _here(self) -> tuple[int, int, str]:
-        return self._tape.offset, self._tape.line, self._tape.digest

@@ -28,6 +28,8 @@ class Row(NamedTuple):
     """The row by column, or why it could not be read."""
     raw: bytes
     """Its first line, for quarantine."""
+    open: bool = False
+    """The stream ended inside it, without a line end or within quotes: more may come."""
 
 
 class Undecodable(ValueError):
@@ -80,6 +82,7 @@ class Tape:
         self._digest = blake2b(digest_size=16)
         self._taken: list[bytes] = []
         self._given_back: deque[bytes] = deque()
+        self._at_end = False
 
     @property
     def digest(self) -> str:
@@ -94,6 +97,11 @@ class Tape:
     def ends_open(self) -> bool:
         """True when the last line taken has no line end: the file may still be growing."""
         return bool(self._taken) and not self._taken[-1].endswith(b"\n")
+
+    @property
+    def ran_out(self) -> bool:
+        """True when lines were asked for beyond the last one."""
+        return self._at_end and not self._given_back
 
     def skip(self, offset: int, line: int) -> bool:
         """Go on to `offset` without looking at rows. False if the stream ends before it."""
@@ -146,6 +154,7 @@ class Tape:
 
     def _read(self) -> bytes:
         line = self._stream.readline(MAX_ROW_BYTES + 1)
+        self._at_end = not line
         if len(line) > MAX_ROW_BYTES and not line.endswith(b"\n"):
             while (more := self._stream.readline(1 << 20)) and not more.endswith(b"\n"):
                 self._consume(more)  # counted, hashed, not kept
@@ -187,7 +196,8 @@ def csv_rows(tape: Tape, delimiter: str, header: list[str]) -> Iterator[Row]:
         try:
             row = next(reader, None)
         except (csv.Error, Undecodable) as error:
-            yield _refused(tape, line, str(error))
+            refused = _refused(tape, line, str(error))
+            yield refused._replace(open=refused.open or tape.ran_out)
             tape.commit_first()
             reader = _reader(tape, delimiter)
             continue
@@ -196,7 +206,8 @@ def csv_rows(tape: Tape, delimiter: str, header: list[str]) -> Iterator[Row]:
         if not row:
             tape.commit()
         elif len(row) == width:
-            yield Row(line, dict(zip(header, row, strict=True)), tape.first_taken)
+            values = dict(zip(header, row, strict=True))
+            yield Row(line, values, tape.first_taken, tape.ends_open)
             tape.commit()
         else:
             reason = f"{len(row)} columns where the header has {width}"
@@ -214,7 +225,7 @@ def jsonl_rows(tape: Tape) -> Iterator[Row]:
             if text is None:
                 return
             if text.strip() and (values := _object(text)).keys() != {"_comment"}:
-                yield Row(line, values, tape.first_taken)
+                yield Row(line, values, tape.first_taken, tape.ends_open)
         except (ValueError, RecursionError) as error:
             reason = str(error) if not isinstance(error, RecursionError) else "nested too deeply"
             yield _refused(tape, line, reason)
@@ -223,7 +234,7 @@ def jsonl_rows(tape: Tape) -> Iterator[Row]:
 
 def _refused(tape: Tape, line: int, reason: str) -> Row:
     raw = tape.first_taken
-    return Row(line, Refusal(f"line {line}", reason, raw), raw)
+    return Row(line, Refusal(f"line {line}", reason, raw), raw, tape.ends_open)
 
 
 def _reader(tape: Tape, delimiter: str) -> Iterator[list[str]]:

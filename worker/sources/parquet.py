@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from secrets import token_hex
 from typing import IO, Any
 
 from worker.errors import ConfigurationError
@@ -20,6 +21,7 @@ def pages(blob: Blob, position: Position, layout: Layout, digest: str) -> Iterat
     from its start; the position is a row number, for a run that was interrupted."""
     interrupted = position.get("stamp_seen") == blob.stamp
     start = position.get("offset", 0) if interrupted else 0
+    reading = position.get("reading", "") if start else token_hex(4)
     with _seekable(blob) as stream:
         file, damage = _open(stream, blob)
         mapping = FileMapping(layout, file.schema_arrow.names, file=blob.name)
@@ -32,12 +34,17 @@ def pages(blob: Blob, position: Position, layout: Layout, digest: str) -> Iterat
                     continue
                 records, refusals = _read(mapping, batch.to_pylist(), first)
                 mapping.raise_if_nothing_fits(records)
-                here = {"offset": row_number, "stamp_seen": blob.stamp, "layout": digest}
-                yield Page(blob.path, here, records, refusals)
+                here = {
+                    "offset": row_number,
+                    "stamp_seen": blob.stamp,
+                    "layout": digest,
+                    "reading": reading,
+                }
+                yield Page(blob.path, here, records, refusals, reading=reading)
         except damage as error:
             refused = (Refusal(f"after row {row_number}", f"damaged: {error}", b""),)
-    done = {"offset": row_number, "stamp": blob.stamp, "layout": digest}
-    yield Page(blob.path, done, (), refused, whole=start == 0 and not refused)
+    done = {"offset": row_number, "stamp": blob.stamp, "layout": digest, "reading": reading}
+    yield Page(blob.path, done, (), refused, reading=reading, complete=not refused)
 
 
 def _read(

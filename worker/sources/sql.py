@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
+from secrets import token_hex
 from typing import Any
 
 import sqlalchemy as sa
@@ -121,6 +122,7 @@ class _Reader:
         layout = repr(self._columns)
         after = self._start(position) if position.get("layout") == layout else None
         highest = self._highest(position) if after is not None else None
+        reading = token_hex(4) if after is None else position.get("reading", "")
         from_the_beginning = after is None
         bound = self._watermark()
         while True:
@@ -129,13 +131,14 @@ class _Reader:
                 after = [rows[-1][c.name] for c in key]
                 highest = after if highest is None or after[0] >= highest[0] else highest
             records, refusals = self._records(rows)
-            here: dict[str, Any] = {"layout": layout, "read": len(rows)}
-            if self._cursor is not None:
-                here = {"after": keys.dumps(highest), "layout": layout}
+            here: dict[str, Any] = {"layout": layout, "reading": reading}
+            if self._cursor is None:
+                here["read"] = len(rows)
+            else:
+                here["after"] = keys.dumps(highest)
             last = len(rows) < PAGE_ROWS
-            whole = last and from_the_beginning
-            if rows or (whole and highest is not None):
-                yield Page("", here, records, refusals, whole=whole)
+            if rows or (last and from_the_beginning and highest is not None):
+                yield Page("", here, records, refusals, reading=reading, complete=last)
             if last:
                 return
 

@@ -94,10 +94,10 @@ def store_page(
     wanted = [(i, r) for i, r in fresh + _unscored(cur, revised) if r.skip_reason is None]
     items = distinct((Member(i, r.content_hash), r.text) for i, r in wanted)
     made = _create_chunks(cur, source_id, run_id, list(planner(items)), holder)
-    quarantine.keep_rows(cur, source_id, run_id, page.partition, page.refusals)
+    quarantine.keep_rows(cur, source_id, run_id, page)
     quarantine.forget_records(cur, [i for i, _ in revised])
-    if page.whole:
-        quarantine.forget_rows(cur, source_id, run_id, page.partition)
+    if page.complete:
+        quarantine.forget_rows(cur, source_id, page)
     changes = {
         "read": len(page.records) + len(page.refusals),
         "new": len(fresh),

@@ -7,46 +7,46 @@ from hashlib import blake2b
 from operator import itemgetter
 
 from worker.clean import storable
-from worker.records import Member, Refusal, Settlement
+from worker.records import Member, Page, Settlement
 from worker.store.writing import Cursor
 
 RAW_LIMIT = 4096
 """Bytes of a refused row that are kept."""
 
 
-def keep_rows(
-    cur: Cursor, source_id: int, run_id: int, partition: str, refusals: Sequence[Refusal]
-) -> None:
-    if not refusals:
+def keep_rows(cur: Cursor, source_id: int, run_id: int, page: Page) -> None:
+    if not page.refusals:
         return
     sql = """
         INSERT INTO sentiment.quarantine
-            (source_id, run_id, stage, partition, "offset", reason, raw, fingerprint)
-        VALUES (%s, %s, 'read', %s, %s, %s, %s, %s)
-        ON CONFLICT (source_id, fingerprint) DO UPDATE SET run_id = excluded.run_id
+            (source_id, run_id, stage, partition, reading, "offset", reason, raw, fingerprint)
+        VALUES (%s, %s, 'read', %s, %s, %s, %s, %s, %s)
+        ON CONFLICT (source_id, fingerprint)
+            DO UPDATE SET run_id = excluded.run_id, reading = excluded.reading
     """
     rows = [
         (
             source_id,
             run_id,
-            partition,
+            page.partition,
+            page.reading,
             storable(refusal.offset),
             storable(refusal.reason),
             refusal.raw[:RAW_LIMIT],
-            _fingerprint(partition, refusal.offset, refusal.reason, refusal.raw),
+            _fingerprint(page.partition, refusal.offset, refusal.reason, refusal.raw),
         )
-        for refusal in refusals
+        for refusal in page.refusals
     ]
-    cur.executemany(sql, sorted(rows, key=itemgetter(6)))
+    cur.executemany(sql, sorted(rows, key=itemgetter(7)))
 
 
-def forget_rows(cur: Cursor, source_id: int, run_id: int, partition: str) -> None:
-    """Rows of a partition that this run read whole without meeting them again."""
+def forget_rows(cur: Cursor, source_id: int, page: Page) -> None:
+    """Rows of a partition that its newest reading has passed without meeting them again."""
     sql = """
         DELETE FROM sentiment.quarantine
-        WHERE source_id = %s AND partition = %s AND stage = 'read' AND run_id <> %s
+        WHERE source_id = %s AND partition = %s AND stage = 'read' AND reading <> %s
     """
-    cur.execute(sql, (source_id, partition, run_id))
+    cur.execute(sql, (source_id, page.partition, page.reading))
 
 
 def forget_records(cur: Cursor, record_ids: Sequence[int]) -> None:

@@ -203,6 +203,13 @@ QUARANTINE = Table(
     Column("run_id", BigInteger, nullable=False),
     Column("stage", Text, nullable=False),
     Column("partition", Text, nullable=False),
+    Column(
+        "reading",
+        Text,
+        nullable=False,
+        server_default="",
+        comment="The pass over the partition that refused it last.",
+    ),
     Column("offset", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("raw", LargeBinary, nullable=False),
