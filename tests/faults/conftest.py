@@ -135,5 +135,6 @@ def endpoint(rng: Random) -> Iterator[FaultyLambda]:
 
 
 @pytest.fixture
-def world(server: Server, tmp_path: Path, endpoint: FaultyLambda, rng: Random) -> World:
-    return World(server, tmp_path, endpoint, rng)
+def world(server: Server, tmp_path: Path, endpoint: FaultyLambda, rng: Random) -> Iterator[World]:
+    with World(server, tmp_path, endpoint, rng) as world:
+        yield world

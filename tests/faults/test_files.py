@@ -76,7 +76,7 @@ def written(logs: list[Log], rng: Random) -> Iterator[None]:
 def test_files_that_grow_under_workers_that_die(
     world: World, scale: Scale, rng: Random, note: Note, tmp_path: Path
 ) -> None:
-    kills = scale.of(6, 100)
+    kills = scale.of(4, 100)
     logs = [Log(tmp_path / name) for name in ("a.csv", "b.csv", "c.jsonl")]
     world.config.write_text(
         "\n".join(

@@ -56,7 +56,7 @@ def killing(part: str, every_s: float) -> Iterator[list[int]]:
 
 def test_textblob_by_choice_whose_process_dies(world: World, note: Note) -> None:
     world.configure("review")
-    world.fill(1_000)
+    world.fill(400)
     with killing("scoring.textblob", 0.05) as killed:
         done = world.once(USE_LAMBDA_SENTIMENT="0")
     unscored = (

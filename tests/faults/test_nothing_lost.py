@@ -57,7 +57,8 @@ def test_a_crash_at_each_point(
         with FaultyLambda(Random(point)) as endpoint:
             folder = tmp_path / point
             folder.mkdir()
-            return _crash_at(World(server, folder, endpoint, rng), point, times)
+            with World(server, folder, endpoint, rng) as world:
+                return _crash_at(world, point, times)
 
     with ThreadPoolExecutor(2) as pool:
         truths = dict(zip(crashpoint.POINTS, pool.map(crashed, crashpoint.POINTS), strict=True))
@@ -142,7 +143,7 @@ def freeze(world: World, workers: Workers, times: int) -> None:
 
 
 def test_a_frozen_worker(world: World, scale: Scale, note: Note) -> None:
-    times = scale.of(5, 40)
+    times = scale.of(3, 40)
     prefix = [sys.executable, "-m", "tests.faults.crashing", "stop", *map(str, controls.STOP_AT)]
     with Workers(world, 2, prefix=prefix) as workers, world.writers(3, rows=10**9, pause_s=0.3):
         freeze(world, workers, times)
@@ -164,7 +165,7 @@ def test_a_frozen_worker(world: World, scale: Scale, note: Note) -> None:
 def test_lost_replies_to_commit(
     world: World, server: Server, scale: Scale, rng: Random, note: Note
 ) -> None:
-    wanted = scale.of(12, 200)
+    wanted = scale.of(8, 200)
     world.configure("review")
     url = database.normalise_url(world.url)
     with PostgresProxy(server.socket, rng) as proxy:
@@ -192,8 +193,10 @@ def test_the_harness_fails_a_broken_worker(world: World, control: str, note: Not
     rows = {"no_fence": 10**9, "id_cursor": 1_500, "cursor_first": 800}[control]
     writing = world.writers(3, rows=rows, pause_s=0.3)
     with Workers(world, 2, prefix=prefix) as workers, writing as writers:
-        if control == "no_fence":
-            freeze(world, workers, 3)
+        for _ in range(8 if control == "no_fence" else 0):
+            freeze(world, workers, 1)
+            if world.truth().stale:
+                break
         while not writers.finished and control != "no_fence":
             time.sleep(0.2)
             workers.revive()

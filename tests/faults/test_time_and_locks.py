@@ -45,7 +45,7 @@ def test_clocks_that_jump(world: World, scale: Scale, note: Note) -> None:
         world.wait_until(lambda: bool(world.rows("SELECT 1 FROM sentiment.run")))
         for jump in jumps:
             _set(clock, jump)
-            time.sleep(6)
+            time.sleep(5)
     world.endpoint.latency_s = 0.0
     del world.shell.variables["LD_PRELOAD"]
     runs = world.rows("SELECT started_at, finished_at FROM sentiment.run ORDER BY id")
@@ -208,7 +208,7 @@ def test_migrations_under_load(world: World, scale: Scale, note: Note) -> None:
 
 
 def test_a_long_run(world: World, scale: Scale, note: Note) -> None:
-    seconds = scale.of(15, 420)
+    seconds = scale.of(12, 1_500)
     samples: list[tuple[float, float, int]] = []
     with Workers(world, 1) as workers, world.writers(2, rows=10**9, pause_s=1.0):
         process = psutil.Process(workers.pids[0])
@@ -220,7 +220,8 @@ def test_a_long_run(world: World, scale: Scale, note: Note) -> None:
             "SELECT n_dead_tup, n_live_tup FROM pg_stat_user_tables"
             " WHERE schemaname = 'sentiment' AND relname = 'chunk'"
         )
-    warm = samples[len(samples) // 3 :]
+    # The allocator finds its size in the first ten minutes of a run a second.
+    warm = samples[len(samples) // 2 :]
     slope = statistics.linear_regression([at for at, *_ in warm], [mb for _, mb, _ in warm]).slope
     descriptors = [fds for *_, fds in warm]
     share = dead / max(1, dead + live)

@@ -119,6 +119,14 @@ class World:
             SENTIMENT_GRACE="2s",
         )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """A crashed server looks at every file that it has: it should not have other tests'."""
+        with self.server.connect("postgres") as admin:
+            admin.execute(f"DROP DATABASE {self.name} WITH (FORCE)".encode())
+
     def configure(self, *tables: str, every: str = "1s", cursor: str = 'cursor = "tx"') -> None:
         """Which tables are sources."""
         sources = [
