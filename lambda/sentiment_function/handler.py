@@ -15,8 +15,9 @@ from sentiment_function import faces, wire
 from sentiment_function.model import Model, model_folder
 from sentiment_function.wire import Sentiment
 
-log = Logger(service="sentiment")
-metrics = Metrics(namespace="SentimentWorker", service="sentiment")
+_service = os.environ.get("POWERTOOLS_SERVICE_NAME", "sentiment")
+log = Logger(service=_service)
+metrics = Metrics(namespace="SentimentWorker", service=_service)
 
 _started = time.monotonic()
 _calls = itertools.count()

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# The function on this machine: under the local Lambda, under AWS's own emulator, as an image.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+bin=$(cd "$here/.." && pwd)/.venv/bin
+
+usage() {
+    cat <<'USAGE'
+Usage: test-local.sh [--image]
+
+Calls the function with good and bad input, and shows what it answers:
+  1. under the local Lambda (needs `make install`; no Docker);
+  2. under AWS's runtime interface emulator, if there is one: RIE=/path/to/aws-lambda-rie,
+     `aws-lambda-rie` on the PATH, or the one that `make rie` puts beside the tests;
+  3. with --image: builds the image with the embedded model and runs it read-only.
+
+Answers must be the same everywhere; the script ends with 1 where they are not.
+USAGE
+}
+
+calls=(
+    '{"texts": ["I love this!", "This is terrible"], "ids": ["1", "2"]}'
+    '{"texts": ["fine", null]}'
+    '{"texts": "one"}'
+    '{"warmup": true}'
+    '{"httpMethod": "GET", "path": "/nowhere"}'
+)
+path=/2015-03-31/functions/function/invocations
+scratch=$(mktemp -d)
+running=()
+end() {
+    local pid
+    for pid in ${running[@]+"${running[@]}"}; do kill "$pid" 2>/dev/null || true; done
+    rm -rf "$scratch"
+}
+trap end EXIT
+
+# call_all URL FILE: the answers to `calls`, a line each.
+call_all() {
+    local body
+    for body in "${calls[@]}"; do
+        curl -s --retry 20 --retry-connrefused --retry-delay 1 -d "$body" "$1"
+        echo
+    done >"$2"
+}
+
+case ${1:-} in
+    -h | --help)
+        usage
+        exit
+        ;;
+    "" | --image) ;;
+    *)
+        usage >&2
+        exit 2
+        ;;
+esac
+[[ -x $bin/sentiment-worker ]] || {
+    echo "test-local.sh: run \`make install\` first." >&2
+    exit 2
+}
+
+echo "== the local Lambda"
+"$bin/sentiment-worker" lambda local --port 0 --name function >"$scratch/url" 2>/dev/null &
+running+=($!)
+until [[ -s $scratch/url ]]; do sleep 0.1; done
+call_all "$(head -n 1 "$scratch/url")$path" "$scratch/local"
+cat "$scratch/local"
+
+rie=${RIE:-$(command -v aws-lambda-rie || echo "$bin/aws-lambda-rie")}
+if [[ -x $rie ]]; then
+    echo "== AWS's runtime interface emulator"
+    (cd "$here" && exec "$rie" --runtime-interface-emulator-address 127.0.0.1:9002 \
+        "$bin/python" -m awslambdaric sentiment_function.handler.handler) >"$scratch/rie.log" 2>&1 &
+    running+=($!)
+    call_all "http://127.0.0.1:9002$path" "$scratch/rie"
+    diff "$scratch/local" "$scratch/rie" && echo "the same answers"
+fi
+
+if [[ ${1:-} == --image ]]; then
+    echo "== the image"
+    docker build -t sentiment-test-local --build-arg MODEL_NAME=embedded "$here" >&2
+    docker run --rm --read-only --tmpfs /tmp --user 65534:65534 -p 127.0.0.1:9003:8080 \
+        --name sentiment-test-local sentiment-test-local >"$scratch/image.log" 2>&1 &
+    running+=($!)
+    call_all "http://127.0.0.1:9003$path" "$scratch/image"
+    docker stop sentiment-test-local >/dev/null
+    diff "$scratch/local" "$scratch/image" && echo "the same answers"
+fi
