@@ -19,6 +19,7 @@ import pytest
 
 from tests.faults.endpoint import FaultyLambda
 from tests.faults.server import Server
+from tests.faults.soak import Soak
 from tests.faults.world import World, make_template
 
 REPORT = Path(__file__).parents[2] / "docs" / "reliability.md"
@@ -126,6 +127,18 @@ def server() -> Iterator[Server]:
         with Server(Path(home)) as server:
             make_template(server)
             yield server
+
+
+@pytest.fixture(scope="session")
+def soak() -> Iterator[Soak]:
+    with Soak() as soak:
+        yield soak
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _soaked_beside_the_rest(request: pytest.FixtureRequest, scale: Scale) -> None:
+    if scale.full:
+        request.getfixturevalue("soak")
 
 
 @pytest.fixture

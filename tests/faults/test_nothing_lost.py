@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -135,11 +136,24 @@ def freeze(world: World, workers: Workers, times: int) -> None:
             workers.signal(n // 2 % 2, signal.SIGSTOP)
             time.sleep(world.rng.uniform(0.2, 1.0))
         else:
-            lost = world.count("sentiment.run WHERE state = 'lost'")
-            workers.wait_for_one_stopped()
-            world.wait_until(lambda: world.count("sentiment.run WHERE state = 'lost'") > lost)  # noqa: B023  waits inside the turn
+            lost = _lost_runs(world)
+            victim = workers.wait_for_one_stopped()
+            world.wait_until(partial(_is_taken_over, world, workers, victim, lost))
             time.sleep(1.0)  # the other scores what it took over
         workers.thaw()
+
+
+def _is_taken_over(world: World, workers: Workers, victim: int, lost: int) -> bool:
+    workers.thaw(but=victim)  # the other stops itself too, now and then
+    return _lost_runs(world) > lost
+
+
+def _lost_runs(world: World) -> int:
+    return world.count("sentiment.run WHERE state = 'lost'")
+
+
+def _fenced(world: World) -> int:
+    return sum(n for (n,) in world.rows("SELECT fenced FROM sentiment.run"))
 
 
 def test_a_frozen_worker(world: World, scale: Scale, note: Note) -> None:
@@ -147,9 +161,13 @@ def test_a_frozen_worker(world: World, scale: Scale, note: Note) -> None:
     prefix = [sys.executable, "-m", "tests.faults.crashing", "stop", *map(str, controls.STOP_AT)]
     with Workers(world, 2, prefix=prefix) as workers, world.writers(3, rows=10**9, pause_s=0.3):
         freeze(world, workers, times)
+        # A sleeper whose next heartbeat comes before its answer gives up without trying to write.
+        while not _fenced(world) and times < scale.of(12, 60):
+            freeze(world, workers, 1)
+            times += 1
         time.sleep(2)
         workers.thaw()
-        fenced = sum(n for (n,) in world.rows("SELECT fenced FROM sentiment.run"))
+        fenced = _fenced(world)
     world.settle()
     truth = world.truth()
     note(

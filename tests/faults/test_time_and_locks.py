@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import libfaketime
-import psutil
 import pytest
 
 from tests.faults.conftest import Note, Scale
+from tests.faults.soak import Soak
 from tests.faults.world import Workers, World
 from tests.make import record
 from worker import chunk
@@ -207,35 +207,23 @@ def test_migrations_under_load(world: World, scale: Scale, note: Note) -> None:
     assert truth.clean
 
 
-def test_a_long_run(world: World, scale: Scale, note: Note) -> None:
-    seconds = scale.of(12, 1_500)
-    samples: list[tuple[float, float, int]] = []
-    with Workers(world, 1) as workers, world.writers(2, rows=10**9, pause_s=1.0):
-        process = psutil.Process(workers.pids[0])
-        started = time.monotonic()
-        while (at := time.monotonic() - started) < seconds:
-            time.sleep(0.5)
-            samples.append((at, process.memory_info().rss / 2**20, process.num_fds()))
-        ((dead, live),) = world.rows(
-            "SELECT n_dead_tup, n_live_tup FROM pg_stat_user_tables"
-            " WHERE schemaname = 'sentiment' AND relname = 'chunk'"
-        )
-    # The allocator finds its size in the first ten minutes of a run a second.
-    warm = samples[len(samples) // 2 :]
-    slope = statistics.linear_regression([at for at, *_ in warm], [mb for _, mb, _ in warm]).slope
-    descriptors = [fds for *_, fds in warm]
-    share = dead / max(1, dead + live)
+def test_a_long_run(soak: Soak, scale: Scale, note: Note) -> None:
+    """With --full it has been running since the first test began."""
+    while soak.seconds < scale.of(12, 1_500):
+        time.sleep(0.5)
+    slope, share = soak.slope(), soak.dead_share()
+    descriptors = [sample.descriptors for sample in soak.settled()]
     note(
         "16",
-        f"{seconds} s of serve with writers",
-        f"memory {slope * 3600:+.1f} MB an hour at {warm[-1][1]:.0f} MB, descriptors"
+        f"{soak.seconds:,.0f} s of serve with writers",
+        f"memory {slope:+.1f} MB an hour at {soak.settled()[-1].resident_mb:.0f} MB, descriptors"
         f" {min(descriptors)} to {max(descriptors)}, dead tuples of chunk {share:.0%}",
         "under 1 MB an hour, flat, under 20 %",
     )
     assert max(descriptors) - min(descriptors) <= 12, "they come and go, and do not grow"
     assert statistics.mean(descriptors[-20:]) <= statistics.mean(descriptors[:20]) + 2
     if scale.full:
-        assert slope * 3600 < 1.0
+        assert slope < 1.0
         assert share < 0.20
 
 

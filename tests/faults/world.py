@@ -327,16 +327,20 @@ class Workers:
     def signal(self, number: int, what: signal.Signals) -> None:
         self._processes[number].send_signal(what)
 
-    def wait_for_one_stopped(self) -> None:
-        """Until a worker stopped itself."""
+    def wait_for_one_stopped(self) -> int:
+        """Until a worker stopped itself; returns its number."""
         deadline = time.monotonic() + 60
-        while not any(_state(process.pid) == "T" for process in self._processes):
+        while True:
+            for number, process in enumerate(self._processes):
+                if _state(process.pid) == "T":
+                    return number
             assert time.monotonic() < deadline, "no worker came to its stop"
             time.sleep(0.02)
 
-    def thaw(self) -> None:
-        for process in self._processes:
-            process.send_signal(signal.SIGCONT)
+    def thaw(self, *, but: int | None = None) -> None:
+        for number, process in enumerate(self._processes):
+            if number != but:
+                process.send_signal(signal.SIGCONT)
 
     def revive(self) -> None:
         """Start again what ended by itself."""
