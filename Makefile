@@ -1,13 +1,15 @@
 # What a developer does daily. Works from any directory: make -C path/to/sentiment-worker demo
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+LOCK = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+    --no-header --quiet
 ROOT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 PYTHON ?= python3
 VENV := $(ROOT).venv
 BIN := $(VENV)/bin
 export SENTIMENT_HOME ?= $(ROOT).sentiment-worker
 
-.PHONY: help demo test unit faults faults-full install lint types check bench wheel lock clean
+.PHONY: help demo test unit infra faults faults-full install lint types check bench wheel lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +26,17 @@ unit: $(VENV)/installed ## Only the tests without network and database
 # SEED=123 replays a run; its seed is the first thing that it prints.
 faults: $(VENV)/installed ## Break it on purpose, in small (6 minutes)
 	@cd $(ROOT) && $(BIN)/pytest tests/faults $(if $(SEED),--seed $(SEED))
+
+infra: $(VENV)/tools/installed ## The Lambda's template, scripts, image file and emulator
+	@cd $(ROOT) && $(BIN)/pytest tests/infrastructure
+
+# A virtual environment of their own: awscli pins botocore to one release.
+$(VENV)/tools/installed: $(VENV)/installed $(ROOT)tests/infrastructure/tools.txt
+	@echo "Installing the tools into $(VENV)/tools (a minute the first time) ..."
+	@$(PYTHON) -m venv $(VENV)/tools
+	@$(VENV)/tools/bin/pip install --quiet --disable-pip-version-check --require-hashes \
+	    -r $(ROOT)tests/infrastructure/tools.txt
+	@touch $@
 
 faults-full: $(VENV)/installed ## The figures of docs/reliability.md (about an hour)
 	@cd $(ROOT) && $(BIN)/pytest tests/faults --full $(if $(SEED),--seed $(SEED))
@@ -54,9 +67,10 @@ wheel: $(VENV)/installed ## Build the wheel into dist/
 	@cd $(ROOT) && $(BIN)/pip wheel --quiet --no-deps --no-build-isolation -w dist .
 
 lock: $(VENV)/installed ## Resolve the dependencies anew into requirements.lock
-	@cd $(ROOT) && $(BIN)/pip install --quiet uv && $(BIN)/uv pip compile pyproject.toml \
-	    --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
-	    --extra local --extra parquet --extra analysis --group dev -o requirements.lock
+	@cd $(ROOT) && $(BIN)/pip install --quiet uv && $(LOCK) pyproject.toml --extra local --extra parquet --extra analysis --group dev -o requirements.lock
+	@cd $(ROOT) && $(LOCK) --no-deps -c requirements.lock lambda/requirements.in -o lambda/requirements.txt
+	@cd $(ROOT) && $(LOCK) lambda/build/requirements.in -o lambda/build/requirements.txt
+	@cd $(ROOT) && $(LOCK) tests/infrastructure/tools.in -o tests/infrastructure/tools.txt
 
 clean: ## Remove the virtual environment and the embedded database
 	@rm -rf $(VENV) $(ROOT)dist $(ROOT).sentiment-worker

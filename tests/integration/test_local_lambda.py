@@ -114,7 +114,8 @@ def test_refusals_have_awss_codes(local_lambda: str) -> None:
 def test_an_arn_names_the_function_too(local_lambda: str) -> None:
     client = client_of(local_lambda)
     arn = "arn:aws:lambda:local:000000000000:function:sentiment"
-    assert client.invoke(FunctionName=arn, InvocationType="DryRun")["StatusCode"] == 204
+    for name in (arn, f"{arn}:live", "sentiment:$LATEST"):
+        assert client.invoke(FunctionName=name, InvocationType="DryRun")["StatusCode"] == 204
     assert (
         client.invoke(FunctionName=arn, InvocationType="Event", Payload=b"{}")["StatusCode"] == 202
     )

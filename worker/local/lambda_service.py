@@ -25,6 +25,9 @@ ASYNC_REQUEST_LIMIT = 1_048_576
 ASYNC_QUEUE = 10_000
 ASYNC_ATTEMPTS = 3
 
+QUALIFIERS = ("$LATEST", "live")
+"""There is one version; `live` is the alias that lambda/template.yaml gives it."""
+
 
 class LocalLambda:
     """One function, up to `concurrency` environments, started as they are needed."""
@@ -128,10 +131,12 @@ class LocalLambda:
                     break
 
     def _is_ours(self, request: web.Request) -> bool:
-        """By name, by partial or full ARN, with or without $LATEST."""
-        name = _function_name(request).removesuffix(":$LATEST")
-        qualifier = request.query.get("Qualifier", "$LATEST")
-        return qualifier == "$LATEST" and name.rsplit(":", 1)[-1] == self._config.name
+        """By name, by partial or full ARN, with or without a qualifier that we know."""
+        parts = _function_name(request).split(":")
+        if parts[-1] in QUALIFIERS:
+            parts.pop()
+        known = request.query.get("Qualifier", "$LATEST") in QUALIFIERS
+        return known and parts[-1:] == [self._config.name]
 
 
 async def serve(

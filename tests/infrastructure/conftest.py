@@ -1,0 +1,130 @@
+"""What stands in for AWS: moto as a server, the local Lambda, and a stand-in `docker`.
+
+There is no container engine and no account here. `aws` is the real command, from a virtual
+environment of its own (`make infra` makes it); the scripts and the template are the real ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+ROOT = Path(__file__).parents[2]
+LAMBDA = ROOT / "lambda"
+TOOLS = Path(sys.executable).parents[1] / "tools" / "bin"
+
+_TRANSLATE = """
+import json, sys
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+class Policies:
+    def load(self): return {}
+template = yaml_parse(open(sys.argv[1]))
+parameters = {n: p.get("Default", "") for n, p in template["Parameters"].items()}
+json.dump(transform(template, parameters, Policies()), sys.stdout)
+"""
+
+_DOCKER = """#!/bin/sh
+# Stands in for an engine: says what a deployment asks of it, and pushes a manifest of nothing.
+echo "$@" >> "$DOCKER_LOG"
+case "$1" in
+    buildx) echo sha256:1111111111111111111111111111111111111111111111111111111111111111 ;;
+    login) cat > /dev/null ;;
+    push)
+        manifest='{"schemaVersion": 2, "layers": [], "config": {"digest": "'$(date +%s%N)'"}}'
+        image=${2##*/}
+        aws ecr put-image --repository-name "${image%%:*}" --image-tag "${image##*:}" \\
+            --image-manifest "$manifest" > /dev/null ;;
+esac
+"""
+
+
+@pytest.fixture(scope="session")
+def tools() -> Path:
+    assert (TOOLS / "aws").exists(), "the tools are not installed: make infra"
+    return TOOLS
+
+
+@pytest.fixture(scope="session")
+def translated(tools: Path) -> dict[str, Any]:
+    """The template as CloudFormation sees it, translated by AWS's own translator."""
+    done = subprocess.run(
+        [tools / "python", "-c", _TRANSLATE, LAMBDA / "template.yaml"],
+        capture_output=True,
+        check=True,
+        env=os.environ | {"AWS_DEFAULT_REGION": "eu-central-1"},
+    )
+    template: dict[str, Any] = json.loads(done.stdout)
+    return template
+
+
+@dataclass
+class Aws:
+    """An account at moto, and a shell that is logged in there."""
+
+    folder: Path
+    url: str
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, *command: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            list(map(str, command)),
+            cwd=self.folder,
+            env=self.variables | variables,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=170,
+            check=False,
+        )
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            region_name="eu-central-1",
+            endpoint_url=self.url,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+
+@pytest.fixture
+def aws(tools: Path, translated: dict[str, Any], tmp_path: Path) -> Iterator[Aws]:
+    template = tmp_path / "template.json"
+    template.write_text(json.dumps(translated), encoding="utf-8")
+    stand_ins = tmp_path / "bin"
+    stand_ins.mkdir()
+    (stand_ins / "docker").write_text(_DOCKER)
+    (stand_ins / "docker").chmod(0o755)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    yield Aws(
+        tmp_path,
+        url,
+        {
+            "PATH": f"{stand_ins}:{tools}:{os.environ['PATH']}",
+            "HOME": str(tmp_path),
+            "AWS_ENDPOINT_URL": url,
+            "AWS_REGION": "eu-central-1",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_PAGER": "",
+            "TEMPLATE": str(template),
+            "BASE_DIGEST": f"sha256:{'1' * 64}",
+            "DOCKER_LOG": str(tmp_path / "docker.log"),
+        },
+    )
+    server.stop()
