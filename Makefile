@@ -34,7 +34,7 @@ infra: $(VENV)/tools/installed ## The Lambda's template, scripts, image file and
 $(VENV)/tools/installed: $(VENV)/installed $(ROOT)tests/infrastructure/tools.txt
 	@echo "Installing the tools into $(VENV)/tools (a minute the first time) ..."
 	@$(PYTHON) -m venv $(VENV)/tools
-	@$(VENV)/tools/bin/pip install --quiet --disable-pip-version-check --require-hashes \
+	@$(VENV)/tools/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 	    -r $(ROOT)tests/infrastructure/tools.txt
 	@touch $@
 

@@ -64,7 +64,6 @@ declare -A parameters=(
     [DEPLOYMENT_PREFERENCE]=DeploymentPreference [LOG_RETENTION_DAYS]=LogRetentionDays
 )
 
-# update_stack IMAGE_URI: an empty one makes, or leaves, only the repository.
 update_stack() {
     local overrides=("FunctionName=$function" "ImageUri=$1") name
     for name in "${!parameters[@]}"; do
@@ -75,8 +74,22 @@ update_stack() {
         --tags "Project=$function" --parameter-overrides "${overrides[@]}" >&2
 }
 
-stack_exists() {
-    aws cloudformation describe-stacks --stack-name "$function" >/dev/null 2>&1
+make_repository() {
+    aws cloudformation deploy --stack-name "$function-images" \
+        --template-file "$here/repository.yaml" --no-fail-on-empty-changeset \
+        --tags "Project=$function" --parameter-overrides "FunctionName=$function" >&2
+}
+
+delete_images() {
+    local ids
+    ids=$(aws ecr list-images --repository-name "$function" --query imageIds 2>/dev/null || echo "[]")
+    [[ $ids == "[]" ]] ||
+        aws ecr batch-delete-image --repository-name "$function" --image-ids "$ids" >/dev/null
+}
+
+delete_stack() {
+    aws cloudformation delete-stack --stack-name "$1"
+    aws cloudformation wait stack-delete-complete --stack-name "$1"
 }
 
 output() {
@@ -120,8 +133,10 @@ build() {
 deploy() {
     local repository tag digest
     [[ ${TRUST_REMOTE_CODE:-false} == false ]] || die "TRUST_REMOTE_CODE stays false: no model's code is run."
-    stack_exists || update_stack ""
-    repository=$(output RepositoryUri)
+    aws cloudformation describe-stacks --stack-name "$function-images" >/dev/null 2>&1 ||
+        make_repository
+    repository=$(aws ecr describe-repositories --repository-names "$function" --output text \
+        --query 'repositories[0].repositoryUri')
     tag=$repository:$(date -u +%Y%m%d-%H%M%S)
     build "$tag"
     aws ecr get-login-password | docker login --username AWS --password-stdin "${repository%%/*}" >&2
@@ -140,7 +155,7 @@ outputs() {
 }
 
 logs() {
-    local since=1h filter=() follow=0 start=0 more
+    local since=1h filter=() follow=0 ago start more
     while (($#)); do
         case $1 in
             --since) since=${2:?--since takes 30m, 2h, 7d}; shift ;;
@@ -150,7 +165,8 @@ logs() {
         esac
         shift
     done
-    start=$(($(date +%s) - $(seconds "$since")))
+    ago=$(seconds "$since")
+    start=$(($(date +%s) - ago))
     while :; do
         more=$(date +%s)
         aws logs filter-log-events --log-group-name "/aws/lambda/$function" --output text \
@@ -250,17 +266,14 @@ cleanup() {
         esac
         shift
     done
-    stack_exists || {
-        say "There is no stack $function: nothing to delete."
-        return
-    }
     if ((partial)); then
         confirm "This deletes the function $function, its API, queues, alarms and logs; its images stay."
-        update_stack ""
+        delete_stack "$function"
     else
         confirm "This deletes the function $function, its API, queues, alarms, logs and images."
-        aws cloudformation delete-stack --stack-name "$function"
-        aws cloudformation wait stack-delete-complete --stack-name "$function"
+        delete_stack "$function"
+        delete_images
+        delete_stack "$function-images"
     fi
     say "Done. Set USE_LAMBDA_SENTIMENT=0 where a worker should go on without it."
 }

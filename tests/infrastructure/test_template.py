@@ -26,7 +26,7 @@ def of_type(template: Template, type_: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("program", "files"),
     [
-        ("cfn-lint", ["lambda/template.yaml"]),
+        ("cfn-lint", ["lambda/template.yaml", "lambda/repository.yaml"]),
         ("hadolint", ["lambda/Dockerfile", "deploy/Dockerfile"]),
         ("shellcheck", ["lambda/deploy.sh", "lambda/quick-deploy.sh", "lambda/test-local.sh"]),
     ],
@@ -43,11 +43,7 @@ def statements(template: Template) -> list[tuple[str, dict[str, Any]]]:
     for name, resource in template["Resources"].items():
         properties = resource.get("Properties", {})
         documents = [policy["PolicyDocument"] for policy in properties.get("Policies", ())]
-        documents += [
-            properties[key]
-            for key in ("PolicyDocument", "RepositoryPolicyText")
-            if key in properties
-        ]
+        documents += [properties["PolicyDocument"]] if "PolicyDocument" in properties else []
         for document in documents:
             found += [(name, statement) for statement in document["Statement"]]
     return found
@@ -56,15 +52,13 @@ def statements(template: Template) -> list[tuple[str, dict[str, Any]]]:
 def test_what_each_policy_allows(translated: Template) -> None:
     """Anything more than this is a decision, and changes this list."""
     allowed = {
-        (name, action): statement.get("Resource", "the repository itself")
+        (name, action): statement["Resource"]
         for name, statement in statements(translated)
         for action in _listed(statement["Action"])
     }
     log = {"Fn::Sub": "${LogGroup.Arn}:log-stream:*"}
     queues = [{"Fn::GetAtt": ["SuccessQueue", "Arn"]}, {"Fn::GetAtt": ["FailureQueue", "Arn"]}]
     assert allowed == {
-        ("Repository", "ecr:BatchGetImage"): "the repository itself",
-        ("Repository", "ecr:GetDownloadUrlForLayer"): "the repository itself",
         ("Role", "logs:CreateLogStream"): log,
         ("Role", "logs:PutLogEvents"): log,
         ("Role", "sqs:SendMessage"): queues,
@@ -80,7 +74,7 @@ def test_x_ray_alone_names_nothing(translated: Template) -> None:
     unnamed = {
         action
         for _, statement in statements(translated)
-        if statement.get("Resource") == "*"
+        if statement["Resource"] == "*"
         for action in _listed(statement["Action"])
     }
     assert unnamed == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
@@ -111,13 +105,6 @@ def test_the_alarms_and_their_bounds(translated: Template) -> None:
     guarding = {alarm["Name"]["Ref"] for alarm in group["AlarmConfiguration"]["Alarms"]}
     assert guarding == {"ErrorsAlarm", "DurationAlarm"}
     assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
-
-
-def test_without_an_image_there_is_only_the_repository(translated: Template) -> None:
-    bare = {
-        name for name, resource in translated["Resources"].items() if "Condition" not in resource
-    }
-    assert bare == {"Repository"}
 
 
 def test_settings_have_the_names_of_the_templates_parameters() -> None:
