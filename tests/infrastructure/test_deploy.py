@@ -1,0 +1,78 @@
+"""The worker's own deployment: least privilege, nothing published, names that the worker knows."""
+
+from __future__ import annotations
+
+import json
+import re
+from configparser import ConfigParser
+from typing import Any
+
+import yaml
+
+from tests.infrastructure.conftest import ROOT
+from worker.settings import Settings
+
+DEPLOY = ROOT / "deploy"
+
+
+def compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
+    return found
+
+
+def test_the_invoke_policy_names_one_alias() -> None:
+    policy = json.loads((DEPLOY / "iam" / "invoke-policy.json").read_text("utf-8"))
+    (statement,) = policy["Statement"]
+    assert statement["Action"] == "lambda:InvokeFunction"
+    assert statement["Resource"].endswith(":function:sentiment-analysis:live")
+    assert "*" not in statement["Resource"]
+
+
+def test_containers_may_do_nothing_but_their_work() -> None:
+    services = compose()["services"]
+    for name in ("worker", "migrate"):
+        service = services[name]
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not any("ports" in service for service in services.values())
+
+
+def test_no_secret_is_a_variable() -> None:
+    for service in compose()["services"].values():
+        for name in service.get("environment", {}):
+            assert name.endswith("_FILE") or not re.search("PASSWORD|SECRET|DATABASE_URL", name)
+
+
+def test_migrations_come_before_the_worker() -> None:
+    services = compose()["services"]
+    assert services["worker"]["depends_on"] == {
+        "migrate": {"condition": "service_completed_successfully"}
+    }
+    assert services["migrate"]["command"] == ["db", "upgrade"]
+
+
+def test_the_image_runs_as_nobody_special() -> None:
+    for folder in ("deploy", "lambda"):
+        lines = (ROOT / folder / "Dockerfile").read_text("utf-8").splitlines()
+        users = [line.split()[1] for line in lines if line.startswith("USER")]
+        assert users
+        assert not users[-1].startswith("0")
+
+
+def test_the_unit_is_hardened_and_gives_calls_their_time() -> None:
+    unit = ConfigParser(strict=False)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(DEPLOY / "systemd" / "sentiment-worker.service", encoding="utf-8")
+    service = unit["Service"]
+    assert service["NoNewPrivileges"] == service["DynamicUser"] == "yes"
+    assert service["ProtectSystem"] == "strict"
+    assert int(service["TimeoutStopSec"]) > Settings().grace.total_seconds()
+
+
+def test_variables_are_ones_that_the_worker_knows() -> None:
+    documented = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    lines = (DEPLOY / "env.example").read_text("utf-8").splitlines()
+    for line in lines:
+        if line and not line.startswith("#"):
+            assert f"`{line.split('=')[0]}`" in documented, line
