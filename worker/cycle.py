@@ -142,7 +142,7 @@ def judge_ending(
     refused = counters.quarantined + counters.dead
     if refused:
         hint = "Look at them with: sentiment-worker quarantine list"
-        why = f"{refused:,} of its rows went to quarantine"
+        why = f"{refused:,} row{'s' if refused != 1 else ''} went to quarantine"
         return Ending("quarantined", Exit.QUARANTINED, why, hint)
     return Ending("done", Exit.DONE)
 

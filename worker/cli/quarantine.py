@@ -76,8 +76,8 @@ def show(
 
 
 _REDRIVE_EXAMPLES = (
-    "Examples:  [bold]sentiment-worker quarantine redrive 17 18[/bold]   "
-    "[bold]sentiment-worker quarantine redrive --source reviews --dry-run[/bold]"
+    "Examples:  [bold]sentiment-worker quarantine redrive 17 18[/bold],   "
+    "[bold]sentiment-worker quarantine redrive --all --dry-run[/bold]"
 )
 
 

@@ -106,13 +106,14 @@ def _tell(report: RunReport) -> None:
         "in quarantine": c.quarantined + c.dead,
     }
     parts += [f"{n:,} {what}" for what, n in optional.items() if n]
-    scored = f"{c.scored:,} scored by the model in {c.invocations:,} calls"
+    calls = f"{c.invocations:,} call{'s' if c.invocations != 1 else ''}"
+    scored = f"{c.scored:,} scored by the model in {calls}"
     if c.provisional:
         scored += f", {c.provisional:,} provisionally by TextBlob"
     if c.undecided:
         scored += f", {c.undecided:,} that TextBlob cannot judge"
     say(f"{report.source}: {', '.join(parts)}; {scored}; {report.seconds:.1f} s.")
     if report.error:
-        say(f"{report.error.rstrip('.')}.", style="yellow")
+        say(report.error if report.error[-1] in ".?!" else f"{report.error}.", style="yellow")
         if report.hint:
             say(report.hint)
