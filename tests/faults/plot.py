@@ -1,4 +1,4 @@
-"""A drawing of test 8 for docs/reliability.md: limit, calls under way and throttles over time."""
+"""A drawing of test 8 for docs/reliability.md: limit, throughput and throttles over time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ Call = tuple[float, int, bool]
 Phase = tuple[int, float, float, float]
 
 
-def draw(path: Path, log: Sequence[Call], phases: Sequence[Phase]) -> None:
-    """SVG: three lines, the Lambda's limit, calls under way, and throttled calls a second."""
+def draw(path: Path, log: Sequence[Call], phases: Sequence[Phase], latency_s: float) -> None:
+    """SVG: the Lambda's limit in calls at once (left), answered calls a second (right, so scaled that
+    the limit's line is also what is possible), and throttled calls a second."""
     start, end = phases[0][2], phases[-1][3]
     ceiling = 1.3 * max(limit for limit, *_ in phases)
 
@@ -25,21 +26,22 @@ def draw(path: Path, log: Sequence[Call], phases: Sequence[Phase]) -> None:
         return HEIGHT - MARGIN - min(value, ceiling) / ceiling * (HEIGHT - 2 * MARGIN)
 
     slots = [start + n * STEP_S for n in range(int((end - start) / STEP_S) + 1)]
-    under_way: list[tuple[float, float]] = []
+    answered: list[tuple[float, float]] = []
     throttled: list[tuple[float, float]] = []
     for a, b in pairwise(slots):
-        calls = [(n, bad) for at, n, bad in log if a <= at < b]
-        under_way.append((a, max((n for n, _ in calls), default=0)))
-        throttled.append((a, sum(bad for _, bad in calls) / STEP_S))
+        refused = [bad for at, _, bad in log if a <= at < b]
+        answered.append((a, refused.count(False) / STEP_S * latency_s))
+        throttled.append((a, refused.count(True) / STEP_S))
     limits: list[tuple[float, float]] = [(at, limit) for limit, _, a, b in phases for at in (a, b)]
     lines = [
         ("limit of the Lambda", "#555555", "6 4", limits),
-        ("calls under way", "#0072b2", "", under_way),
+        ("answered a second (right)", "#0072b2", "", answered),
         ("throttled calls a second", "#d55e00", "", throttled),
     ]
     grid = "".join(
         f'<line x1="{MARGIN}" x2="{WIDTH - MARGIN}" y1="{y(v):.0f}" y2="{y(v):.0f}" stroke="#ddd"/>'
-        f'<text x="{MARGIN - 8}" y="{y(v) + 4:.0f}" text-anchor="end">{v}</text>\n'
+        f'<text x="{MARGIN - 8}" y="{y(v) + 4:.0f}" text-anchor="end">{v}</text>'
+        f'<text x="{WIDTH - MARGIN + 8}" y="{y(v) + 4:.0f}">{v / latency_s:.0f}</text>\n'
         for v in range(0, int(ceiling) + 1, 8)
     )
     curves = "".join(

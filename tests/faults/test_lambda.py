@@ -216,7 +216,7 @@ def test_concurrency_control(
         reached = (len(calls) - sum(calls)) / (end - start) / (limit / endpoint.latency_s)
         figures.append((limit, share, at_most, reached))
     if scale.full:
-        draw(Path("docs/concurrency.svg"), log, phases)
+        draw(Path("docs/concurrency.svg"), log, phases, endpoint.latency_s)
     note(
         "8",
         f"concurrency 64 against a limit of 16, then 4, then 32, {seconds} s each",
