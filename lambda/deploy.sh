@@ -55,19 +55,20 @@ confirm() {
     [[ $answer == "$function" ]] || die "nothing was done."
 }
 
-# name of the environment's variable -> name of the template's parameter
-declare -A parameters=(
-    [ARCHITECTURE]=Architecture [MEMORY_SIZE]=MemorySize [TIMEOUT]=Timeout
-    [LOG_LEVEL]=LogLevel [LONG_TEXTS]=LongTexts [API]=Api [ALLOWED_ORIGIN]=AllowedOrigin
-    [ALARM_EMAIL]=AlarmEmail [MONTHLY_BUDGET]=MonthlyBudget
-    [RESERVED_CONCURRENCY]=ReservedConcurrency [PROVISIONED_CONCURRENCY]=ProvisionedConcurrency
-    [DEPLOYMENT_PREFERENCE]=DeploymentPreference [LOG_RETENTION_DAYS]=LogRetentionDays
+# The environment's variable and the template's parameter. (A list, because macOS has bash 3.)
+parameters=(
+    ARCHITECTURE:Architecture MEMORY_SIZE:MemorySize TIMEOUT:Timeout LOG_LEVEL:LogLevel
+    LONG_TEXTS:LongTexts API:Api ALLOWED_ORIGIN:AllowedOrigin ALARM_EMAIL:AlarmEmail
+    MONTHLY_BUDGET:MonthlyBudget RESERVED_CONCURRENCY:ReservedConcurrency
+    PROVISIONED_CONCURRENCY:ProvisionedConcurrency DEPLOYMENT_PREFERENCE:DeploymentPreference
+    LOG_RETENTION_DAYS:LogRetentionDays
 )
 
 update_stack() {
-    local overrides=("FunctionName=$function" "ImageUri=$1") name
-    for name in "${!parameters[@]}"; do
-        if [[ -n ${!name+set} ]]; then overrides+=("${parameters[$name]}=${!name}"); fi
+    local overrides=("FunctionName=$function" "ImageUri=$1") pair name
+    for pair in "${parameters[@]}"; do
+        name=${pair%%:*}
+        if [[ -n ${!name+set} ]]; then overrides+=("${pair#*:}=${!name}"); fi
     done
     aws cloudformation deploy --stack-name "$function" --template-file "$template" \
         --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset \
@@ -212,7 +213,7 @@ metrics() {
         say "$name ($statistic a day)"
         aws cloudwatch get-metric-statistics --namespace AWS/Lambda --metric-name "$name" \
             --dimensions "Name=FunctionName,Value=$function" --statistics "$statistic" --period 86400 \
-            --start-time "$(date -u -d "-$days days" +%FT%TZ)" --end-time "$(date -u +%FT%TZ)" \
+            --start-time "$(($(date +%s) - days * 86400))" --end-time "$(date +%s)" \
             --query "sort_by(Datapoints, &Timestamp)[].[Timestamp, $statistic]" --output text
     done
 }

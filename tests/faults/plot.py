@@ -14,8 +14,8 @@ Phase = tuple[int, float, float, float]
 
 
 def draw(path: Path, log: Sequence[Call], phases: Sequence[Phase], latency_s: float) -> None:
-    """SVG: the Lambda's limit in calls at once (left), answered calls a second (right, so scaled that
-    the limit's line is also what is possible), and throttled calls a second."""
+    """SVG: the Lambda's limit in calls at once (left), answered calls a second (right, so scaled
+    that the limit's line is also what is possible), and throttled calls a second."""
     start, end = phases[0][2], phases[-1][3]
     ceiling = 1.3 * max(limit for limit, *_ in phases)
 

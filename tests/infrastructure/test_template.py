@@ -109,8 +109,8 @@ def test_the_alarms_and_their_bounds(translated: Template) -> None:
 
 def test_settings_have_the_names_of_the_templates_parameters() -> None:
     script = (LAMBDA / "deploy.sh").read_text("utf-8")
-    named = script.split("declare -A parameters=(")[1].split(")")[0]
-    named_there = {pair.split("]=")[1] for pair in named.split()}
+    named = script.split("\nparameters=(")[1].split("\n)")[0]
+    named_there = {pair.split(":")[1] for pair in named.split()}
     lines = (LAMBDA / "template.yaml").read_text("utf-8").split("\nParameters:\n")[1]
     known = {
         line.strip().rstrip(":")
