@@ -32,6 +32,7 @@ from worker.errors import SourceBusy
 from worker.pipeline import Run
 from worker.records import RunReport
 from worker.settings import FileSourceConfig, Settings
+from worker.store import reading
 from worker.store.runs import PostgresLedger
 
 
@@ -172,6 +173,11 @@ def test_a_lambda_that_is_away_leaves_provisional_scores_that_the_next_run_repla
     reasons = bench.rows("SELECT DISTINCT fallback_reason FROM analytics.current_sentiment"
                          " WHERE provisional")  # fmt: skip
     assert reasons == [("ServiceException",)]
+    ((provisional,),) = bench.rows(
+        "SELECT count(*) FROM analytics.current_sentiment WHERE provisional"
+    )
+    (status,) = reading.status(bench.engine)
+    assert (status["pending"], status["provisional"]) == (43, provisional)
     bench.server.script = lambda request, n: scored(request)
     again = bench.run()
     assert (again.state, again.counters.read, again.counters.scored) == ("done", 0, 43)

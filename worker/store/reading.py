@@ -13,12 +13,14 @@ from sqlalchemy import ColumnElement, Engine, Select
 from worker.errors import ConfigurationError
 from worker.store import database
 from worker.store.tables import (
+    CHUNK,
     CURRENT_SENTIMENT,
     DAILY_SENTIMENT,
     PENDING_WORK,
     QUARANTINE,
     RECORD,
     RUN_HISTORY,
+    SCORE,
     SOURCE,
 )
 
@@ -65,7 +67,7 @@ def status(engine: Engine) -> list[Row]:
             .scalar_subquery()
             .label("records"),
             PENDING_WORK.c.records.label("pending"),
-            PENDING_WORK.c.provisional_records.label("provisional"),
+            _waiting_provisionally().label("provisional"),
             PENDING_WORK.c.oldest.label("oldest_pending"),
             quarantined.label("quarantined"),
             last.c.state.label("last_run"),
@@ -76,6 +78,19 @@ def status(engine: Engine) -> list[Row]:
         .order_by(s.c.name)
     )
     return _all(engine, statement)
+
+
+def _waiting_provisionally() -> ColumnElement[int]:
+    """Of a source, the records that have TextBlob's score while they wait for the model's. Not
+    every record that TextBlob was asked about has one."""
+    c, v = CHUNK.c, SCORE.c
+    held = sa.select(sa.func.unnest(c.record_ids)).correlate(SOURCE)
+    held = held.where(c.source_id == SOURCE.c.id, c.state == "open", c.provisional)
+    scored = sa.exists().where(
+        v.record_id == RECORD.c.id, v.content_hash == RECORD.c.content_hash, v.provisional
+    )
+    waiting = sa.select(sa.func.count()).select_from(RECORD)
+    return waiting.where(RECORD.c.id.in_(held), scored).scalar_subquery()
 
 
 def require_source(engine: Engine, name: str) -> None:
