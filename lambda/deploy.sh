@@ -24,6 +24,7 @@ Settings, from the environment:
   HF_TOKEN              for gated models; a build secret, in no layer
   BUILD_OPTIONS         more options of build/build.py: --labels, --polarities
   TORCH_INDEX_URL       where pip finds torch's CPU build
+                        (the four above are of the image: give them again with each deploy)
   MEMORY_SIZE, TIMEOUT, LOG_LEVEL, LONG_TEXTS, ARCHITECTURE, API, ALARM_EMAIL,
   ALLOWED_ORIGIN, MONTHLY_BUDGET, RESERVED_CONCURRENCY, PROVISIONED_CONCURRENCY,
   DEPLOYMENT_PREFERENCE, LOG_RETENTION_DAYS
@@ -44,11 +45,15 @@ die() {
 say() { printf '%s\n' "$*" >&2; }
 
 function=${LAMBDA_FUNCTION_NAME:-${SENTIMENT_LAMBDA_FUNCTION:-sentiment-analysis}}
+[[ $function == arn:* ]] && function=$(cut -d: -f7 <<<"$function") # the alias's, as the worker has it
+yes=
 template=${TEMPLATE:-$here/template.yaml}
 base_image=${BASE_IMAGE:-amazon/aws-lambda-python:3.13}
 
+[[ $function =~ ^[a-z][a-z0-9-]{1,39}$ ]] || die "LAMBDA_FUNCTION_NAME=$function is no function's name"
+
 confirm() {
-    [[ ${yes:-} == 1 ]] && return
+    [[ $yes == 1 ]] && return
     [[ -t 0 ]] || die "$1 Say --yes to go on without being asked."
     local answer
     read -r -p "$1 Type the function's name to go on: " answer
@@ -100,29 +105,34 @@ output() {
 
 parameter() {
     aws cloudformation describe-stacks --stack-name "$function" --output text \
-        --query "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue"
+        --query "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue" 2>/dev/null || true
 }
 
 # The base image's digest: given, kept, or looked up and then kept for the next time.
 base_digest() {
-    local kept=$here/base-image.digest
+    local kept=$here/base-image.digest found
     if [[ -n ${BASE_DIGEST:-} ]]; then
         echo "$BASE_DIGEST"
     elif [[ -s $kept ]]; then
         cat "$kept"
     else
-        docker buildx imagetools inspect "$base_image" --format '{{.Manifest.Digest}}' | tee "$kept"
-        say "The base image is pinned in $kept; delete it to move on to a newer one."
+        found=$(docker buildx imagetools inspect "$base_image" --format '{{.Manifest.Digest}}' || true)
+        if [[ $found == sha256:* ]]; then
+            echo "$found" | tee "$kept"
+            say "The base image is pinned in $kept; delete it to move on to a newer one."
+        fi
     fi
 }
 
 build() {
     local tag=$1 digest platform=linux/amd64 secret=()
-    [[ ${ARCHITECTURE:-x86_64} == arm64 ]] && platform=linux/arm64
+    [[ ${ARCHITECTURE:-$(parameter Architecture)} == arm64 ]] && platform=linux/arm64
     digest=$(base_digest)
     [[ $digest == sha256:* ]] || die "no digest of $base_image: is the name right, the network there?"
     [[ -n ${HF_TOKEN:-} ]] && secret=(--secret "id=hf_token,env=HF_TOKEN")
-    docker build --platform "$platform" --provenance=false --tag "$tag" \
+    # The label makes each deployment another image, and so another version: SAM publishes one only
+    # for a new image, not for new settings.
+    docker build --platform "$platform" --provenance=false --tag "$tag" --label "deployed=${tag##*:}" \
         --build-arg "BASE_IMAGE=$base_image" --build-arg "BASE_DIGEST=@$digest" \
         ${MODEL_NAME:+--build-arg "MODEL_NAME=$MODEL_NAME"} \
         ${MODEL_REVISION:+--build-arg "MODEL_REVISION=$MODEL_REVISION"} \
@@ -194,11 +204,10 @@ test_() {
     local answer
     answer=$(mktemp)
     # shellcheck disable=SC2064  # now: the name is gone when the trap runs
-    trap "rm -f '$answer'" EXIT
+    trap "rm -f '$answer' '$answer.in'" EXIT
     printf '{"texts": ["I love this!", "This is terrible"]}' >"$answer.in"
     aws lambda invoke --function-name "$function" --qualifier live \
         --payload "fileb://$answer.in" "$answer" >/dev/null
-    rm -f "$answer.in"
     cat "$answer"
     echo
     grep -q '"count": *2' "$answer" || die "the answer has not two results: see ./deploy.sh logs --errors"
@@ -240,6 +249,9 @@ backup() {
 }
 
 stop() {
+    # Lambda refuses to reserve less than what is provisioned. The next deploy provisions it again.
+    aws lambda delete-provisioned-concurrency-config --function-name "$function" \
+        --qualifier live >/dev/null 2>&1 || true
     aws lambda put-function-concurrency --function-name "$function" \
         --reserved-concurrent-executions 0 >/dev/null
     say "$function answers nobody any more. The worker waits and scores provisionally. Back: $0 start"

@@ -11,7 +11,7 @@ Usage: test-local.sh [--image]
 Calls the function with good and bad input, and shows what it answers:
   1. under the local Lambda (needs `make install`; no Docker);
   2. under AWS's runtime interface emulator, if there is one: RIE=/path/to/aws-lambda-rie,
-     `aws-lambda-rie` on the PATH, or the one that `make rie` puts beside the tests;
+     `aws-lambda-rie` on the PATH, or the one that `make infra` brings;
   3. with --image: builds the image with the embedded model and runs it read-only.
 
 Answers must be the same everywhere; the script ends with 1 where they are not.
@@ -39,7 +39,7 @@ trap end EXIT
 call_all() {
     local body
     for body in "${calls[@]}"; do
-        curl -s --retry 20 --retry-connrefused --retry-delay 1 -d "$body" "$1"
+        curl -s --retry 20 --retry-all-errors --retry-delay 1 -d "$body" "$1"
         echo
     done >"$2"
 }
@@ -63,18 +63,27 @@ esac
 echo "== the local Lambda"
 "$bin/sentiment-worker" lambda local --port 0 --name function >"$scratch/url" 2>/dev/null &
 running+=($!)
-until [[ -s $scratch/url ]]; do sleep 0.1; done
+until [[ -s $scratch/url ]]; do
+    kill -0 "${running[0]}" 2>/dev/null || {
+        echo "test-local.sh: the local Lambda did not start: sentiment-worker lambda local" >&2
+        exit 1
+    }
+    sleep 0.1
+done
 call_all "$(head -n 1 "$scratch/url")$path" "$scratch/local"
 cat "$scratch/local"
 
-rie=${RIE:-$(command -v aws-lambda-rie || echo "$bin/aws-lambda-rie")}
+rie=${RIE:-$(command -v aws-lambda-rie || echo "$bin/../tools/bin/aws-lambda-rie")}
 if [[ -x $rie ]]; then
     echo "== AWS's runtime interface emulator"
     (cd "$here" && exec "$rie" --runtime-interface-emulator-address 127.0.0.1:9002 \
         "$bin/python" -m awslambdaric sentiment_function.handler.handler) >"$scratch/rie.log" 2>&1 &
     running+=($!)
     call_all "http://127.0.0.1:9002$path" "$scratch/rie"
-    diff "$scratch/local" "$scratch/rie" && echo "the same answers"
+    diff "$scratch/local" "$scratch/rie"
+    echo "the same answers"
+else
+    echo "== AWS's runtime interface emulator is not here: make infra, or RIE=..."
 fi
 
 if [[ ${1:-} == --image ]]; then
@@ -85,5 +94,6 @@ if [[ ${1:-} == --image ]]; then
     running+=($!)
     call_all "http://127.0.0.1:9003$path" "$scratch/image"
     docker stop sentiment-test-local >/dev/null
-    diff "$scratch/local" "$scratch/image" && echo "the same answers"
+    diff "$scratch/local" "$scratch/image"
+    echo "the same answers"
 fi

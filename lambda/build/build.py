@@ -65,8 +65,7 @@ def write(out: Path, work: Path, found: Checkpoint, facts: dict[str, float]) -> 
     files = {name: _sha256(out / name) for name in ("model.onnx", "tokenizer.json")}
     manifest = {
         "name": found.source.rsplit("/", 1)[-1],
-        # Another checkpoint, and another way to quantise it, are another version.
-        "version": f"{found.revision[:7]}-{files['model.onnx'][:7]}",
+        "version": f"{found.revision[:7]}-{_digest(found, files)[:7]}",
         "labels": found.labels,
         "polarities": found.polarities,
         "max_tokens": found.max_tokens,
@@ -75,6 +74,12 @@ def write(out: Path, work: Path, found: Checkpoint, facts: dict[str, float]) -> 
         "quantisation": {"method": quantise.METHOD, "against_original": facts},
     }
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
+
+
+def _digest(found: Checkpoint, files: dict[str, str]) -> str:
+    """Of all that a score depends on: other weights, labels or polarities are another version."""
+    parts = (found.labels, found.polarities, found.max_tokens, sorted(files.items()))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def say(sentence: str) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -17,7 +18,10 @@ DEFAULT_REVISION = "714eb0f"
 """What transformers' own pipeline("sentiment-analysis") pins:
 https://github.com/huggingface/transformers/blob/main/src/transformers/pipelines/__init__.py"""
 
-FILES = ("config.json", "*.safetensors", "tokenizer*.json", "special_tokens_map.json", "vocab.txt")
+FILES = (
+    *("config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*.json"),
+    *("special_tokens_map.json", "vocab.*", "merges.txt", "*.model"),
+)
 """Weights only as safetensors: a pickle may run code when it is loaded."""
 
 MAX_TOKENS = 512
@@ -46,7 +50,6 @@ def fetch(model: str, revision: str | None, into: Path) -> tuple[Path, str]:
     if os.path.isdir(model):
         return Path(model), _digest(Path(model))
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
 
     if revision is None and model == DEFAULT_MODEL:
         revision = DEFAULT_REVISION
@@ -55,7 +58,7 @@ def fetch(model: str, revision: str | None, into: Path) -> tuple[Path, str]:
         folder = snapshot_download(
             model, revision=commit, local_dir=into, allow_patterns=list(FILES)
         )
-    except (HfHubHTTPError, OSError) as error:
+    except Exception as error:  # noqa: BLE001  the hub's own, its HTTP library's, a name's
         raise CannotBuild(
             f"{model} cannot be fetched: {type(error).__name__}. Check its name, the network, and "
             "HF_TOKEN if it is gated; a folder works without a network."
@@ -83,11 +86,20 @@ def read(
     if len(labels) < 2:
         raise CannotBuild(f"{source} has no labels; name them: --labels negative,positive")
     names = tuple(label.strip().lower() for label in labels)
-    longest = min(int(config.get("max_position_embeddings", MAX_TOKENS)), MAX_TOKENS)
     known = tuple(polarities) if polarities else polarities_of(names)
     if len(known) != len(names) or not all(-1 <= value <= 1 for value in known):
         raise CannotBuild("Give one polarity from -1 to 1 a label: --polarities=-1,0,1")
-    return Checkpoint(folder, source, revision, names, known, longest)
+    return Checkpoint(folder, source, revision, names, known, _longest(folder, config))
+
+
+def _longest(folder: Path, config: dict[str, Any]) -> int:
+    """Tokens that the model reads. RoBERTa's positions begin behind its padding id: two fewer."""
+    positions = int(config.get("max_position_embeddings", MAX_TOKENS))
+    if "roberta" in str(config.get("model_type")):
+        positions -= int(config.get("pad_token_id", 1)) + 1
+    tokenizer = folder / "tokenizer_config.json"
+    said = json.loads(tokenizer.read_text("utf-8")) if tokenizer.exists() else {}
+    return min(positions, int(min(said.get("model_max_length", MAX_TOKENS), MAX_TOKENS)))
 
 
 def polarities_of(labels: Sequence[str]) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ nobody else. `sentiment_function.faces` puts the answer into the envelope that t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,19 @@ def texts_of(request: Any) -> list[Any]:
         raise BadRequest('send {"texts": ["...", "..."]}')
     if len(texts) > MAX_TEXTS:
         raise BadRequest(f"send at most {MAX_TEXTS} texts at once, not {len(texts)}")
+    if not _is_utf8([request.get(name) for name in ECHOED]):
+        raise BadRequest("ids, chunk_id and attempt must be text in UTF-8 and finite numbers")
     return texts
+
+
+def _is_utf8(value: Any) -> bool:
+    """Can it be sent back? AWS's runtime client writes JSON in UTF-8, and dies of half a surrogate
+    pair; NaN is not JSON."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def answer(

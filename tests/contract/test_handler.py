@@ -158,7 +158,9 @@ _named = st.fixed_dictionaries(
 @settings(max_examples=300, deadline=None)
 @given(_json | _named)
 def test_never_a_crash_never_a_wrong_count(event: Any) -> None:
-    answer = json.loads(json.dumps(handler(event, None)))
+    # As AWS's runtime client writes it from Python 3.12 on.
+    written = json.dumps(handler(event, None), ensure_ascii=False, allow_nan=False).encode()
+    answer = json.loads(written)
     body = json.loads(answer["body"]) if isinstance(answer["body"], str) else answer["body"]
     assert answer["statusCode"] in (200, 400, 404, 405)
     assert ("error" in body) == (answer["statusCode"] != 200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -42,8 +43,9 @@ def killing(part: str, every_s: float) -> Iterator[list[int]]:
     def go_on() -> None:
         while not stop.wait(every_s):
             for child in children(psutil.Process(os.getpid()), part):
-                child.kill()
-                killed.append(child.pid)
+                with contextlib.suppress(psutil.Error):
+                    child.kill()
+                    killed.append(child.pid)
 
     thread = threading.Thread(target=go_on)
     thread.start()

@@ -3,6 +3,7 @@ and each score is still what the model says of that text alone."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import signal
@@ -45,9 +46,11 @@ def killed(rng: Random, service: int, every_s: float) -> Iterator[list[int]]:
 
     def go_on() -> None:
         while not stop.wait(every_s):
-            if environments := children(service):
-                dead.append(rng.choice(environments))
-                os.kill(dead[-1], signal.SIGKILL)
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
+                if environments := children(service):
+                    victim = rng.choice(environments)
+                    os.kill(victim, signal.SIGKILL)
+                    dead.append(victim)
 
     thread = threading.Thread(target=go_on)
     thread.start()

@@ -23,6 +23,7 @@ EVENTS: list[Any] = [
     *(case["request"] for case in REQUESTS),
     {"texts": ["I love this!", None, "half \ud83d", "\0", ""]},
     {"texts": "one"},
+    {"texts": [], "ids": ["\ud83d"]},
     {"texts": ["good " * 3_000]},
     [],
     None,
@@ -51,7 +52,7 @@ def emulator(tools: Path) -> Iterator[str]:
             *(sys.executable, "-m", "awslambdaric", "sentiment_function.handler.handler"),
         ],
         cwd=LAMBDA,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

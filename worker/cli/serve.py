@@ -15,7 +15,7 @@ from worker.cli.output import ConfigOption, VerboseOption, settings_for
 from worker.cli.sources import AnySource, configured
 from worker.cli.stopping import Stopper
 from worker.cycle import cycle
-from worker.errors import DatabaseUnavailable, Exit, SourceBusy
+from worker.errors import DatabaseUnavailable, SourceBusy
 from worker.log import get_logger
 from worker.schedule import Job, Timetable, trigger_of
 from worker.settings import Settings
@@ -49,7 +49,7 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
     with bootstrap.open_database(settings) as engine, bootstrap.open_lambda(settings) as target:
         migrate.require_current(engine)
 
-        async def serving() -> int:
+        async def serving() -> None:
             async with bootstrap.open_worker(settings, engine, target) as worker:
                 timetable = Timetable()
                 stopper = Stopper(timetable.stop)
@@ -62,7 +62,6 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
                 log.info("serve.started", sources=[s.name for s in sources])
                 await timetable.run()
                 log.info("serve.stopped")
-                return Exit.DONE
 
         asyncio.run(serving())
 

@@ -25,7 +25,16 @@ RESPONSE_LIMIT = 6_291_556
 LOG_TAIL_BYTES = 4096
 MEMORY_POLL_S = 0.1
 
-PASSED_ON = ("PATH", "HOME", "LANG", "MODEL_DIR", "PYTHONPATH", "VIRTUAL_ENV", "LOG_LEVEL")
+PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "MODEL_DIR",
+    "LONG_TEXTS",
+    "PYTHONPATH",
+    "VIRTUAL_ENV",
+    "LOG_LEVEL",
+)
 """What an environment sees of ours. Not DATABASE_URL, no keys: the function has no use for them."""
 
 
@@ -207,6 +216,7 @@ class Environment:
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self._config.memory_mb),
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
             "AWS_REGION": self._config.region,
             "_HANDLER": self._config.handler,
             "TZ": ":UTC",

@@ -56,7 +56,10 @@ class _Service:
                 return
             log.warning("local_lambda.died", code=self._process.returncode)
             self._close()
-            self._process = self._start(port=urlsplit(self.url).port or 0)
+            try:
+                self._process = self._start(port=urlsplit(self.url).port or 0)
+            except OSError as error:
+                log.error("local_lambda.not_started", error=str(error))
             if self._ending.is_set():  # meanwhile
                 self._close()
 

@@ -122,7 +122,10 @@ class LocalLambda:
             payload = await self._events.get()
             attempts = 0
             while attempts < ASYNC_ATTEMPTS:
-                answered = await self._run(Invocation(payload))
+                try:
+                    answered = await self._run(Invocation(payload))
+                except OSError:  # no process could be started
+                    answered = None
                 if answered is None:
                     await asyncio.sleep(0.05)
                     continue

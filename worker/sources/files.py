@@ -153,7 +153,7 @@ class FileSource:
             return not position or offset == tape.offset
         try:
             return tape.skip(offset, position["line"]) and tape.digest == position["digest"]
-        except storage.UNPACK_ERRORS:
+        except UNREADABLE:
             return False
 
     def _builder(

@@ -65,6 +65,8 @@ def minus(value: Any, overlap: timedelta | float | None) -> Any:
         step = overlap if overlap is not None else DEFAULT_OVERLAP
         if not isinstance(step, timedelta):
             step = timedelta(seconds=step)
+        if not isinstance(value, datetime):
+            step = max(step, timedelta(days=1))  # a date knows nothing smaller
         return value - step
     step = overlap if overlap is not None else DEFAULT_OVERLAP_NUMBER
     if isinstance(step, timedelta):
@@ -74,8 +76,10 @@ def minus(value: Any, overlap: timedelta | float | None) -> Any:
         )
     if isinstance(value, int):
         return value - int(step)
-    if isinstance(value, float | Decimal):
-        return type(value)(float(value) - float(step))
+    if isinstance(value, float):
+        return value - float(step)
+    if isinstance(value, Decimal):
+        return value - Decimal(str(step))
     raise ConfigurationError(
         f"A cursor of {type(value).__name__} has no overlap.",
         hint="Use a column of numbers or times as cursor.",

@@ -58,7 +58,7 @@ class _Recoded(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         data = b"-"
         while not self._left and data:
-            data = self._stream.read(len(buffer) // 4)
+            data = self._stream.read(max(1, len(buffer) // 4))
             self._left = self._decoder.decode(data, final=not data).encode("utf-8", "replace")
         size = min(len(buffer), len(self._left))
         buffer[:size], self._left = self._left[:size], self._left[size:]
