@@ -82,7 +82,7 @@ def _signed(found: Any) -> float:
 @pytest.mark.parametrize("count", [3, 5])
 def test_three_and_five_labels(count: int, tmp_path: Path) -> None:
     sentences = tmp_path / "sentences.txt"
-    sentences.write_text("\n".join(SENTENCES[:120]), encoding="utf-8")
+    sentences.write_text("\n".join(SENTENCES[:240]), encoding="utf-8")
     folder = distilbert(tmp_path / "checkpoint", count)
     done = build(folder, tmp_path / "out", "--sentences", sentences)
     assert done.returncode == 0, done.stderr
@@ -97,7 +97,7 @@ def test_plain_dynamic_quantisation_would_be_refused(original: Path, tmp_path: P
     model = export.load(original)
     fused = export.export(model, tmp_path)
     dynamic = tmp_path / "dynamic.onnx"
-    quantize_dynamic(fused, dynamic, weight_type=QuantType.QInt8)
+    quantize_dynamic(tmp_path / "raw.onnx", dynamic, weight_type=QuantType.QInt8)
     tokenizer = checkpoint.tokenizer_of(checkpoint.read(original, "x", "1"))
     token_ids = [encoding.ids for encoding in tokenizer.encode_batch(SENTENCES[:60])]
     facts = check.compare(model, dynamic, token_ids)
