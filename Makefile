@@ -38,7 +38,7 @@ $(VENV)/tools/installed: $(VENV)/installed $(ROOT)tests/infrastructure/tools.txt
 	    -r $(ROOT)tests/infrastructure/tools.txt
 	@touch $@
 
-faults-full: $(VENV)/installed ## The figures of docs/reliability.md (about an hour)
+faults-full: $(VENV)/installed ## The figures of docs/reliability.md (40 minutes)
 	@cd $(ROOT) && $(BIN)/pytest tests/faults --full $(if $(SEED),--seed $(SEED))
 
 install: $(VENV)/installed ## Make the virtual environment and install everything, by hash
