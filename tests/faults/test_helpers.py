@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +12,7 @@ import pytest
 
 from tests.acceptance.command import Shell
 from tests.faults.conftest import Note
+from tests.faults.killing import killing
 from tests.faults.world import World
 
 pytestmark = pytest.mark.timeout(300)
@@ -35,31 +32,11 @@ def children(process: psutil.Process, part: str) -> list[psutil.Process]:
     return found
 
 
-@contextmanager
-def killing(part: str, every_s: float) -> Iterator[list[int]]:
-    """kill -9 of every descendant with `part` in its command line, again and again."""
-    stop, killed = threading.Event(), []
-
-    def go_on() -> None:
-        while not stop.wait(every_s):
-            for child in children(psutil.Process(os.getpid()), part):
-                with contextlib.suppress(psutil.Error):
-                    child.kill()
-                    killed.append(child.pid)
-
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
-        yield killed
-    finally:
-        stop.set()
-        thread.join()
-
-
 def test_textblob_by_choice_whose_process_dies(world: World, note: Note) -> None:
     world.configure("review")
     world.fill(400)
-    with killing("scoring.textblob", 0.05) as killed:
+    me = psutil.Process()
+    with killing(lambda: children(me, "scoring.textblob"), 0.05) as killed:
         done = world.once(USE_LAMBDA_SENTIMENT="0")
     unscored = (
         "sentiment.record r WHERE NOT EXISTS (SELECT FROM sentiment.score s"

@@ -269,6 +269,21 @@ def _provisional(world: World) -> int:
     return int(count)
 
 
+def _poison(world: World, count: int) -> None:
+    """A hundred texts, `count` of them poisoned, beside a hundred longer ones that are answered."""
+    world.fill(100)
+    short = "SELECT id FROM review WHERE length(body) < 200 ORDER BY id DESC LIMIT 100"
+    chosen = world.rng.sample([id_ for (id_,) in world.rows(short)], count)
+    with world.connect() as connection:
+        connection.execute(
+            "INSERT INTO review (body) SELECT repeat('good ', 40) || gen_random_uuid()"
+            " FROM generate_series(1, 100)"
+        )
+        connection.execute(
+            "UPDATE review SET body = 'toxi' || substr(body, 5) WHERE id = ANY(%s)", (chosen,)
+        )
+
+
 @pytest.mark.parametrize(("poisoned", "at_most"), [(1, 15), (3, 33)])
 def test_poisoned_texts(
     world: World,
@@ -279,32 +294,16 @@ def test_poisoned_texts(
     at_most: float,
 ) -> None:
     world.configure("review")
+    endpoint.script = lambda request: (
+        function_error() if any(text.startswith("toxi") for text in request["texts"]) else None
+    )
     calls = []
     for _ in range(scale.of(2, 20)):
-        world.fill(100)
-        with world.connect() as connection:  # a chunk of longer texts that is answered
-            connection.execute(
-                "INSERT INTO review (body) SELECT repeat('good ', 40) || gen_random_uuid()"
-                " FROM generate_series(1, 100)"
-            )
-        ids = [
-            id_
-            for (id_,) in world.rows(
-                "SELECT id FROM review WHERE length(body) < 200 ORDER BY id DESC LIMIT 100"
-            )
-        ]
-        for id_ in world.rng.sample(ids, poisoned):
-            with world.connect() as connection:
-                connection.execute(
-                    "UPDATE review SET body = 'toxi' || substr(body, 5) WHERE id = %s", (id_,)
-                )
-        endpoint.script = lambda request: (
-            function_error() if any(text.startswith("toxi") for text in request["texts"]) else None
-        )
+        _poison(world, poisoned)
         before = len(endpoint.log)
         done = world.once(SENTIMENT_CHUNK_TEXTS="100")
         assert done.code == 5, done.err
-        calls.append(len(endpoint.log) - before - 1)
+        calls.append(len(endpoint.log) - before - 1)  # one was of the texts beside
     scorers = Counter(
         (text.startswith("toxi"), provisional)
         for text, provisional in world.rows(

@@ -3,13 +3,8 @@ and each score is still what the model says of that text alone."""
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -21,6 +16,7 @@ from sentiment_function.model import EMBEDDED, Model
 from tests.faults import mix
 from tests.faults.conftest import Note, Scale
 from tests.faults.endpoint import FaultyLambda
+from tests.faults.killing import killing
 from tests.faults.server import Server
 from tests.faults.world import Workers, World
 from worker import clean
@@ -39,46 +35,27 @@ def texts(count: int) -> list[str]:
     return [f"{reviews[n % len(reviews)]} ({n})" for n in range(count)]
 
 
-@contextmanager
-def killed(rng: Random, service: int, every_s: float) -> Iterator[list[int]]:
-    """kill -9 of an environment of the local Lambda, again and again. Yields what was killed."""
-    stop, dead = threading.Event(), []
-
-    def go_on() -> None:
-        while not stop.wait(every_s):
-            with contextlib.suppress(psutil.Error, ProcessLookupError):
-                if environments := children(service):
-                    victim = rng.choice(environments)
-                    os.kill(victim, signal.SIGKILL)
-                    dead.append(victim)
-
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
-        yield dead
-    finally:
-        stop.set()
-        thread.join()
-
-
-def children(pid: int) -> list[int]:
-    return [child.pid for child in psutil.Process(pid).children()]
+def _one_of(service: psutil.Process, rng: Random) -> list[psutil.Process]:
+    """An environment of the local Lambda, if there is one."""
+    environments = service.children()
+    return [rng.choice(environments)] if environments else []
 
 
 def test_the_real_function_behind_a_bad_wire(
     server: Server, tmp_path: Path, scale: Scale, rng: Random, note: Note
 ) -> None:
     wanted = texts(scale.of(600, 10_000))
-    before = set(children(os.getpid()))
+    before = set(psutil.Process().children())
     with lambda_process.running(concurrency=2, timeout_s=5) as upstream:
-        (service,) = set(children(os.getpid())) - before
+        (service,) = set(psutil.Process().children()) - before
         with (
             FaultyLambda(rng, faults=mix.MIX, upstream=upstream) as endpoint,
             World(server, tmp_path, endpoint, rng) as world,
         ):
             world.configure("review")
             world.shell.variables["LAMBDA_TIMEOUT"] = "3"
-            with world.connect() as connection, killed(rng, service, 0.5) as dead:
+            one_of_them = partial(_one_of, service, rng)
+            with world.connect() as connection, killing(one_of_them, 0.5) as dead:
                 _insert(connection, wanted)
                 with Workers(world, 2):
                     world.wait_until(lambda: world.count("sentiment.score") >= len(wanted), 600)

@@ -30,6 +30,25 @@ CANARY = "canary-7f3a"
 """In every setting that can hold a secret; it may show up nowhere."""
 
 
+_COMMANDS = (
+    ("once", "-v"),
+    ("config", "show"),
+    ("config", "show", "--output", "json"),
+    ("config", "validate"),
+    ("doctor",),
+    ("status",),
+    ("runs", "--output", "json"),
+)
+_WRONG = (
+    {"DATABASE_URL": f"postgresql://u:{CANARY}-database@127.0.0.1:9/none"},
+    {"DATABASE_URL": f"postgresql://u:{CANARY}-database@127.0.0.1:nine/none"},
+    {"DATABASE_URL": f"mysql://u:{CANARY}-database@127.0.0.1/none"},
+    {"AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:9"},
+    {"LAMBDA_TIMEOUT": "never"},
+)
+"""No such database, ports where nobody listens, what is no value: errors quote what they get."""
+
+
 def _secrets(world: World, folder: Path) -> dict[str, str]:
     token = folder / "token"
     token.write_text(f"{CANARY}-token\n")
@@ -57,26 +76,10 @@ def test_canary_secrets(world: World, scale: Scale, tmp_path: Path, note: Note) 
     seen: list[str] = []
     with _process_lists(seen):
         config = ("--config", world.config)
-        for arguments in (
-            ("once", *config, "-v"),
-            ("config", "show", *config),
-            ("config", "show", *config, "--output", "json"),
-            ("config", "validate", *config),
-            ("doctor", *config),
-            ("status", *config),
-            ("runs", *config, "--output", "json"),
-        ):
-            done = shell(*arguments)
+        for arguments in _COMMANDS:
+            done = shell(*arguments, *config)
             seen += [done.out, done.err]
-        # And where something is wrong: no such database, a port where nobody listens, a bad file.
-        away = f"postgresql://u:{CANARY}-database@127.0.0.1:9/none"
-        for wrong in (
-            {"DATABASE_URL": away},
-            {"DATABASE_URL": f"postgresql://u:{CANARY}-database@127.0.0.1:nine/none"},
-            {"DATABASE_URL": f"mysql://u:{CANARY}-database@127.0.0.1/none"},
-            {"AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:9"},
-            {"LAMBDA_TIMEOUT": "never"},
-        ):
+        for wrong in _WRONG:
             variables = {"SENTIMENT_DATABASE_PATIENCE": "1s"} | wrong
             for verbose in ((), ("-v",)) if scale.full else (("-v",),):
                 world.fill(5)
@@ -86,8 +89,7 @@ def test_canary_secrets(world: World, scale: Scale, tmp_path: Path, note: Note) 
         world.config.write_text(text.replace('table = "review"', 'table = "nothing"'))
         done = shell("once", *config, "-v")
         seen += [done.out, done.err]
-        broken = text.replace('kind = "sql"', "kind = 5")
-        world.config.write_text(broken)
+        world.config.write_text(text.replace('kind = "sql"', "kind = 5"))
         done = shell("config", "validate", *config)
         seen += [done.out, done.err]
     tables = world.rows(
