@@ -62,7 +62,7 @@ def test_the_image_runs_as_nobody_special() -> None:
 
 def test_the_unit_is_hardened_and_gives_calls_their_time() -> None:
     unit = ConfigParser(strict=False)
-    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.optionxform = str  # type: ignore[assignment,method-assign]  # keys as they are written
     unit.read(DEPLOY / "systemd" / "sentiment-worker.service", encoding="utf-8")
     service = unit["Service"]
     assert service["NoNewPrivileges"] == service["DynamicUser"] == "yes"
