@@ -236,7 +236,7 @@ def test_concurrency_control(
 def test_the_lambda_goes_away_and_comes_back(
     world: World, endpoint: FaultyLambda, scale: Scale, note: Note, fallback: str
 ) -> None:
-    away_s = scale.of(6, 60)
+    away_s = scale.of(5, 60)
     world.shell.variables["SENTIMENT_FALLBACK_POLICY"] = fallback
     world.configure("review")
     world.fill(200)

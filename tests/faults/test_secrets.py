@@ -254,7 +254,7 @@ def test_nothing_is_left_running(world: World) -> None:
         deadline = time.monotonic() + 20
         while not (family := psutil.Process(process.pid).children()):
             assert time.monotonic() < deadline
-            time.sleep(0.05)
+            time.sleep(0.1)
         process.kill()
         process.wait()
     _, alive = psutil.wait_procs(family, timeout=5)

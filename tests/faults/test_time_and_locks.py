@@ -45,7 +45,7 @@ def test_clocks_that_jump(world: World, scale: Scale, note: Note) -> None:
         world.wait_until(lambda: bool(world.rows("SELECT 1 FROM sentiment.run")))
         for jump in jumps:
             _set(clock, jump)
-            time.sleep(5)
+            time.sleep(scale.of(4, 5))
     world.endpoint.latency_s = 0.0
     del world.shell.variables["LD_PRELOAD"]
     runs = world.rows("SELECT started_at, finished_at FROM sentiment.run ORDER BY id")
@@ -209,7 +209,7 @@ def test_migrations_under_load(world: World, scale: Scale, note: Note) -> None:
 
 def test_a_long_run(soak: Soak, scale: Scale, note: Note) -> None:
     """With --full it has been running since the first test began."""
-    while soak.seconds < scale.of(12, 1_500):
+    while soak.seconds < scale.of(9, 1_500):
         time.sleep(0.5)
     slope, share = soak.slope(), soak.dead_share()
     descriptors = [sample.descriptors for sample in soak.settled()]

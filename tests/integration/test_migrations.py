@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
 from worker.errors import SchemaOutdated
@@ -24,6 +26,15 @@ def test_up_down_and_up_again(empty_database_url: str) -> None:
     migrate.upgrade(engine)
     migrate.require_current(engine)
     engine.dispose()
+
+
+def test_the_state_is_what_alembic_says(engine: Engine) -> None:
+    found = migrate.state(engine)
+    assert found.head == ScriptDirectory.from_config(migrate._config()).get_current_head()
+    with engine.connect() as connection:
+        options = {"version_table_schema": "sentiment"}
+        context = MigrationContext.configure(connection, opts=options)
+        assert found.current == context.get_current_revision()
 
 
 def test_the_tables_in_code_are_the_tables_in_the_database(engine: Engine) -> None:
