@@ -166,7 +166,7 @@ outputs() {
 }
 
 logs() {
-    local since=1h filter=() follow=0 ago start more
+    local since=1h filter=() follow=0 ago start now seen
     while (($#)); do
         case $1 in
             --since) since=${2:?--since takes 30m, 2h, 7d}; shift ;;
@@ -178,15 +178,32 @@ logs() {
     done
     ago=$(seconds "$since")
     start=$(($(date +%s) - ago))
+    seen=$(mktemp)
+    # shellcheck disable=SC2064  # now: the name is gone when the trap runs
+    trap "rm -f '$seen'" EXIT
     while :; do
-        more=$(date +%s)
+        now=$(date +%s)
         aws logs filter-log-events --log-group-name "/aws/lambda/$function" --output text \
-            --start-time "${start}000" --end-time "${more}000" \
-            ${filter[@]+"${filter[@]}"} --query 'events[].[message]'
+            --start-time "${start}000" --end-time "${now}000" \
+            ${filter[@]+"${filter[@]}"} --query 'events[].[eventId, message]' |
+            not_in "$seen"
         ((follow)) || return 0
-        start=$more
+        start=$((now - 120)) # an event may be written minutes before it can be read
         sleep 5
     done
+}
+
+# The events whose ids are not in the file yet. What follows an event's first line has no id.
+not_in() {
+    awk -F '\t' -v file="$1" '
+        BEGIN { while ((getline id < file) > 0) seen[id]; close(file) }
+        $1 ~ /^[0-9]+$/ && NF > 1 {
+            new = !($1 in seen)
+            if (new) print $1 >> file
+            sub(/^[0-9]+\t/, "")
+        }
+        new
+    '
 }
 
 seconds() {
@@ -249,7 +266,7 @@ backup() {
 }
 
 stop() {
-    # Lambda refuses to reserve less than what is provisioned. The next deploy provisions it again.
+    # Lambda refuses to reserve less than what is provisioned; `start` provisions it again.
     aws lambda delete-provisioned-concurrency-config --function-name "$function" \
         --qualifier live >/dev/null 2>&1 || true
     aws lambda put-function-concurrency --function-name "$function" \
@@ -258,13 +275,18 @@ stop() {
 }
 
 start() {
-    local reserved
+    local reserved provisioned
     reserved=$(parameter ReservedConcurrency)
+    provisioned=$(parameter ProvisionedConcurrency)
     if ((${reserved:--1} < 0)); then
         aws lambda delete-function-concurrency --function-name "$function"
     else
         aws lambda put-function-concurrency --function-name "$function" \
             --reserved-concurrent-executions "$reserved" >/dev/null
+    fi
+    if ((${provisioned:-0} > 0)); then
+        aws lambda put-provisioned-concurrency-config --function-name "$function" \
+            --qualifier live --provisioned-concurrent-executions "$provisioned" >/dev/null
     fi
     say "$function answers again."
 }

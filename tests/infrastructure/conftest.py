@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import warnings
@@ -68,6 +69,18 @@ esac
 def tools() -> Path:
     assert (TOOLS / "aws").exists(), "the tools are not installed: make infra"
     return TOOLS
+
+
+@pytest.fixture(scope="session")
+def rie(tools: Path) -> Path:
+    """AWS's runtime interface emulator, where test-local.sh looks for it too."""
+    packages = next(tools.parent.glob("lib/python*/site-packages"))
+    machine = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    binary = packages / "samcli" / "local" / "rapid" / f"aws-lambda-rie-{machine}"
+    executable = tools / "aws-lambda-rie"
+    executable.write_bytes(binary.read_bytes())
+    executable.chmod(0o755)
+    return executable
 
 
 @pytest.fixture(scope="session")

@@ -37,18 +37,13 @@ EVENTS: list[Any] = [
 
 
 @pytest.fixture(scope="module")
-def emulator(tools: Path) -> Iterator[str]:
-    packages = next(tools.parent.glob("lib/python*/site-packages"))
-    binary = packages / "samcli" / "local" / "rapid" / "aws-lambda-rie-x86_64"
+def emulator(rie: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    executable = tools / "aws-lambda-rie"
-    executable.write_bytes(binary.read_bytes())
-    executable.chmod(0o755)
     process = subprocess.Popen(
         [
-            *(executable, "--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
+            *(rie, "--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
             *(sys.executable, "-m", "awslambdaric", "sentiment_function.handler.handler"),
         ],
         cwd=LAMBDA,

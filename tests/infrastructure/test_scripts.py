@@ -4,6 +4,7 @@ stand-in (conftest.py): there is no engine here, and nothing in it is tested."""
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -117,12 +118,23 @@ def test_logs(deployed: Aws) -> None:
     logs, group = deployed.client("logs"), f"/aws/lambda/{NAME}"
     logs.create_log_stream(logGroupName=group, logStreamName="s")
     now = int(time.time() * 1000) - 60_000
-    for line in ("scored", "ERROR something"):
+    for line in ("scored", "ERROR something\nof two lines"):
         logs.put_log_events(
             logGroupName=group, logStreamName="s", logEvents=[{"timestamp": now, "message": line}]
         )
-    assert "scored" in deployed(DEPLOY, "logs", "--since", "10m").stdout
+    said = deployed(DEPLOY, "logs", "--since", "10m").stdout
+    assert said.splitlines() == ["scored", "ERROR something", "of two lines"]
     assert deployed(DEPLOY, "logs", "--since", "soon").returncode == 2
+    following = ["timeout", "12", DEPLOY, "logs", "--follow"]
+    assert deployed(*following).stdout == said, "each event once, however often it is read"
+
+
+def test_logs_of_errors_ask_for_what_lambda_writes(deployed: Aws) -> None:
+    """moto has no filter patterns: what is asked for is looked at on its way."""
+    done = deployed("bash", "-x", DEPLOY, "logs", "--errors")
+    (asked,) = [line for line in done.stderr.splitlines() if "+ aws logs" in line]
+    for what in ("ERROR", "Task timed out", "Runtime exited", "Traceback"):
+        assert f'?"{what}"' in asked or f"?{what}" in asked
 
 
 def test_metrics_and_backup(deployed: Aws) -> None:
@@ -150,6 +162,33 @@ def test_cleanup_asks_and_partial_keeps_the_images(aws: Aws) -> None:
     repositories = aws.client("ecr").describe_repositories()["repositories"]
     assert "gone" not in {repository["repositoryName"] for repository in repositories}
     assert aws(DEPLOY, "cleanup", "--yes", **name).returncode == 0, "safe to repeat"
+
+
+def test_the_base_image_is_looked_up_once_and_kept(aws: Aws, tmp_path: Path) -> None:
+    """The digest is the stand-in's; looking it up, keeping it and passing it on are the script's."""
+    copy = tmp_path / "lambda"
+    shutil.copytree(LAMBDA, copy, ignore=shutil.ignore_patterns("__pycache__", "*.digest"))
+    for _ in range(2):
+        done = aws(copy / "deploy.sh", "deploy", LAMBDA_FUNCTION_NAME="pinned", BASE_DIGEST="")
+        assert done.returncode == 0, done.stderr
+    looked_up = f"sha256:{'1' * 64}"
+    assert (copy / "base-image.digest").read_text() == f"{looked_up}\n"
+    assert "is pinned in" not in done.stderr, "the second time it was there"
+    (aws.folder / "docker.log").write_text("")
+    (copy / "base-image.digest").write_text(f"sha256:{'2' * 64}\n")
+    deployed = aws(copy / "deploy.sh", "deploy", LAMBDA_FUNCTION_NAME="pinned", BASE_DIGEST="")
+    assert deployed.returncode == 0, deployed.stderr
+    said = (aws.folder / "docker.log").read_text()
+    assert f"--build-arg BASE_DIGEST=@sha256:{'2' * 64}" in said
+    assert "imagetools" not in said
+
+
+def test_on_this_machine_without_docker(aws: Aws, rie: Path) -> None:
+    """The local Lambda and AWS's own emulator, called by the script, answer alike."""
+    done = aws(LAMBDA / "test-local.sh", RIE=str(rie))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the same answers" in done.stdout
+    assert '"count": 2' in done.stdout or '"count":2' in done.stdout
 
 
 def test_no_code_of_a_model_is_trusted(aws: Aws) -> None:

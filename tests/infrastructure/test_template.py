@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -122,3 +124,11 @@ def test_settings_have_the_names_of_the_templates_parameters() -> None:
 
 def _listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else value
+
+
+def test_a_changed_rest_api_is_deployed_anew(translated: Template) -> None:
+    """A deployment is a snapshot: only one of another name takes up what its API became."""
+    body = of_type(translated, "AWS::ApiGateway::RestApi")["RestApi"]["Body"]
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:8]
+    (name,) = of_type(translated, "AWS::ApiGateway::Deployment")
+    assert name == f"RestDeployment{digest}", "rename it in the template, both times"
