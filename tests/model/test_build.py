@@ -126,6 +126,19 @@ def test_what_cannot_be_built_is_a_sentence(
         checkpoint.read(tmp_path, "a model", "1")
 
 
+def test_a_checkpoint_that_has_only_a_vocabulary(original: Path, tmp_path: Path) -> None:
+    """As the default model is laid out: vocab.txt, and no tokenizer.json."""
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).symlink_to(original / name)
+    fast = checkpoint.tokenizer_of(checkpoint.read(original, "a model", "1"))
+    words = sorted(fast.get_vocab().items(), key=lambda item: item[1])
+    (tmp_path / "vocab.txt").write_text("".join(f"{word}\n" for word, _ in words), "utf-8")
+    made = checkpoint.tokenizer_of(checkpoint.read(tmp_path, "a model", "1"))
+    assert made.get_vocab() == fast.get_vocab()
+    for sentence in SENTENCES:
+        assert made.encode(sentence).ids == fast.encode(sentence).ids
+
+
 def test_pickles_are_not_loaded(original: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes((original / "config.json").read_bytes())
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
