@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import threading
@@ -52,6 +53,17 @@ def aws_error(status: int, code: str) -> Response:
 def function_error(error_type: str = "ValueError") -> Response:
     body = json.dumps({"errorType": error_type, "errorMessage": "scripted"}).encode()
     return Response(body, headers={"X-Amz-Function-Error": "Unhandled"})
+
+
+def billed(response: Response, milliseconds: int, memory_mb: int) -> Response:
+    """With the tail of the function's log, as LogType=Tail asks for it."""
+    report = (
+        "START RequestId: 1 Version: $LATEST\nEND RequestId: 1\nREPORT RequestId: 1\t"
+        f"Duration: {milliseconds - 0.4:.2f} ms\tBilled Duration: {milliseconds} ms\t"
+        f"Memory Size: {memory_mb} MB\tMax Memory Used: 99 MB\t\n"
+    )
+    response.headers["X-Amz-Log-Result"] = base64.b64encode(report.encode()).decode()
+    return response
 
 
 class ScriptedLambda:

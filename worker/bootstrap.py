@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from secrets import token_hex
+from typing import Any
 
 from sqlalchemy import Engine
 
 from worker import chunk
 from worker.circuit import Circuit
-from worker.fanout import AdaptiveLimit, FanOut
+from worker.cycle import Work
+from worker.errors import Exit
+from worker.fanout import AdaptiveLimit, FanOut, Shares
+from worker.feed import SourceFeed, WindowFeed
 from worker.judge import Judge
 from worker.local import lambda_process, postgres
-from worker.pipeline import Parts
+from worker.pipeline import Parts, StopReason
 from worker.policy import FallbackPolicy, Policy
 from worker.ports import Scorer, Source
+from worker.records import NOTHING_AGAIN, Lane, Redrive, RunReport
 from worker.scoring.aws_lambda import AwsLambdaScorer
 from worker.scoring.target import LambdaTarget
 from worker.scoring.textblob import TextBlobScorer, TextBlobStopgap, scorer_id
 from worker.settings import LOCAL_FUNCTION, FileSourceConfig, Settings, SqlSourceConfig
 from worker.sources.files import FileSource
 from worker.sources.sql import SqlSource, SqlTarget
-from worker.store import database, migrate
+from worker.store import backfills, database, migrate, spending
 from worker.store.journal import PostgresJournal
 from worker.store.runs import PostgresLedger
 
@@ -112,7 +117,9 @@ async def open_worker(
             parked_s=policy.parked_s,
             overdue_s=settings.fallback_after_s,
         ),
-        fanout=FanOut(scorer, AdaptiveLimit(ceiling), circuit),
+        fanout=FanOut(
+            scorer, AdaptiveLimit(ceiling), circuit, shares=Shares(settings.backfill_share)
+        ),
         judge=Judge(policy, stopgap, scorer_id()),
         planner=partial(chunk.plan, max_items=settings.chunk_texts, max_bytes=settings.chunk_bytes),
         lease_s=settings.lease.total_seconds(),
@@ -128,10 +135,68 @@ async def open_worker(
         await stopgap.close()
 
 
+def pull_work(
+    worker: Worker,
+    settings: Settings,
+    name: str,
+    kind: str,
+    source: Source | None,
+    trigger: str,
+    redrive: Redrive = NOTHING_AGAIN,
+) -> Work:
+    """A run of a source from its cursors on, or (`source` None) of what is pending of it."""
+    source_id = worker.ledger.source_id(name, kind)
+    feed = SourceFeed(worker.parts.journal, worker.parts.planner, source_id, source, redrive)
+    supervise = partial(_over_budget, worker.engine, settings)
+    limited = settings.budget_daily or settings.budget_monthly
+    return Work(name, Lane(source_id), feed, trigger, supervise if limited else None)
+
+
+def backfill_work(worker: Worker, settings: Settings, row: Mapping[str, Any]) -> Work:
+    """A run of a backfill, as `store.backfills.get` gives it."""
+    lane = Lane(row["source_id"], row["id"])
+    feed = WindowFeed(worker.parts.journal, worker.parts.planner, lane)
+    supervise = partial(_backfill_stops, worker.engine, settings, row["id"], row["max_cost"])
+    return Work(row["source"], lane, feed, "backfill", supervise)
+
+
+def close_backfill(worker: Worker, work: Work, report: RunReport) -> None:
+    """Say of a backfill whose run has ended what it is now."""
+    by = worker_name()
+    if report.exit_code == Exit.OVER_BUDGET:
+        reason = "its --max-cost, or a budget, is spent"
+        backfill_id = work.lane.backfill_id
+        backfills.change(
+            worker.engine, backfill_id, "paused", by=by, reason=reason, since=("running",)
+        )
+    else:
+        backfills.finish(worker.engine, work.lane, by=by)
+
+
+def _backfill_stops(
+    engine: Engine, settings: Settings, backfill_id: int, max_cost: float | None
+) -> StopReason | None:
+    if backfills.state_of(engine, backfill_id) != "running":
+        return StopReason.PAUSED
+    spent = spending.spent_by_backfill(engine, backfill_id, settings.prices)
+    if max_cost is not None and spent >= max_cost:
+        return StopReason.BUDGET
+    return _over_budget(engine, settings)
+
+
+def _over_budget(engine: Engine, settings: Settings) -> StopReason | None:
+    """The budgets of all sources together, by the day and month of UTC."""
+    daily, monthly = settings.budget_daily, settings.budget_monthly
+    if daily is None and monthly is None:
+        return None
+    today, month = spending.spent(engine, settings.prices)
+    over = (daily is not None and today >= daily) or (monthly is not None and month >= monthly)
+    return StopReason.BUDGET if over else None
+
+
 def lambda_target(settings: Settings, *, local_url: str | None = None) -> LambdaTarget:
     secret, token = settings.aws_secret_access_key, settings.aws_session_token
     with_keys = settings.lambda_auth_method == "keys" and local_url is None
-    default = settings.local_environments if local_url else AWS_CONCURRENCY
     return LambdaTarget(
         function=settings.lambda_function_name or LOCAL_FUNCTION,
         region="local" if local_url else _region(settings),
@@ -141,8 +206,16 @@ def lambda_target(settings: Settings, *, local_url: str | None = None) -> Lambda
         secret_access_key=secret.get_secret_value() if with_keys and secret else None,
         session_token=token.get_secret_value() if with_keys and token else None,
         timeout_s=settings.lambda_timeout,
-        max_concurrency=settings.max_concurrency or default,
+        max_concurrency=expected_concurrency(settings),
     )
+
+
+def expected_concurrency(settings: Settings) -> int:
+    """Calls under way at most."""
+    if not settings.use_lambda_sentiment:
+        return 1
+    default = settings.local_environments if settings.uses_local_lambda else AWS_CONCURRENCY
+    return settings.max_concurrency or default
 
 
 def open_source(config: FileSourceConfig | SqlSourceConfig) -> Source:

@@ -1,4 +1,4 @@
-"""One cycle of one source: the lock, the ledger, the run, and how it ended.
+"""One cycle of one lane: the lock, the ledger, the run, and how it ended.
 
 Callable without a scheduler: `once`, `serve` and whatever comes later call this.
 """
@@ -16,10 +16,11 @@ import structlog
 from worker import crashpoint
 from worker.circuit import Circuit
 from worker.errors import DatabaseUnavailable, Exit, WorkerError
+from worker.feed import Feed
 from worker.log import get_logger
-from worker.pipeline import Parts, Run
-from worker.ports import Ledger, Observer, Source
-from worker.records import NOTHING_AGAIN, Counters, FailureKind, Pending, Redrive, RunReport
+from worker.pipeline import Parts, Run, StopReason
+from worker.ports import Ledger, Observer
+from worker.records import Counters, FailureKind, Lane, Pending, RunReport
 
 log = get_logger(__name__)
 
@@ -34,49 +35,57 @@ class Ending:
     hint: str = ""
 
 
+Supervise = Callable[[], StopReason | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run is about."""
+
+    name: str
+    """The source's."""
+    lane: Lane
+    feed: Feed
+    trigger: str
+    supervise: Supervise = None
+
+
 async def cycle(
     parts: Parts,
     ledger: Ledger,
+    work: Work,
     *,
-    name: str,
-    kind: str,
-    source: Source | None,
-    trigger: str,
     observer: Observer,
     on_start: Callable[[Run], None] = lambda run: None,
-    redrive: Redrive = NOTHING_AGAIN,
 ) -> RunReport:
-    """Run a source once, alone. `source` None only works off what is pending.
+    """Run a lane once, alone.
 
     Raises SourceBusy when another run holds it, DatabaseUnavailable when the database is away
     longer than the patience.
     """
     started = time.monotonic()
-    source_id = await asyncio.to_thread(ledger.source_id, name, kind)
-    async with _held(ledger, source_id, name):
+    async with _held(ledger, work):
         crashpoint.reached("run.locked")
-        run_id = await asyncio.to_thread(ledger.start, source_id, trigger)
-        run = Run(
-            parts, source, source_id=source_id, run_id=run_id, observer=observer, redrive=redrive
-        )
+        run_id = await asyncio.to_thread(ledger.start, work.lane, work.trigger)
+        run = Run(parts, work.feed, work.lane, run_id, observer, work.supervise)
         on_start(run)
-        with structlog.contextvars.bound_contextvars(run=run_id, source=name):
-            log.info("run.started", trigger=trigger)
+        with structlog.contextvars.bound_contextvars(run=run_id, source=work.name):
+            log.info("run.started", trigger=work.trigger)
             crashpoint.reached("run.started")
-            pending = await _executed(run, parts, ledger, run_id, source_id)
+            pending = await _executed(run, parts, ledger, run_id, work.lane)
             ending = judge_ending(
                 run.counters,
                 pending_records=pending.records,
                 circuit=parts.fanout.circuit,
-                source_error=run.source_error,
-                stopped=run.stopped,
+                source_error=work.feed.error,
+                stopped=run.stop_reason,
             )
             crashpoint.reached("run.before_finish")
             counters = await asyncio.to_thread(ledger.finish, run_id, ending.state, ending.error)
             crashpoint.reached("run.finished")
             report = RunReport(
                 run_id=run_id,
-                source=name,
+                source=work.name,
                 state=ending.state,
                 counters=counters,
                 pending=pending.records,
@@ -89,11 +98,11 @@ async def cycle(
             return report
 
 
-async def _executed(run: Run, parts: Parts, ledger: Ledger, run_id: int, source_id: int) -> Pending:
+async def _executed(run: Run, parts: Parts, ledger: Ledger, run_id: int, lane: Lane) -> Pending:
     """What is left after the run; one that breaks off is closed as failed before it raises."""
     try:
         await run.execute()
-        return await asyncio.to_thread(parts.journal.pending, source_id)
+        return await asyncio.to_thread(parts.journal.pending, lane)
     except WorkerError as error:
         log.error("run.failed", error=str(error), hint=error.hint)
         if not isinstance(error, DatabaseUnavailable):  # else there is nowhere to write
@@ -106,9 +115,10 @@ async def _executed(run: Run, parts: Parts, ledger: Ledger, run_id: int, source_
 
 
 @asynccontextmanager
-async def _held(ledger: Ledger, source_id: int, name: str) -> AsyncIterator[None]:
-    """The source's lock, taken and dropped in a thread: the database may take its time."""
-    lock = ledger.exclusive(source_id, name)
+async def _held(ledger: Ledger, work: Work) -> AsyncIterator[None]:
+    """The lane's lock, taken and dropped in a thread: the database may take its time."""
+    what = f"backfill {work.lane.backfill_id}" if work.lane.backfill_id else f"source {work.name!r}"
+    lock = ledger.exclusive(work.lane, f"the {what}")
     await asyncio.to_thread(lock.__enter__)
     try:
         yield
@@ -122,7 +132,7 @@ def judge_ending(
     pending_records: int,
     circuit: Circuit,
     source_error: WorkerError | None,
-    stopped: bool,
+    stopped: StopReason | None,
 ) -> Ending:
     """The worst thing that happened names the run."""
     if source_error is not None:
@@ -131,8 +141,12 @@ def judge_ending(
     if cause is not None and cause.kind is FailureKind.MISCONFIGURED:
         hint = "What TextBlob scored meanwhile is provisional, and replaced after the repair."
         return Ending("degraded", Exit.MISUSED, cause.message, hint)
+    if stopped is StopReason.BUDGET:
+        why = f"The budget is spent; {pending_records:,} records wait"
+        hint = "They go on when the day or month is over, or the budget is raised."
+        return Ending(stopped, Exit.OVER_BUDGET, why, hint)
     if stopped:
-        return Ending("stopped", Exit.DONE)
+        return Ending(stopped, Exit.DONE)
     if pending_records:
         why = f"{pending_records:,} records wait for the model"
         if cause is not None:

@@ -1,15 +1,16 @@
-"""Bounded, adaptive concurrency over a scorer. Gives outcomes, never exceptions."""
+"""Bounded, adaptive concurrency over a scorer, shared by lanes. Outcomes, never exceptions."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from worker.circuit import Circuit, CircuitState
 from worker.ports import Scorer
-from worker.records import Answer, Chunk, Failure, FailureKind, Outcome
+from worker.records import Answer, Chunk, Failure, FailureKind, Lane, Outcome
 
 
 class AdaptiveLimit:
@@ -64,6 +65,29 @@ class AdaptiveLimit:
         return self.FEEL
 
 
+class Shares:
+    """Whose turn it is, the schedule's or a backfill's: stride scheduling among those that wait.
+
+    Each turn moves a lane on by 1 / its share; the one that is furthest behind is next. So none
+    waits longer than 1 / its share turns, and what one does not use the other has. A lane that
+    comes back begins where the others are: it gets no arrears.
+    https://en.wikipedia.org/wiki/Stride_scheduling (Waldspurger and Weihl, MIT/LCS/TM-528, 1995)
+    """
+
+    def __init__(self, backfill: float = 0.25) -> None:
+        """`backfill` in (0, 1) is the backfills' share while scheduled work waits too."""
+        self._stride = {True: 1.0 / backfill, False: 1.0 / (1.0 - backfill)}
+        self._passes = {True: 0.0, False: 0.0}
+        self._now = 0.0
+
+    def next(self, waiting: Collection[bool]) -> bool:
+        """Of the lanes that wait (True: a backfill), the one whose turn it is; it is taken."""
+        chosen = min(waiting, key=lambda kind: (max(self._passes[kind], self._now), kind))
+        self._now = max(self._passes[chosen], self._now)
+        self._passes[chosen] = self._now + self._stride[chosen]
+        return chosen
+
+
 class FanOut:
     """Sends chunks to a scorer, as many at once as the limit and the circuit allow."""
 
@@ -73,35 +97,48 @@ class FanOut:
         limit: AdaptiveLimit,
         circuit: Circuit,
         *,
+        shares: Shares | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limit = limit
         self.circuit = circuit
         self._scorer = scorer
+        self._shares = shares or Shares()
         self._clock = clock
         self._under_way = 0
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiting: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}
 
     @property
     def under_way(self) -> int:
         return self._under_way
 
-    async def slot(self) -> None:
-        """Wait for room for one more call; give it back with `release`, whatever happens."""
-        while self._under_way >= self.limit.current:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            finally:
-                self._waiters.remove(waiter)
-        self._under_way += 1
+    async def slot(self, lane: Lane) -> None:
+        """Wait for room for one more call, and for the lane's turn; give it back with `release`,
+        whatever happens."""
+        waiter = asyncio.get_running_loop().create_future()
+        queue = self._waiting[bool(lane.backfill_id)]
+        queue.append(waiter)
+        self._admit()
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self.release()  # it was our turn at the same moment
+            else:
+                queue.remove(waiter)
+            raise
 
     def release(self) -> None:
         self._under_way -= 1
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._under_way < self.limit.current:
+            waiting = [kind for kind, queue in self._waiting.items() if queue]
+            if not waiting:
+                return
+            self._under_way += 1
+            self._waiting[self._shares.next(waiting)].popleft().set_result(None)
 
     async def send(self, chunk: Chunk) -> Outcome:
         """One attempt, one HTTP request at most. Take a `slot` first."""

@@ -153,15 +153,18 @@ def _done(lease: Lease, answer: Answer) -> Settlement:
         scorer=answer.scorer,
         undecided=chunk.record_count - len(scores),
         attempts=chunk.attempts + 1,
-        calls=_calls(chunk, None),
+        calls=_calls(chunk, answer),
     )
 
 
-def _calls(chunk: Chunk, failure: Failure | None) -> dict[str, int]:
+def _calls(chunk: Chunk, outcome: Outcome) -> dict[str, int]:
     """One attempt is one HTTP request; an open circuit sends none."""
-    if failure and failure.kind is FailureKind.CIRCUIT_OPEN:
-        return {}
     calls = {"invocations": 1, "texts_sent": len(chunk.items)}
-    if failure:
-        calls["throttled" if failure.kind is FailureKind.THROTTLED else "failed"] = 1
+    if isinstance(outcome, Failure):
+        if outcome.kind is FailureKind.CIRCUIT_OPEN:
+            return {}
+        calls["throttled" if outcome.kind is FailureKind.THROTTLED else "failed"] = 1
+    if outcome.bill:
+        milliseconds, memory_mb = outcome.bill
+        calls |= {"billed_ms": milliseconds, "billed_mb_ms": milliseconds * memory_mb}
     return calls

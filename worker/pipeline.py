@@ -1,6 +1,6 @@
-"""One run of one source, readable as its stages:
+"""One run of one lane, readable as its stages:
 
-    pull -> ingest -> (claim) -> send -> judge -> record
+    pull -> (claim) -> send -> judge -> record
 
 Stages are tasks joined by bounded queues, so a slow stage holds back the ones before it, up
 to the source. Nothing global: a run needs its parts and an event loop, no scheduler.
@@ -11,25 +11,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import StrEnum
 
 from worker import crashpoint
 from worker.circuit import CircuitState
 from worker.errors import WorkerError
 from worker.fanout import FanOut
+from worker.feed import Feed
 from worker.judge import Judge, release
 from worker.log import get_logger
-from worker.ports import Journal, Observer, Planner, Source
+from worker.ports import Journal, Observer, Planner
 from worker.records import (
-    NOTHING_AGAIN,
     Answer,
     Counters,
     FailureKind,
+    Lane,
     Lease,
-    Page,
-    Redrive,
     Settlement,
     SettlementKind,
 )
@@ -51,6 +51,14 @@ LOOK_EVERY_S = 1.0
 """How often a run looks for chunks that others left behind."""
 
 
+class StopReason(StrEnum):
+    """Why a run ends before its work does."""
+
+    SIGNAL = "stopped"
+    PAUSED = "paused"
+    BUDGET = "over_budget"
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What every run of this process shares."""
@@ -65,27 +73,26 @@ class Parts:
 
 
 class Run:
-    """Pulls a source dry, sees every chunk to its end, and returns."""
+    """Takes what its feed gives, sees every chunk of its lane to its end, and returns."""
 
     def __init__(
         self,
         parts: Parts,
-        source: Source | None,
-        *,
-        source_id: int,
+        feed: Feed,
+        lane: Lane,
         run_id: int,
         observer: Observer,
-        redrive: Redrive = NOTHING_AGAIN,
+        supervise: Callable[[], StopReason | None] | None = None,
     ) -> None:
-        """`source` is None for a run that only works off what is pending."""
+        """`supervise` is asked once a second, in a thread, whether the run should stop."""
         self.counters = Counters()
-        self.source_error: WorkerError | None = None
+        self.stop_reason: StopReason | None = None
         self._parts = parts
-        self._source = source
-        self._source_id = source_id
+        self._feed = feed
+        self._lane = lane
         self._run_id = run_id
         self._observer = observer
-        self._redrive = redrive
+        self._supervise = supervise
         self._bytes_read = 0
         self._hand: dict[int, Lease] = {}
         self._ready: asyncio.Queue[Lease] = asyncio.Queue(READY_CHUNKS)
@@ -96,8 +103,9 @@ class Run:
         self._calls: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
-    def stop(self) -> None:
+    def stop(self, reason: StopReason = StopReason.SIGNAL) -> None:
         """Stop claiming and pulling; let what is under way finish, give the rest back."""
+        self.stop_reason = self.stop_reason or reason
         self._stopping.set()
         self._changed.set()
 
@@ -114,78 +122,33 @@ class Run:
                 renew = group.create_task(self._renew())
                 send = group.create_task(self._send_all(group))
                 pull = group.create_task(self._pull())
+                watch = group.create_task(self._watch())
                 await self._claim_until_done()
                 if self.stopped:
                     pull.cancel()  # it may wait for a source that hangs
                 await asyncio.wait({pull})
                 # After the grace time nobody waits for calls under way: their leases end.
-                for task in (send, renew, *self._calls):
+                for task in (send, renew, watch, *self._calls):
                     task.cancel()
                 await self._outcomes.put(None)
                 await record
         except ExceptionGroup as errors:
             raise _first(errors) from errors
 
-    # -- pull and ingest -------------------------------------------------------------------
+    # -- pull ------------------------------------------------------------------------------
 
     async def _pull(self) -> None:
-        """Read ahead one page while the one before is being stored."""
         try:
-            if self._redrive.record_ids:
-                await asyncio.to_thread(
-                    self._parts.journal.requeue,
-                    self._source_id,
-                    self._run_id,
-                    self._redrive.record_ids,
-                )
-            if self._source is not None:
-                await self._pull_pages(self._source)
+            async with contextlib.aclosing(self._feed.batches(self._run_id)) as batches:
+                async for batch in batches:
+                    self._bytes_read += batch.bytes_read
+                    self._count(batch.changes)
+                    await self._take(batch.leases)
+                    if self.stopped:
+                        break
         finally:
             self._pulled.set()
             self._changed.set()
-
-    async def _pull_pages(self, source: Source) -> None:
-        known = await asyncio.to_thread(self._parts.journal.positions, self._source_id)
-        versions = {partition: version for partition, (_, version) in known.items()}
-        again = self._redrive.partitions
-        pages = source.pages({p: position for p, (position, _) in known.items() if p not in again})
-        ahead = asyncio.ensure_future(asyncio.to_thread(next, pages, None))
-        try:
-            while page := await self._read(ahead):
-                if self.stopped:
-                    break
-                ahead = asyncio.ensure_future(asyncio.to_thread(next, pages, None))
-                await self._ingest(page, versions)
-        finally:
-            # Where a stop cancelled us, the thread that reads ahead ends by itself.
-            if not ahead.done():
-                ahead.add_done_callback(lambda done: done.cancelled() or done.exception())
-            _close(pages)
-
-    async def _read(self, ahead: asyncio.Future[Page | None]) -> Page | None:
-        try:
-            return await asyncio.shield(ahead)
-        except WorkerError as error:
-            # What was read before is stored; its chunks are still worked off.
-            self.source_error = error
-            return None
-
-    async def _ingest(self, page: Page, versions: dict[str, int]) -> None:
-        crashpoint.reached("page.read")
-        version = versions.get(page.partition, 0)
-        leases, changes = await asyncio.to_thread(
-            self._parts.journal.ingest,
-            self._source_id,
-            self._run_id,
-            page,
-            version,
-            self._parts.planner,
-        )
-        crashpoint.reached("ingest.committed")
-        versions[page.partition] = version + 1
-        self._bytes_read += page.bytes_read
-        self._count(changes)
-        await self._take(leases)
 
     # -- claim -----------------------------------------------------------------------------
 
@@ -208,7 +171,7 @@ class Run:
         closed = circuit.state is CircuitState.CLOSED
         leases = await asyncio.to_thread(
             self._parts.journal.claim,
-            self._source_id,
+            self._lane,
             self._run_id,
             self._room() if closed else 1,
             parked=circuit.probe_due(time.monotonic()),
@@ -224,7 +187,7 @@ class Run:
         return max(CLAIM_AT_LEAST, READY_CHUNKS // 2 - self._ready.qsize())
 
     async def _nothing_is_due(self) -> bool:
-        pending = await asyncio.to_thread(self._parts.journal.pending, self._source_id)
+        pending = await asyncio.to_thread(self._parts.journal.pending, self._lane)
         if pending.active_due_in_s is not None:
             self._look_in(min(LOOK_EVERY_S, max(0.01, pending.active_due_in_s)))
         return not pending.active_chunks
@@ -232,7 +195,7 @@ class Run:
     def _look_in(self, seconds: float) -> None:
         self._look_at = min(self._look_at, time.monotonic() + seconds)
 
-    async def _take(self, leases: list[Lease]) -> None:
+    async def _take(self, leases: Sequence[Lease]) -> None:
         self._hand |= {lease.chunk.id: lease for lease in leases}
         for lease in leases:
             await self._ready.put(lease)
@@ -257,7 +220,7 @@ class Run:
     async def _send_all(self, group: asyncio.TaskGroup) -> None:
         while True:
             lease = await self._ready.get()
-            await self._parts.fanout.slot()
+            await self._parts.fanout.slot(self._lane)
             call = group.create_task(self._send(lease))
             self._calls.add(call)
             call.add_done_callback(self._returned)
@@ -277,7 +240,7 @@ class Run:
             sent = outcome.kind is not FailureKind.CIRCUIT_OPEN
             (log.warning if sent else log.debug)(
                 "chunk.failed",
-                source_id=self._source_id,
+                lane=list(self._lane),
                 run=self._run_id,
                 chunk=chunk.id,
                 attempt=chunk.attempts + 1,
@@ -326,6 +289,12 @@ class Run:
             batch.append(settlement)
         return batch
 
+    async def _watch(self) -> None:
+        while self._supervise and not self.stopped:
+            if reason := await asyncio.to_thread(self._supervise):
+                self.stop(reason)
+            await asyncio.sleep(LOOK_EVERY_S)
+
     async def _renew(self) -> None:
         """Keep the run and the leases of what is in hand; forget what is no longer ours."""
         loop = asyncio.get_running_loop()
@@ -368,10 +337,3 @@ def _first(errors: ExceptionGroup[Exception]) -> Exception:
         elif isinstance(error, Exception):
             leaves.append(error)
     return next((e for e in leaves if isinstance(e, WorkerError)), leaves[0])
-
-
-def _close(pages: Iterator[Page]) -> None:
-    close = getattr(pages, "close", None)
-    if close:
-        with contextlib.suppress(ValueError):  # still reading in its thread, which closes it
-            close()

@@ -10,6 +10,7 @@ from worker.records import (
     Chunk,
     Counters,
     Item,
+    Lane,
     Lease,
     Opinion,
     Outcome,
@@ -79,7 +80,12 @@ class Journal(Protocol):
         cursor is no longer at `version`.
         """
 
-    def claim(self, source_id: int, run_id: int, count: int, *, parked: bool) -> list[Lease]:
+    def open_window(
+        self, lane: Lane, run_id: int, planner: Planner
+    ) -> tuple[list[Lease], dict[str, int]] | None:
+        """Make the chunks of a backfill's next window; None if there is none to be opened."""
+
+    def claim(self, lane: Lane, run_id: int, count: int, *, parked: bool) -> list[Lease]:
         """Lease up to `count` chunks that are due; parked ones only if `parked`
         or overdue for a provisional score."""
 
@@ -93,19 +99,19 @@ class Journal(Protocol):
     def settle(self, run_id: int, settlements: Sequence[Settlement]) -> dict[str, int]:
         """Write what became of leases; returns what that adds to the run's counters."""
 
-    def pending(self, source_id: int) -> Pending:
+    def pending(self, lane: Lane) -> Pending:
         """What is still open."""
 
 
 class Ledger(Protocol):
-    """Sources and runs, and the lock of a source."""
+    """Sources and runs, and the lock of a lane."""
 
     def source_id(self, name: str, kind: str) -> int: ...
 
-    def exclusive(self, source_id: int, name: str) -> AbstractContextManager[None]:
+    def exclusive(self, lane: Lane, name: str) -> AbstractContextManager[None]:
         """Raises SourceBusy."""
 
-    def start(self, source_id: int, trigger: str) -> int: ...
+    def start(self, lane: Lane, trigger: str) -> int: ...
 
     def finish(self, run_id: int, state: str, error: str | None) -> Counters: ...
 

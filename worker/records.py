@@ -93,6 +93,18 @@ class Redrive:
 NOTHING_AGAIN = Redrive()
 
 
+SCHEDULE = 0
+"""The lane of scheduled work."""
+
+
+class Lane(NamedTuple):
+    """Whose work: a source's scheduled work, or one backfill's. Lanes do not take each other's
+    chunks, and have their own locks and runs."""
+
+    source_id: int
+    backfill_id: int = SCHEDULE
+
+
 class Member(NamedTuple):
     """A record, in the revision that a chunk wants scored."""
 
@@ -112,7 +124,7 @@ class Chunk:
     """The texts of one invocation, with what has happened to them so far."""
 
     id: int
-    source_id: int
+    lane: Lane
     items: tuple[Item, ...]
     root_id: int
     """The chunk that this one was split from, at the top; its own id if never split."""
@@ -161,6 +173,13 @@ class ScorerId:
     version: str
 
 
+class Bill(NamedTuple):
+    """What a call costs, by Lambda's own report line."""
+
+    milliseconds: int
+    memory_mb: int
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A verified answer: one opinion an item, in order; None where the scorer cannot say."""
@@ -168,6 +187,8 @@ class Answer:
     scorer: ScorerId
     opinions: Sequence[Opinion | None]
     duration_s: float = 0.0
+    bill: Bill | None = None
+    """None where the function's log was not to be had."""
 
 
 class FailureKind(StrEnum):
@@ -193,6 +214,8 @@ class Failure:
     message: str = ""
     """For a person. Never a record's text, never a secret."""
     retry_after_s: float | None = None
+    bill: Bill | None = None
+    """A function that fails is billed too."""
 
 
 Outcome = Answer | Failure
@@ -274,6 +297,9 @@ class Counters:
     failed: int = 0
     fenced: int = 0
     """Settlements refused because the lease had moved on."""
+    billed_ms: int = 0
+    billed_mb_ms: int = 0
+    """Megabytes times milliseconds; / 1,024,000 is GB-seconds."""
 
     def add(self, other: Mapping[str, int]) -> None:
         for name, value in other.items():

@@ -118,9 +118,9 @@ class Timetable:
         )
 
     def add_drain(self, name: str, job: Job) -> None:
-        """Between its runs, what came back of a source (retries, the provisional) is worked off."""
+        """What is looked for every few seconds: retries, the provisional, backfills."""
         trigger = IntervalTrigger(seconds=DRAIN_EVERY.total_seconds(), timezone=UTC)
-        self._scheduler.add_job(self._guarded, trigger, args=(name, job), id=f"drain:{name}")
+        self._scheduler.add_job(self._guarded, trigger, args=(name, job), id=name)
 
     async def run(self) -> None:
         self._scheduler.start()

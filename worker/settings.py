@@ -11,7 +11,7 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta, tzinfo
+from datetime import date, timedelta, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -27,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from worker.cost import Prices
 from worker.durations import parse_duration
 from worker.errors import ConfigurationError
 from worker.records import Layout
@@ -149,6 +150,7 @@ class Settings(_Strict):
     aws_secret_access_key: SecretStr | None = None
     aws_session_token: SecretStr | None = None
     max_concurrency: int | None = Field(default=None, ge=1, le=1000)
+    backfill_share: float = Field(default=0.25, ge=0.01, le=0.99)
     local_environments: int = Field(default_factory=lambda: os.cpu_count() or 2, ge=1, le=64)
     chunk_texts: int = Field(default=50, ge=1, le=1000)
     chunk_bytes: int = Field(default=1024 * 1024, ge=4096, le=6_000_000)
@@ -160,6 +162,11 @@ class Settings(_Strict):
     lease: Duration = timedelta(seconds=120)
     grace: Duration = timedelta(seconds=25)
     database_patience: Duration = timedelta(seconds=60)
+    price_gb_second: float = Field(default=Prices().gb_second, ge=0)
+    price_request: float = Field(default=Prices().request, ge=0)
+    prices_read_on: date = Prices().read_on
+    budget_daily: float | None = Field(default=None, gt=0)
+    budget_monthly: float | None = Field(default=None, gt=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
     source: tuple[SourceConfig, ...] = ()
@@ -201,6 +208,10 @@ class Settings(_Strict):
         )
 
     @property
+    def prices(self) -> Prices:
+        return Prices(self.price_gb_second, self.price_request, self.prices_read_on)
+
+    @property
     def fallback_after_s(self) -> float | None:
         """Age of a record from which TextBlob may speak; None: never."""
         return parse_fallback(self.fallback_policy)
@@ -220,6 +231,7 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "aws_secret_access_key": ("AWS_SECRET_ACCESS_KEY",),
     "aws_session_token": ("AWS_SESSION_TOKEN",),
     "max_concurrency": ("SENTIMENT_MAX_CONCURRENCY",),
+    "backfill_share": ("SENTIMENT_BACKFILL_SHARE",),
     "local_environments": ("SENTIMENT_LOCAL_ENVIRONMENTS",),
     "chunk_texts": ("SENTIMENT_CHUNK_TEXTS",),
     "chunk_bytes": ("SENTIMENT_CHUNK_BYTES",),
@@ -229,6 +241,11 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "lease": ("SENTIMENT_LEASE",),
     "grace": ("SENTIMENT_GRACE",),
     "database_patience": ("SENTIMENT_DATABASE_PATIENCE",),
+    "price_gb_second": ("SENTIMENT_PRICE_GB_SECOND",),
+    "price_request": ("SENTIMENT_PRICE_REQUEST",),
+    "prices_read_on": ("SENTIMENT_PRICES_READ_ON",),
+    "budget_daily": ("SENTIMENT_BUDGET_DAILY",),
+    "budget_monthly": ("SENTIMENT_BUDGET_MONTHLY",),
     "log_level": ("LOG_LEVEL", "SENTIMENT_LOG_LEVEL"),
     "log_format": ("SENTIMENT_LOG_FORMAT",),
 }

@@ -30,6 +30,7 @@ from worker import chunk, judge
 from worker.judge import release
 from worker.records import (
     Answer,
+    Lane,
     Lease,
     Opinion,
     Page,
@@ -63,7 +64,7 @@ class JournalMachine(RuleBasedStateMachine):
         ledger = PostgresLedger(self.engine, worker="model", patience_s=5)
         self.ledger = ledger
         self.source_id = ledger.source_id(f"s{next(NAMES)}", "file")
-        self.run_id = ledger.start(self.source_id, "once")
+        self.run_id = ledger.start(Lane(self.source_id), "once")
         self.journals = {
             name: PostgresJournal(self.engine, worker=name, lease_s=60, patience_s=5, parked_s=0)
             for name in ("w1", "w2")
@@ -93,7 +94,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(worker=WORKERS, count=st.integers(1, 5), parked=st.booleans())
     def claim(self, worker: str, count: int, parked: bool) -> None:
         journal = self.journals[worker]
-        self.hands[worker] += journal.claim(self.source_id, self.run_id, count, parked=parked)
+        self.hands[worker] += journal.claim(Lane(self.source_id), self.run_id, count, parked=parked)
 
     @precondition(lambda self: any(self.hands.values()))
     @rule(data=st.data(), kind=st.sampled_from(["done", "retry", "park", "split", "release"]))
@@ -127,7 +128,7 @@ class JournalMachine(RuleBasedStateMachine):
         """Under the source's lock, everybody else is gone."""
         self.asleep += self.hands["w1"] + self.hands["w2"]
         self.hands = {"w1": [], "w2": []}
-        self.run_id = self.ledger.start(self.source_id, "once")
+        self.run_id = self.ledger.start(Lane(self.source_id), "once")
 
     @rule(id_=IDS)
     def redrive(self, id_: int) -> None:
@@ -152,7 +153,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.asleep.clear()
         for _ in range(200):
             self.leases_expire()
-            taken = self.journals["w1"].claim(self.source_id, self.run_id, 50, parked=True)
+            taken = self.journals["w1"].claim(Lane(self.source_id), self.run_id, 50, parked=True)
             if not taken:
                 break
             self.journals["w1"].settle(self.run_id, [_settlement(lease, "done") for lease in taken])
@@ -162,7 +163,7 @@ class JournalMachine(RuleBasedStateMachine):
                 assert not row.provisional, row
             else:
                 assert row.label is None
-        assert not self.journals["w1"].pending(self.source_id).records
+        assert not self.journals["w1"].pending(Lane(self.source_id)).records
 
     def _settle(self, worker: str, settlement: Settlement) -> None:
         self.journals[worker].settle(self.run_id, [settlement])

@@ -21,6 +21,7 @@ from tests.faults.conftest import Note, Scale
 from tests.faults.world import World
 from tests.scripted_lambda import function_error
 from worker.local import lambda_process
+from worker.records import Lane
 from worker.store import database, migrate
 from worker.store.runs import PostgresLedger
 
@@ -208,9 +209,9 @@ def test_the_workers_role_is_enough(world: World) -> None:
     done = world.shell("quarantine", "redrive", "--all", *config, timeout=60, **as_worker)
     assert done.code == 0, done.err
     assert world.truth("review").clean
-    with ledger_of(world, login).exclusive(1, "review"):
+    with ledger_of(world, login).exclusive(Lane(1), "review"):
         time.sleep(0.3)
-        with ledger_of(world, login).exclusive(1, "review"):
+        with ledger_of(world, login).exclusive(Lane(1), "review"):
             pass
 
 

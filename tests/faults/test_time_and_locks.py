@@ -19,7 +19,7 @@ from tests.faults.soak import Soak
 from tests.faults.world import Workers, World
 from tests.make import record
 from worker import chunk
-from worker.records import Page
+from worker.records import Lane, Page
 from worker.schedule import trigger_of
 from worker.store import database, migrate
 from worker.store.journal import PostgresJournal
@@ -121,7 +121,7 @@ def test_writers_that_cross_each_other(world: World, scale: Scale, note: Note) -
     def write(number: int) -> None:
         ledger = PostgresLedger(engine, worker=f"w{number}", patience_s=5)
         source_id = ledger.source_id("crossing", "file")
-        run_id = ledger.start(source_id, "once")
+        run_id = ledger.start(Lane(source_id), "once")
         journal = PostgresJournal(engine, worker=f"w{number}", lease_s=60, patience_s=0.1)
         keys = [str(n) for n in range(200)]
         for version in range(rounds):

@@ -28,7 +28,14 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
-            *("--require-hashes", "--no-deps", "--target", folder, "-r", LAMBDA / "requirements.txt"),
+            *(
+                "--require-hashes",
+                "--no-deps",
+                "--target",
+                folder,
+                "-r",
+                LAMBDA / "requirements.txt",
+            ),
         ],
         check=True,
     )

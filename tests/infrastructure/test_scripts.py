@@ -165,7 +165,7 @@ def test_cleanup_asks_and_partial_keeps_the_images(aws: Aws) -> None:
 
 
 def test_the_base_image_is_looked_up_once_and_kept(aws: Aws, tmp_path: Path) -> None:
-    """The digest is the stand-in's; looking it up, keeping it and passing it on are the script's."""
+    """The digest is the stand-in's; looking up, keeping and passing it on are the script's."""
     copy = tmp_path / "lambda"
     shutil.copytree(LAMBDA, copy, ignore=shutil.ignore_patterns("__pycache__", "*.digest"))
     for _ in range(2):

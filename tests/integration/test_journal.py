@@ -17,6 +17,7 @@ from worker import chunk, judge
 from worker.errors import CursorMoved, SourceBusy, TakenOver
 from worker.records import (
     Answer,
+    Lane,
     Lease,
     Opinion,
     Page,
@@ -47,14 +48,14 @@ class Desk:
         self.journal = PostgresJournal(engine, worker=name, **options)
         ledger = PostgresLedger(engine, worker=name, patience_s=5)
         self.source_id = ledger.source_id("s", "file")
-        self.run_id = run_id or ledger.start(self.source_id, "once")
+        self.run_id = run_id or ledger.start(Lane(self.source_id), "once")
 
     def ingest(self, *records: Record, version: int = 0, **more: Any) -> list[Lease]:
         page = Page("p", {"offset": version + 1}, records, **more)
         return self.journal.ingest(self.source_id, self.run_id, page, version, PLANNER)[0]
 
     def claim(self, count: int = 10, *, parked: bool = False) -> list[Lease]:
-        return self.journal.claim(self.source_id, self.run_id, count, parked=parked)
+        return self.journal.claim(Lane(self.source_id), self.run_id, count, parked=parked)
 
     def settle(self, *settlements: Settlement) -> dict[str, int]:
         return dict(self.journal.settle(self.run_id, settlements))
@@ -192,13 +193,13 @@ def test_who_slept_past_its_lease_loses_lock_run_and_leases(desk: Desk) -> None:
     (lease,) = desk.ingest(record("1", "a"))
     asleep = PostgresLedger(desk.engine, worker="w1", patience_s=1)
     patient = PostgresLedger(desk.engine, worker="w2", patience_s=1, lease_s=60)
-    with asleep.exclusive(desk.source_id, "s"):
-        with pytest.raises(SourceBusy), patient.exclusive(desk.source_id, "s"):
+    with asleep.exclusive(Lane(desk.source_id), "s"):
+        with pytest.raises(SourceBusy), patient.exclusive(Lane(desk.source_id), "s"):
             pass
         time.sleep(0.3)
         hasty = PostgresLedger(desk.engine, worker="w3", patience_s=1, lease_s=0.2)
-        with hasty.exclusive(desk.source_id, "s"):
-            run_id = hasty.start(desk.source_id, "once")
+        with hasty.exclusive(Lane(desk.source_id), "s"):
+            run_id = hasty.start(Lane(desk.source_id), "once")
             with pytest.raises(TakenOver):
                 desk.journal.renew(desk.run_id, [lease])
             assert desk.settle(done(lease))["fenced"] == 1
@@ -255,10 +256,10 @@ def test_a_record_old_enough_is_handed_out_for_a_provisional_score_while_all_wai
             {"id": old.chunk.id},
         )
     patient = Desk(desk.engine, name="w2", overdue_s=600)
-    pending = patient.journal.pending(desk.source_id)
+    pending = patient.journal.pending(Lane(desk.source_id))
     assert pending.overdue_in_s is not None
     assert pending.overdue_in_s < 0
-    assert desk.journal.pending(desk.source_id).overdue_in_s is None, "defer: never"
+    assert desk.journal.pending(Lane(desk.source_id)).overdue_in_s is None, "defer: never"
     assert [lease.chunk.id for lease in patient.claim()] == [old.chunk.id]
     assert Desk(desk.engine, name="w3").claim() == [], "defer: never"
 
@@ -305,7 +306,7 @@ def test_a_dead_chunk_is_in_quarantine_with_its_reason(desk: Desk) -> None:
         'SELECT stage, "offset", reason, octet_length(raw) FROM sentiment.quarantine'
     )
     assert (stage, offset, reason, size) == ("score", "record 1", "function_ValueError", 4096)
-    assert desk.journal.pending(desk.source_id).records == 0
+    assert desk.journal.pending(Lane(desk.source_id)).records == 0
 
 
 def test_a_refused_row_is_kept_once_however_often_it_is_read(desk: Desk) -> None:
@@ -320,7 +321,7 @@ def test_a_refused_row_is_kept_once_however_often_it_is_read(desk: Desk) -> None
 def test_what_is_due_and_what_waits_is_told(desk: Desk) -> None:
     first, second = desk.ingest(*(record(str(n), f"text {n}") for n in range(3)))
     desk.settle(parked(first), Settlement(second, SettlementKind.RETRY, after_s=20, attempts=1))
-    pending = desk.journal.pending(desk.source_id)
+    pending = desk.journal.pending(Lane(desk.source_id))
     assert (pending.records, pending.parked_records, pending.active_chunks) == (3, 2, 1)
     assert pending.active_due_in_s == pytest.approx(20, abs=2)
 

@@ -30,7 +30,7 @@ from worker.cli.progress import Silent
 from worker.cycle import cycle
 from worker.errors import SourceBusy
 from worker.pipeline import Run
-from worker.records import RunReport
+from worker.records import Lane, RunReport
 from worker.settings import FileSourceConfig, Settings
 from worker.store import reading
 from worker.store.runs import PostgresLedger
@@ -64,15 +64,10 @@ class Bench:
 
         target = bootstrap.lambda_target(settings)
         async with bootstrap.open_worker(settings, self.engine, target) as worker:
+            source = bootstrap.open_source(config)
+            work = bootstrap.pull_work(worker, settings, "records", "file", source, "once")
             return await cycle(
-                worker.parts,
-                worker.ledger,
-                name="records",
-                kind="file",
-                source=bootstrap.open_source(config),
-                trigger="once",
-                observer=Silent(),
-                on_start=on_start,
+                worker.parts, worker.ledger, work, observer=Silent(), on_start=on_start
             )
 
     def rows(self, sql: str) -> list[Any]:
@@ -308,10 +303,9 @@ def test_textblob_by_choice_is_not_provisional(bench: Bench) -> None:
         settings = Settings(use_lambda_sentiment=False)
         config = FileSourceConfig(kind="file", name="records", path=str(bench.file))
         async with bootstrap.open_worker(settings, bench.engine, None) as worker:
-            return await cycle(
-                worker.parts, worker.ledger, name="records", kind="file",
-                source=bootstrap.open_source(config), trigger="once", observer=Silent(),
-            )  # fmt: skip
+            source = bootstrap.open_source(config)
+            work = bootstrap.pull_work(worker, settings, "records", "file", source, "once")
+            return await cycle(worker.parts, worker.ledger, work, observer=Silent())
 
     bench.write("I love this", "Das ist schlecht")
     report = asyncio.run(scene())
@@ -323,7 +317,7 @@ def test_textblob_by_choice_is_not_provisional(bench: Bench) -> None:
 def test_two_runs_of_one_source_exclude_each_other(bench: Bench) -> None:
     ledger = PostgresLedger(bench.engine, worker="other", patience_s=1)
     bench.write("good")
-    held = ledger.exclusive(ledger.source_id("records", "file"), "records")
+    held = ledger.exclusive(Lane(ledger.source_id("records", "file")), "records")
     with held, pytest.raises(SourceBusy):
         bench.run()
     assert bench.run().state == "done"
@@ -350,7 +344,7 @@ def test_counters_add_up_and_the_ledger_says_the_same(bench: Bench) -> None:
 
 def test_a_run_that_died_is_called_lost(bench: Bench) -> None:
     ledger = PostgresLedger(bench.engine, worker="dead", patience_s=1)
-    ledger.start(ledger.source_id("records", "file"), "once")
+    ledger.start(Lane(ledger.source_id("records", "file")), "once")
     bench.write("good")
     bench.run()
     states = bench.rows("SELECT state FROM sentiment.run ORDER BY id")

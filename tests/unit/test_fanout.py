@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.make import chunk
 from worker.circuit import Circuit
-from worker.fanout import AdaptiveLimit, FanOut
-from worker.records import Answer, Chunk, Failure, FailureKind, Outcome, ScorerId
+from worker.fanout import AdaptiveLimit, FanOut, Shares
+from worker.records import Answer, Chunk, Failure, FailureKind, Lane, Outcome, ScorerId
 
 
 def test_doubles_each_round_trip_until_the_first_throttle() -> None:
@@ -59,7 +63,7 @@ def test_no_more_calls_under_way_than_the_limit() -> None:
         fanout = FanOut(scorer, AdaptiveLimit(5, start=5), Circuit())
         async with asyncio.TaskGroup() as group:
             for _ in range(60):
-                await fanout.slot()
+                await fanout.slot(Lane(1))
                 call = group.create_task(fanout.send(chunk("a")))
                 call.add_done_callback(lambda _: fanout.release())
         return scorer
@@ -74,9 +78,56 @@ def test_an_open_circuit_sends_nothing_and_says_why() -> None:
         scorer, circuit = Counting(), Circuit()
         fanout = FanOut(scorer, AdaptiveLimit(5), circuit, clock=lambda: 10.0)
         circuit.record(Failure(FailureKind.MISCONFIGURED, "denied", "Not allowed."), 10.0)
-        await fanout.slot()
+        await fanout.slot(Lane(1))
         return await fanout.send(chunk("a")), scorer.calls
 
     outcome, calls = asyncio.run(scene())
     assert outcome == Failure(FailureKind.CIRCUIT_OPEN, "denied", "Not allowed.")
     assert calls == 0
+
+
+@given(st.floats(0.05, 0.95), st.lists(st.sampled_from(["both", "live", "back"]), max_size=300))
+def test_neither_lane_starves_and_an_idle_one_lends_its_share(
+    share: float, scenes: list[str]
+) -> None:
+    shares = Shares(share)
+    waits = {True: 0, False: 0}
+    for scene in scenes:
+        waiting = {"both": [True, False], "live": [False], "back": [True]}[scene]
+        chosen = shares.next(waiting)
+        assert chosen in waiting, "a turn is never wasted"
+        for kind, turns in ((True, 1 / share), (False, 1 / (1 - share))):
+            waits[kind] = waits[kind] + 1 if kind in waiting and kind != chosen else 0
+            assert waits[kind] <= turns + 1
+
+
+@given(st.floats(0.05, 0.95), st.lists(st.booleans(), max_size=50))
+def test_two_that_wait_get_their_shares_whatever_was_before(
+    share: float, before: list[bool]
+) -> None:
+    shares = Shares(share)
+    for alone in before:
+        shares.next([alone])
+    turns = [shares.next([True, False]) for _ in range(400)]
+    assert abs(sum(turns) - 400 * share) <= 1 / min(share, 1 - share) + 1
+
+
+def test_lanes_share_the_calls_that_are_under_way() -> None:
+    async def scene() -> Counter[bool]:
+        started: Counter[bool] = Counter()
+        scorer = Counting()
+        fanout = FanOut(scorer, AdaptiveLimit(4, start=4), Circuit(), shares=Shares(0.25))
+
+        async def lane(which: Lane) -> None:
+            async with asyncio.TaskGroup() as group:
+                while started.total() < 400:
+                    await fanout.slot(which)
+                    started[bool(which.backfill_id)] += 1
+                    call = group.create_task(fanout.send(chunk("a")))
+                    call.add_done_callback(lambda _: fanout.release())
+
+        await asyncio.gather(lane(Lane(1)), lane(Lane(1, 7)))
+        return started
+
+    started = asyncio.run(scene())
+    assert 90 <= started[True] <= 110

@@ -11,7 +11,18 @@ from typing import Annotated
 import typer
 
 from worker import __version__
-from worker.cli import config, database, demo, doctor, lambda_, look, once, quarantine, serve
+from worker.cli import (
+    backfill,
+    config,
+    database,
+    demo,
+    doctor,
+    lambda_,
+    look,
+    once,
+    quarantine,
+    serve,
+)
 from worker.cli.output import WORDS, say_error
 from worker.errors import Exit, WorkerError
 
@@ -38,6 +49,7 @@ def options(
 
 for module in (once, serve, look, doctor, demo):
     module.register(app)
+app.add_typer(backfill.app, name="backfill")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(database.app, name="db")
 app.add_typer(config.app, name="config")

@@ -20,9 +20,9 @@ from worker.cli.output import (
     settings_for,
 )
 from worker.errors import Exit, WorkerError
-from worker.records import Answer, Chunk, Item, Member
+from worker.records import Answer
 from worker.scoring import textblob
-from worker.scoring.aws_lambda import AwsLambdaScorer
+from worker.scoring.aws_lambda import introduce
 from worker.scoring.target import LambdaTarget
 from worker.settings import Settings
 from worker.store import database, migrate
@@ -119,21 +119,12 @@ def _examine_lambda(settings: Settings) -> Iterator[Finding]:
 
 
 def _examine_model(target: LambdaTarget) -> Finding:
-    """One text through the whole way, so that the model's own answer names its version."""
-
-    async def ask() -> Finding:
-        scorer = AwsLambdaScorer(target)
-        item = Item("This works well.", (Member(1, b""),))
-        outcome = await scorer.score(Chunk(id=0, source_id=0, items=(item,), root_id=0))
-        await scorer.close()
-        if isinstance(outcome, Answer):
-            named = f"{outcome.scorer.model} {outcome.scorer.version}"
-            return Finding(
-                "model", "ok", f"{named}, {outcome.duration_s * 1000:.0f} ms (cold or warm)"
-            )
-        return Finding("model", "failed", outcome.code, outcome.message, Exit.DEGRADED)
-
-    return asyncio.run(ask())
+    outcome = asyncio.run(introduce(target))
+    if isinstance(outcome, Answer):
+        named = f"{outcome.scorer.model} {outcome.scorer.version}"
+        took = f"{outcome.duration_s * 1000:.0f} ms (cold or warm)"
+        return Finding("model", "ok", f"{named}, {took}")
+    return Finding("model", "failed", outcome.code, outcome.message, Exit.DEGRADED)
 
 
 def _examine_textblob() -> Finding:

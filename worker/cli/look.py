@@ -124,8 +124,8 @@ def scores(
     wanted = ScoreFilter(
         source=source,
         label=label.lower() if label else None,
-        since=_moment(since, "--since"),
-        until=_moment(until, "--until"),
+        since=moment(since, "--since"),
+        until=moment(until, "--until"),
         provisional=provisional,
         text=contains,
         limit=limit,
@@ -155,7 +155,7 @@ def report(
         DATA.print(drawing.render(summary))
 
 
-def _moment(text: str | None, option: str) -> datetime | None:
+def moment(text: str | None, option: str) -> datetime | None:
     """A date, a time, or how long ago; without a zone it is UTC."""
     if text is None:
         return None
@@ -164,9 +164,9 @@ def _moment(text: str | None, option: str) -> datetime | None:
     except ValueError:
         pass
     try:
-        moment = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigurationError(
             f"{option} {text!r} is no time.", hint="Write 2026-01-31, 2026-01-31T08:00 or 7d."
         ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from rich.progress import (
     BarColumn,
@@ -53,6 +54,23 @@ class Bars:
         )
 
 
+class BackfillBar:
+    """`worker.ports.Observer` of a backfill: what is finished of its plan."""
+
+    def __init__(self, progress: Progress, row: Mapping[str, Any]) -> None:
+        self._progress = progress
+        self._before = row["finished"]
+        self._task = progress.add_task(
+            f"backfill {row['id']}: scored", total=row["records"], records=""
+        )
+
+    def update(self, counters: Counters, *, bytes_read: int) -> None:
+        c = counters
+        done = self._before + c.scored + c.undecided + c.superseded + c.dead
+        waiting = f", {c.throttled:,} throttled" if c.throttled else ""
+        self._progress.update(self._task, completed=done, records=f"{done:,} records{waiting}")
+
+
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -64,6 +82,20 @@ def bars(name: str, size: int | None) -> Iterator[Observer]:
     if not WORDS.is_terminal:
         yield Silent()
         return
+    with _drawn() as progress:
+        yield Bars(progress, name, size)
+
+
+@contextmanager
+def backfill_bar(row: Mapping[str, Any]) -> Iterator[Observer]:
+    if not WORDS.is_terminal:
+        yield Silent()
+        return
+    with _drawn() as progress:
+        yield BackfillBar(progress, row)
+
+
+def _drawn() -> Progress:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
@@ -73,5 +105,12 @@ def bars(name: str, size: int | None) -> Iterator[Observer]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=WORDS, refresh_per_second=5) as progress:
-        yield Bars(progress, name, size)
+    return Progress(*columns, console=WORDS, refresh_per_second=5)
+
+
+def spoken(seconds: float) -> str:
+    """A duration for a person: 4 s, 12 min, 3 h 5 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

@@ -51,12 +51,14 @@ def run_all(settings: Settings, turns: Sequence[Turn]) -> tuple[list[RunReport],
 
             async def running() -> tuple[list[RunReport], int]:
                 async with bootstrap.open_worker(settings, engine, target) as worker:
-                    return await _one_after_another(worker, turns)
+                    return await _one_after_another(worker, settings, turns)
 
             return asyncio.run(running())
 
 
-async def _one_after_another(worker: Worker, turns: Sequence[Turn]) -> tuple[list[RunReport], int]:
+async def _one_after_another(
+    worker: Worker, settings: Settings, turns: Sequence[Turn]
+) -> tuple[list[RunReport], int]:
     reports: list[RunReport] = []
     codes: list[int] = [Exit.DONE]
     stopper = Stopper(lambda: None)
@@ -64,7 +66,7 @@ async def _one_after_another(worker: Worker, turns: Sequence[Turn]) -> tuple[lis
         if stopper.signal:
             break
         try:
-            report = await _run_one(worker, turn, stopper)
+            report = await _run_one(worker, settings, turn, stopper)
         except WorkerError as error:
             say_error(error)
             codes.append(error.exit_code)
@@ -77,20 +79,14 @@ async def _one_after_another(worker: Worker, turns: Sequence[Turn]) -> tuple[lis
     return reports, next(code for code in WORST_FIRST if code in codes)
 
 
-async def _run_one(worker: Worker, turn: Turn, stopper: Stopper) -> RunReport:
+async def _run_one(worker: Worker, settings: Settings, turn: Turn, stopper: Stopper) -> RunReport:
     source = bootstrap.open_source(turn.config) if turn.config else None
     size = source.size() if source and WORDS.is_terminal else None
+    about = (turn.name, turn.kind, source, turn.trigger, turn.redrive)
+    work = await asyncio.to_thread(bootstrap.pull_work, worker, settings, *about)
     with progress.bars(turn.name, size) as observer:
         return await cycle(
-            worker.parts,
-            worker.ledger,
-            name=turn.name,
-            kind=turn.kind,
-            source=source,
-            trigger=turn.trigger,
-            observer=observer,
-            on_start=stopper.watch,
-            redrive=turn.redrive,
+            worker.parts, worker.ledger, work, observer=observer, on_start=stopper.watch
         )
 
 

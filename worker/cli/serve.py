@@ -14,12 +14,13 @@ from worker.cli import progress
 from worker.cli.output import ConfigOption, VerboseOption, settings_for
 from worker.cli.sources import AnySource, configured
 from worker.cli.stopping import Stopper
-from worker.cycle import cycle
+from worker.cycle import Work, cycle
 from worker.errors import DatabaseUnavailable, SourceBusy
 from worker.log import get_logger
+from worker.records import Lane, RunReport
 from worker.schedule import Job, Timetable, trigger_of
 from worker.settings import Settings
-from worker.store import migrate
+from worker.store import backfills, migrate
 
 log = get_logger(__name__)
 
@@ -54,11 +55,12 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
                 timetable = Timetable()
                 stopper = Stopper(timetable.stop)
                 for source in sources:
-                    turn = asyncio.Lock()  # a pull waits for the drain of its own source
-                    pull = _reviving(settings, _job(worker, source, stopper, turn))
-                    drain = _reviving(settings, _drain_job(worker, source, stopper, turn))
+                    turns = _Turns(worker, settings, source, stopper)
+                    pull = _reviving(settings, turns.pull)
                     timetable.add(source.name, triggers[source.name], pull)
-                    timetable.add_drain(source.name, drain)
+                    timetable.add_drain(f"drain:{source.name}", _reviving(settings, turns.drain))
+                others = _Backfills(worker, settings, stopper)
+                timetable.add_drain("backfills", _reviving(settings, others.work_off))
                 log.info("serve.started", sources=[s.name for s in sources])
                 await timetable.run()
                 log.info("serve.stopped")
@@ -79,54 +81,99 @@ def _reviving(settings: Settings, job: Job) -> Job:
     return reviving
 
 
-def _job(worker: Worker, config: AnySource, stopper: Stopper, turn: asyncio.Lock) -> Job:
-    async def job() -> None:
-        async with turn:
-            if not stopper.signal:
-                await _quiet_cycle(worker, config, stopper, pull=True)
+class _Turns:
+    """A source's two jobs, which take turns: the pull, and the drain between pulls."""
 
-    return job
+    def __init__(
+        self, worker: Worker, settings: Settings, config: AnySource, stopper: Stopper
+    ) -> None:
+        self._worker = worker
+        self._settings = settings
+        self._config = config
+        self._stopper = stopper
+        self._turn = asyncio.Lock()
 
+    async def pull(self) -> None:
+        async with self._turn:
+            if not self._stopper.signal:
+                work = await asyncio.to_thread(self._work, pull=True)
+                await _quiet_cycle(self._worker, work, self._stopper)
 
-def _drain_job(worker: Worker, config: AnySource, stopper: Stopper, turn: asyncio.Lock) -> Job:
-    """Works off what came back between two runs; opens no run when there is nothing to do."""
-
-    async def job() -> None:
-        if stopper.signal or turn.locked():
+    async def drain(self) -> None:
+        """Work off what came back; opens no run when there is nothing to do."""
+        if self._stopper.signal or self._turn.locked():
             return
-        loop = asyncio.get_running_loop()
-        due = await asyncio.to_thread(_is_due, worker, config, loop.time())
-        async with turn:
-            if due and not stopper.signal:
-                await _quiet_cycle(worker, config, stopper, pull=False)
+        now = asyncio.get_running_loop().time()
+        work = await asyncio.to_thread(self._due_work, now)
+        async with self._turn:
+            if work and not self._stopper.signal:
+                await _quiet_cycle(self._worker, work, self._stopper)
 
-    return job
+    def _work(self, *, pull: bool) -> Work:
+        c = self._config
+        source, trigger = (bootstrap.open_source(c), "schedule") if pull else (None, "drain")
+        return bootstrap.pull_work(self._worker, self._settings, c.name, c.kind, source, trigger)
+
+    def _due_work(self, now: float) -> Work | None:
+        work = self._work(pull=False)
+        due = is_due(self._worker, work.lane, now)
+        return work if due and not (work.supervise and work.supervise()) else None
 
 
-def _is_due(worker: Worker, config: AnySource, now: float) -> bool:
-    source_id = worker.ledger.source_id(config.name, config.kind)
-    pending = worker.parts.journal.pending(source_id)
+def is_due(worker: Worker, lane: Lane, now: float) -> bool:
+    """Is there something of the lane to be sent, or to be scored provisionally?"""
+    pending = worker.parts.journal.pending(lane)
     active = pending.active_due_in_s is not None and pending.active_due_in_s <= 0
     parked = pending.parked_due_in_s is not None and pending.parked_due_in_s <= 0
     overdue = pending.overdue_in_s is not None and pending.overdue_in_s <= 0
     return active or overdue or (parked and worker.parts.fanout.circuit.probe_due(now))
 
 
-async def _quiet_cycle(worker: Worker, config: AnySource, stopper: Stopper, *, pull: bool) -> None:
+async def _quiet_cycle(worker: Worker, work: Work, stopper: Stopper) -> RunReport | None:
     try:
-        await cycle(
+        return await cycle(
             worker.parts,
             worker.ledger,
-            name=config.name,
-            kind=config.kind,
-            source=bootstrap.open_source(config) if pull else None,
-            trigger="schedule" if pull else "drain",
+            work,
             observer=progress.Silent(),
             on_start=stopper.watch,
         )
     except SourceBusy as error:
-        log.debug("source.busy", source=config.name, error=str(error))
+        log.debug("lane.busy", source=work.name, error=str(error))
+        return None
     finally:
         # The command lets the collector rest (`cli._tune_interpreter`); a run's tasks and reflected
         # tables are cycles, and a process that lives for months would keep each run's.
         gc.collect()
+
+
+class _Backfills:
+    """Runs what was applied with --detach, or lost its process, one backfill at a time."""
+
+    def __init__(self, worker: Worker, settings: Settings, stopper: Stopper) -> None:
+        self._worker = worker
+        self._settings = settings
+        self._stopper = stopper
+
+    async def work_off(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for work in await asyncio.to_thread(self._due, now):
+            if self._stopper.signal:
+                return
+            report = await _quiet_cycle(self._worker, work, self._stopper)
+            if report is not None:
+                await asyncio.to_thread(bootstrap.close_backfill, self._worker, work, report)
+
+    def _due(self, now: float) -> list[Work]:
+        engine = self._worker.engine
+        running = backfills.listed(engine, states=("running",), limit=100)
+        found = []
+        for row in reversed(running):
+            whole = backfills.get(engine, row["id"])
+            work = bootstrap.backfill_work(self._worker, self._settings, whole)
+            to_open = backfills.has_windows(engine, row["id"])
+            if not to_open and not is_due(self._worker, work.lane, now):
+                continue
+            if not (work.supervise and work.supervise()):
+                found.append(work)
+        return found

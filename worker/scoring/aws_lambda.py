@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 from worker.clean import storable
-from worker.records import Answer, Chunk, Failure, FailureKind, Outcome, ScorerId
+from worker.records import (
+    Answer,
+    Chunk,
+    Failure,
+    FailureKind,
+    Item,
+    Lane,
+    Member,
+    Outcome,
+    ScorerId,
+)
 from worker.scoring import wire
 from worker.scoring.sender import Sender
 from worker.scoring.target import LambdaTarget
@@ -26,15 +37,26 @@ class AwsLambdaScorer:
         if isinstance(reply, Failure):
             return reply
         if reply.function_error:
-            return _function_error(reply.function_error, reply.payload)
+            failure = _function_error(reply.function_error, reply.payload)
+            return replace(failure, bill=reply.bill)
         try:
             scorer, opinions = wire.decode(reply.payload, chunk, self._plain)
         except wire.BadAnswer as error:
-            return Failure(FailureKind.REJECTED, error.code, str(error))
-        return Answer(scorer, opinions, time.perf_counter() - started)
+            return Failure(FailureKind.REJECTED, error.code, str(error), bill=reply.bill)
+        return Answer(scorer, opinions, time.perf_counter() - started, reply.bill)
 
     async def close(self) -> None:
         await self._sender.close()
+
+
+async def introduce(target: LambdaTarget) -> Outcome:
+    """One harmless text through the whole way: the answer names the model and its version."""
+    scorer = AwsLambdaScorer(target)
+    item = Item("This works well.", (Member(1, b""),))
+    try:
+        return await scorer.score(Chunk(id=0, lane=Lane(0), items=(item,), root_id=0))
+    finally:
+        await scorer.close()
 
 
 def _function_error(kind: str, payload: bytes) -> Failure:

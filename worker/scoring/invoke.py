@@ -6,6 +6,7 @@ budget and concurrency.
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from botocore.config import Config
 
 import worker
 from worker.errors import ConfigurationError
-from worker.records import Failure, FailureKind
+from worker.records import Bill, Failure, FailureKind
 from worker.scoring.target import LambdaTarget, Reply
 
 CONNECT_TIMEOUT_S = 5.0
@@ -24,6 +25,9 @@ CONNECT_TIMEOUT_S = 5.0
 MAX_ANSWER = 7 * 1024 * 1024
 """Bytes. Lambda's own limit is 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
+_REPORT = re.compile(
+    r"^REPORT .*\bBilled Duration: (\d{1,9}) ms\b.*\bMemory Size: (\d{1,6}) MB\b", re.MULTILINE
+)
 _CODE = re.compile(r"[A-Za-z][\w.:-]{0,63}", re.ASCII)
 
 USER_AGENT = f"sentiment-worker/{worker.__version__} boto3/{boto3.__version__}"
@@ -81,7 +85,7 @@ class Invoker:
 
     def __init__(self, target: LambdaTarget) -> None:
         self._client = make_client(target)
-        self._arguments = {"FunctionName": target.function}
+        self._arguments = {"FunctionName": target.function, "LogType": "Tail"}
         if target.qualifier:
             self._arguments["Qualifier"] = target.qualifier
 
@@ -101,7 +105,19 @@ def _reply(response: Any) -> Reply | Failure:
         payload.close()
         return Failure(FailureKind.REJECTED, "answer_too_large", "The answer has no end.")
     payload.read(1)  # only at the end does the SDK see that a body was cut
-    return Reply(content, response.get("FunctionError"))
+    return Reply(content, response.get("FunctionError"), bill_of(response.get("LogResult")))
+
+
+def bill_of(log_tail: str | None) -> Bill | None:
+    """What the report line at the end of a call's log says; base64, 4 KB at most.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html (X-Amz-Log-Result)
+    """
+    try:
+        found = _REPORT.search(base64.b64decode(log_tail or "").decode("utf-8", "replace"))
+    except ValueError:
+        return None
+    return Bill(int(found[1]), int(found[2])) if found else None
 
 
 def make_client(target: LambdaTarget) -> Any:

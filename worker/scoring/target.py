@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from worker.records import Bill
+
 
 @dataclass(frozen=True, slots=True)
 class LambdaTarget:
@@ -27,3 +29,4 @@ class Reply:
 
     payload: bytes
     function_error: str | None = None
+    bill: Bill | None = None

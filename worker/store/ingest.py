@@ -12,7 +12,7 @@ from worker import crashpoint
 from worker.chunk import distinct
 from worker.errors import CursorMoved
 from worker.ports import Planner
-from worker.records import Chunk, Item, Lease, Member, Page, Record
+from worker.records import Chunk, Item, Lane, Lease, Member, Page, Record
 from worker.store import leases, quarantine, writing
 from worker.store.writing import Cursor, Holder
 
@@ -93,7 +93,7 @@ def store_page(
     ]
     wanted = [(i, r) for i, r in fresh + _unscored(cur, revised) if r.skip_reason is None]
     items = distinct((Member(i, r.content_hash), r.text) for i, r in wanted)
-    made = _create_chunks(cur, source_id, run_id, list(planner(items)), holder)
+    made = create_chunks(cur, Lane(source_id), run_id, list(planner(items)), holder)
     quarantine.keep_rows(cur, source_id, run_id, page)
     quarantine.forget_records(cur, [i for i, _ in revised])
     if page.complete:
@@ -134,17 +134,17 @@ def adopt(
           AND state = 'open'
     """
     rows = writing.rows(cur, sql, (run_id, found[0][3], worker))
-    taken, _ = leases.load_leases(cur, source_id, rows)
+    taken, _ = leases.load_leases(cur, Lane(source_id), rows)
     return taken, {}
 
 
-def _create_chunks(
-    cur: Cursor, source_id: int, run_id: int, groups: Sequence[tuple[Item, ...]], holder: Holder
+def create_chunks(
+    cur: Cursor, lane: Lane, run_id: int, groups: Sequence[tuple[Item, ...]], holder: Holder
 ) -> list[Lease]:
     """New chunks, leased to this worker from the start: they need no claim."""
     worker, lease_s = holder
     chunks = [
-        Chunk(id=i, source_id=source_id, root_id=i, items=items)
+        Chunk(id=i, lane=lane, root_id=i, items=items)
         for i, items in zip(writing.reserve_ids(cur, len(groups)), groups, strict=True)
     ]
     if chunks:

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Engine
 
 from worker.ports import Planner
-from worker.records import Lease, Page, Pending, Position, ScorerId, Settlement
-from worker.store import database, ingest, leases, settle
+from worker.records import Lane, Lease, Page, Pending, Position, ScorerId, Settlement
+from worker.store import backfills, database, ingest, leases, settle
 from worker.store.writing import Cursor
 
 T = TypeVar("T")
@@ -67,7 +67,18 @@ class PostgresJournal:
 
         return self._transaction(write)
 
-    def claim(self, source_id: int, run_id: int, count: int, *, parked: bool) -> list[Lease]:
+    def open_window(
+        self, lane: Lane, run_id: int, planner: Planner
+    ) -> tuple[list[Lease], dict[str, int]] | None:
+        """Make the chunks of a backfill's next window, leased to this worker; None after the last
+        one, and of a backfill that is not running."""
+
+        def write(cur: Cursor) -> tuple[list[Lease], dict[str, int]] | None:
+            return backfills.open_window(cur, lane, run_id, planner, self._holder)
+
+        return self._transaction(write)
+
+    def claim(self, lane: Lane, run_id: int, count: int, *, parked: bool) -> list[Lease]:
         """Lease up to `count` due chunks, parked ones (they wait for the Lambda) only if asked
         or overdue for a provisional score.
 
@@ -78,7 +89,7 @@ class PostgresJournal:
         def write(cur: Cursor) -> list[Lease]:
             return leases.claim(
                 cur,
-                source_id,
+                lane,
                 run_id,
                 count,
                 holder=self._holder,
@@ -110,9 +121,9 @@ class PostgresJournal:
             lambda cur: settle.settle(cur, run_id, settlements, self._scorer_ids)
         )
 
-    def pending(self, source_id: int) -> Pending:
-        """What is still open of a source."""
-        return self._transaction(lambda cur: leases.pending(cur, source_id, self._overdue_s))
+    def pending(self, lane: Lane) -> Pending:
+        """What is still open of a lane."""
+        return self._transaction(lambda cur: leases.pending(cur, lane, self._overdue_s))
 
     def _learn(self, scorer: ScorerId) -> None:
         if scorer not in self._scorer_ids:

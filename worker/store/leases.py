@@ -14,14 +14,14 @@ from typing import Any
 from worker import crashpoint
 from worker.chunk import distinct
 from worker.errors import TakenOver
-from worker.records import Chunk, Lease, Member, Pending
+from worker.records import Chunk, Lane, Lease, Member, Pending
 from worker.store import writing
 from worker.store.writing import Cursor, Holder
 
 _CLAIM = """
 WITH due AS MATERIALIZED (
     SELECT id FROM sentiment.chunk
-    WHERE source_id = %(source_id)s AND state = 'open'
+    WHERE source_id = %(source_id)s AND lane = %(lane)s AND state = 'open'
       AND CASE
           WHEN NOT parked THEN visible_at <= now()
           -- Parked before this run began: whatever was repaired since, the run may try it.
@@ -60,13 +60,13 @@ SELECT coalesce(sum(cardinality(record_ids)), 0)::bigint,
            created_at + %(overdue_s)s * interval '1 second'))
            FILTER (WHERE parked AND NOT provisional AND %(overdue_s)s::float8 IS NOT NULL)
            - now())::float8
-FROM sentiment.chunk WHERE source_id = %(source_id)s AND state = 'open'
+FROM sentiment.chunk WHERE source_id = %(source_id)s AND lane = %(lane)s AND state = 'open'
 """
 
 
 def claim(
     cur: Cursor,
-    source_id: int,
+    lane: Lane,
     run_id: int,
     count: int,
     *,
@@ -78,7 +78,8 @@ def claim(
     """Lease up to `count` due chunks; see `PostgresJournal.claim`."""
     worker, lease_s = holder
     arguments = {
-        "source_id": source_id,
+        "source_id": lane.source_id,
+        "lane": lane.backfill_id,
         "run_id": run_id,
         "count": count,
         "parked": parked,
@@ -87,7 +88,7 @@ def claim(
         "worker": worker,
         "lease_s": lease_s,
     }
-    leases, superseded = load_leases(cur, source_id, writing.rows(cur, _CLAIM, arguments))
+    leases, superseded = load_leases(cur, lane, writing.rows(cur, _CLAIM, arguments))
     if superseded:
         writing.count(cur, run_id, {"superseded": superseded})
     if leases:
@@ -133,13 +134,17 @@ def renew(cur: Cursor, run_id: int, held: Sequence[Lease], lease_s: float) -> se
     return {i for i, _ in ids} - kept
 
 
-def pending(cur: Cursor, source_id: int, overdue_s: float | None) -> Pending:
-    """What is still open of a source."""
-    arguments = {"source_id": source_id, "overdue_s": overdue_s}
+def pending(cur: Cursor, lane: Lane, overdue_s: float | None) -> Pending:
+    """What is still open of a lane."""
+    arguments = {
+        "source_id": lane.source_id,
+        "lane": lane.backfill_id,
+        "overdue_s": overdue_s,
+    }
     return Pending(*writing.rows(cur, _PENDING, arguments)[0])
 
 
-def load_leases(cur: Cursor, source_id: int, rows: Sequence[Any]) -> tuple[list[Lease], int]:
+def load_leases(cur: Cursor, lane: Lane, rows: Sequence[Any]) -> tuple[list[Lease], int]:
     """Claimed rows -> leases, with the texts of their records as they are now."""
     wanted = sorted({record_id for row in rows for record_id in row[9]})
     sql = "SELECT id, content_hash, text FROM sentiment.record WHERE id = ANY(%s)"
@@ -154,7 +159,7 @@ def load_leases(cur: Cursor, source_id: int, rows: Sequence[Any]) -> tuple[list[
         superseded += len(members) - len(current)
         chunk = Chunk(
             id=id_,
-            source_id=source_id,
+            lane=lane,
             root_id=root,
             items=tuple(distinct((m, now[m.record_id][1]) for m in current)),
             attempts=attempts,

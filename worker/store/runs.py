@@ -1,4 +1,4 @@
-"""The ledger: sources, the lock of a source, runs."""
+"""The ledger: sources, the lock of a lane, runs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from sqlalchemy.engine import Connection
 
 from worker.errors import SourceBusy
 from worker.log import get_logger
-from worker.records import Counters
+from worker.records import Counters, Lane
 from worker.store import database
 from worker.store.tables import CHUNK, RUN, SOURCE
 
 log = get_logger(__name__)
 
-_LOCK_SPACE = 0x53454E54
-"""Advisory locks are one space a database; "SENT" keeps ours apart from others'."""
+_LOCK_SPACES = (0x53454E54, 0x53454E55)
+"""Advisory locks are one space a database; "SENT" keeps ours apart from others'. One for sources,
+one for backfills."""
 
-# A process that is frozen, or cut off, keeps its sessions, and with them the source's lock and
+# A process that is frozen, or cut off, keeps its sessions, and with them the lane's lock and
 # whatever a transaction of its had locked. Once its run has not been heard of for a lease they are
 # all ended; what it still writes over new ones is refused by fences and cursor versions.
 _EVICT = """
@@ -31,7 +32,8 @@ WITH holder AS MATERIALIZED (
     WHERE l.locktype = 'advisory' AND l.classid = :space AND l.objid = :id AND l.granted
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND greatest(a.state_change, (
-          SELECT max(heartbeat_at) FROM sentiment.run WHERE source_id = :id AND state = 'running'
+          SELECT max(heartbeat_at) FROM sentiment.run
+          WHERE source_id = :source AND lane = :lane AND state = 'running'
       )) < now() - :lease_s * interval '1 second'
 )
 SELECT pg_terminate_backend(a.pid, 1000)
@@ -74,8 +76,8 @@ class PostgresLedger:
         return database.retrying(write, patience_s=self._patience_s)
 
     @contextmanager
-    def exclusive(self, source_id: int, name: str) -> Iterator[None]:
-        """Hold the source against every other run, in any process. Raises SourceBusy.
+    def exclusive(self, lane: Lane, name: str) -> Iterator[None]:
+        """Hold the lane against every other run, in any process. Raises SourceBusy.
 
         A session lock: PostgreSQL lets go of it when this process or its connection dies, and
         another takes it from a process that has not been heard of for a lease. Correctness
@@ -83,12 +85,12 @@ class PostgresLedger:
         doing the same work.
         """
         drop = sa.text("SELECT pg_advisory_unlock(:space, :id)")
-        key = {"space": _LOCK_SPACE, "id": source_id}
+        key = _key(lane)
         connection = database.retrying(self._lock_session, patience_s=self._patience_s)
         with connection:
-            if not self._take(connection, key):
+            if not self._take(connection, lane):
                 raise SourceBusy(
-                    f"Another run holds the source {name!r}.",
+                    f"Another run holds {name}.",
                     hint="Wait for it to end; `sentiment-worker runs` shows it.",
                 )
             try:
@@ -99,15 +101,17 @@ class PostgresLedger:
                 except sa.exc.DBAPIError:
                     connection.invalidate()  # the server let go of it when it went away
 
-    def _take(self, connection: Connection, key: dict[str, int]) -> bool:
+    def _take(self, connection: Connection, lane: Lane) -> bool:
+        key = _key(lane)
         take = sa.text("SELECT pg_try_advisory_lock(:space, :id)")
         with database.translated():
             if connection.scalar(take, key):
                 return True
-            connection.execute(sa.text(_EVICT), key | {"lease_s": self._lease_s})
+            run = {"source": lane.source_id, "lane": lane.backfill_id, "lease_s": self._lease_s}
+            connection.execute(sa.text(_EVICT), key | run)
             taken = bool(connection.scalar(take, key))
         if taken:
-            log.warning("source.taken_over", source_id=key["id"], silent_for_s=self._lease_s)
+            log.warning("source.taken_over", lane=list(lane), silent_for_s=self._lease_s)
         return taken
 
     def _lock_session(self) -> Connection:
@@ -115,12 +119,16 @@ class PostgresLedger:
             raw = self._locks.connect()
             return raw.execution_options(isolation_level="AUTOCOMMIT")
 
-    def start(self, source_id: int, trigger: str) -> int:
+    def start(self, lane: Lane, trigger: str) -> int:
         """Open a run. Call it under `exclusive`: what still says "running" is then lost, and
         whoever holds a lease is gone, so its chunks are free at once."""
         lost = (
             sa.update(RUN)
-            .where(RUN.c.source_id == source_id, RUN.c.state == "running")
+            .where(
+                RUN.c.source_id == lane.source_id,
+                RUN.c.lane == lane.backfill_id,
+                RUN.c.state == "running",
+            )
             .values(
                 state="lost",
                 finished_at=RUN.c.heartbeat_at,
@@ -130,7 +138,8 @@ class PostgresLedger:
         freed = (
             sa.update(CHUNK)
             .where(
-                CHUNK.c.source_id == source_id,
+                CHUNK.c.source_id == lane.source_id,
+                CHUNK.c.lane == lane.backfill_id,
                 CHUNK.c.state == "open",
                 CHUNK.c.leased_by.is_not(None),
             )
@@ -138,7 +147,12 @@ class PostgresLedger:
         )
         opened = (
             sa.insert(RUN)
-            .values(source_id=source_id, trigger=trigger, worker=self._worker)
+            .values(
+                source_id=lane.source_id,
+                lane=lane.backfill_id,
+                trigger=trigger,
+                worker=self._worker,
+            )
             .returning(RUN.c.id)
         )
 
@@ -148,14 +162,15 @@ class PostgresLedger:
                 connection.execute(lost)
                 run_id = int(connection.execute(opened).scalar_one())
             if free:
-                log.info("leases.freed", source_id=source_id, chunks=free)
+                log.info("leases.freed", lane=list(lane), chunks=free)
             return run_id
 
         return database.retrying(write, patience_s=self._patience_s)
 
     def finish(self, run_id: int, state: str, error: str | None) -> Counters:
         """Close a run and return its counters as the database holds them. One that was taken
-        over stays lost."""
+        over stays lost. What this process still has leased of the lane (it was stopped while a
+        transaction was under way) is free at once."""
         lost = RUN.c.state == "lost"
         statement = (
             sa.update(RUN)
@@ -168,8 +183,27 @@ class PostgresLedger:
             .returning(*(RUN.c[name] for name in Counters.__dataclass_fields__))
         )
 
+        freed = (
+            sa.update(CHUNK)
+            .where(
+                RUN.c.id == run_id,
+                CHUNK.c.source_id == RUN.c.source_id,
+                CHUNK.c.lane == RUN.c.lane,
+                CHUNK.c.state == "open",
+                CHUNK.c.leased_by == self._worker,
+            )
+            .values(leased_by=None, visible_at=sa.func.now(), fence=CHUNK.c.fence + 1)
+        )
+
         def write() -> Counters:
             with database.transaction(self._engine) as connection:
+                connection.execute(freed)  # chunks, then runs: as everywhere
                 return Counters(**connection.execute(statement).mappings().one())
 
         return database.retrying(write, patience_s=self._patience_s)
+
+
+def _key(lane: Lane) -> dict[str, int]:
+    """Of the lane's advisory lock: a source's, or a backfill's."""
+    number = lane.backfill_id or lane.source_id
+    return {"space": _LOCK_SPACES[bool(lane.backfill_id)], "id": number}

@@ -82,11 +82,40 @@ def settle(
     again = [s for s in accepted if s.kind is SettlementKind.DONE and s.lease.chunk.last_reason]
     quarantine.forget_members(cur, [member for s in again for member, _ in s.scores])
     changes = _settled_counters(accepted)
-    for stale in _moved_on(cur, refused):
+    late = _moved_on(cur, refused)
+    for stale in late:
         changes.update(stale.calls, fenced=1)
+    _count_spending(cur, accepted, late, scorer_ids)
     writing.count(cur, run_id, changes)
     crashpoint.reached("settle.before_commit")
     return changes
+
+
+def _count_spending(
+    cur: Cursor, accepted: Sequence[Settlement], late: Sequence[Settlement], scorer_ids: ScorerIds
+) -> None:
+    """A call costs whether or not its settlement was in time; ordered, so that none deadlock."""
+    spent: dict[tuple[int, int], Counter[str]] = {}
+    for s in (*accepted, *late):
+        if not s.calls:
+            continue
+        good = s.scorer is not None and s.fallback_reason is None
+        key = s.lease.chunk.lane.source_id, scorer_ids[s.scorer] if s.scorer and good else 0
+        entry = spent.setdefault(key, Counter())
+        entry.update(s.calls)
+        entry["records"] += s.lease.chunk.record_count if good else 0
+    sql = """
+        INSERT INTO sentiment.spend AS s
+            (day, source_id, scorer_id, invocations, texts, records, billed_ms, billed_mb_ms)
+        VALUES ((now() AT TIME ZONE 'UTC')::date, %s, %s, %s, %s, %s, %s, %s)
+        ON CONFLICT (day, source_id, scorer_id) DO UPDATE SET
+            invocations = s.invocations + excluded.invocations, texts = s.texts + excluded.texts,
+            records = s.records + excluded.records, billed_ms = s.billed_ms + excluded.billed_ms,
+            billed_mb_ms = s.billed_mb_ms + excluded.billed_mb_ms
+    """
+    names = ("invocations", "texts_sent", "records", "billed_ms", "billed_mb_ms")
+    for key, entry in sorted(spent.items()):
+        cur.execute(sql, (*key, *(entry[name] for name in names)))
 
 
 def register_scorer(cur: Cursor, scorer: ScorerId) -> int:
@@ -150,7 +179,7 @@ def _create_parts(cur: Cursor, run_id: int, settlement: Settlement) -> None:
     children = [
         Chunk(
             id=i,
-            source_id=parent.source_id,
+            lane=parent.lane,
             root_id=parent.root_id,
             items=items,
             last_reason=settlement.reason,

@@ -47,6 +47,13 @@ RUN = Table(
     METADATA,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("source_id", ForeignKey(SOURCE.c.id), nullable=False),
+    Column(
+        "lane",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="Whose work it did: 0 the schedule's, else a backfill's.",
+    ),
     Column("trigger", Text, nullable=False),
     Column("state", Text, nullable=False, server_default="running"),
     Column("worker", Text, nullable=False),
@@ -54,7 +61,21 @@ RUN = Table(
     Column("heartbeat_at", _Time, nullable=False, server_default=_now),
     Column("finished_at", _Time),
     Column("error", Text),
-    *(Column(name, BigInteger, nullable=False, server_default="0") for name in _COUNTERS),
+    Column("due_at", _Time, comment="When the schedule wanted it."),
+    Column("warnings", ARRAY(Text), comment="What was unlike the last weeks."),
+    *(
+        Column(
+            name,
+            BigInteger,
+            nullable=False,
+            server_default="0",
+            comment="Megabytes times milliseconds, as Lambda's report lines bill them; "
+            "/ 1,024,000 is GB-seconds."
+            if name == "billed_mb_ms"
+            else None,
+        )
+        for name in _COUNTERS
+    ),
     Index("run_by_source", "source_id", text("started_at DESC")),
 )
 
@@ -119,6 +140,13 @@ CHUNK = Table(
         autoincrement=False,
     ),
     Column("source_id", ForeignKey(SOURCE.c.id), nullable=False),
+    Column(
+        "lane",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="Whose work it is: 0 the schedule's, else a backfill's.",
+    ),
     Column("run_id", BigInteger, nullable=False),
     Column("root_id", BigInteger, nullable=False),
     Column("state", Text, nullable=False, server_default="open"),
@@ -226,6 +254,79 @@ QUARANTINE = Table(
     Index("quarantine_record", "record_id"),
 )
 
+SPEND = Table(
+    "spend",
+    METADATA,
+    Column("day", Date, primary_key=True),
+    Column("source_id", ForeignKey(SOURCE.c.id), primary_key=True, autoincrement=False),
+    Column("scorer_id", Integer, primary_key=True, autoincrement=False),
+    *(
+        Column(name, BigInteger, nullable=False, server_default="0")
+        for name in ("invocations", "texts", "records", "billed_ms", "billed_mb_ms")
+    ),
+    comment="What calls cost, by day (UTC), source and model; "
+    "scorer 0 are calls without a usable answer.",
+)
+
+BACKFILL = Table(
+    "backfill",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("source_id", ForeignKey(SOURCE.c.id), nullable=False),
+    Column("state", Text, nullable=False, server_default="planned"),
+    Column("reason", Text),
+    Column("selection", JSONB, nullable=False, comment="What was asked for."),
+    Column(
+        "plan", JSONB, nullable=False, comment="What that was on the day: counts and their cost."
+    ),
+    Column("max_cost", Double),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", _Time, nullable=False, server_default=_now),
+    Column("changed_by", Text, nullable=False),
+    Column("changed_at", _Time, nullable=False, server_default=_now),
+)
+
+BACKFILL_WINDOW = Table(
+    "backfill_window",
+    METADATA,
+    Column("backfill_id", ForeignKey(BACKFILL.c.id), primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("opened_at", _Time),
+    Column("record_ids", ARRAY(BigInteger), nullable=False),
+    Column("content_hashes", LargeBinary, nullable=False),
+    comment="The exact records of a plan. A window whose chunks are made is a checkpoint.",
+)
+
+CURSOR_CHANGE = Table(
+    "cursor_change",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("source_id", ForeignKey(SOURCE.c.id), nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("before", JSONB),
+    Column("after", JSONB),
+    Column("run_id", BigInteger),
+    Column("changed_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("changed_at", _Time, nullable=False, server_default=_now),
+    UniqueConstraint("run_id", "source_id", "partition"),
+    Index("cursor_change_by_source", "source_id", text("id DESC")),
+    comment="A row a run and partition that it moved, and one for each change by a person.",
+)
+
+PAUSE = Table(
+    "pause",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("source_id", ForeignKey(SOURCE.c.id), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("paused_by", Text, nullable=False),
+    Column("since", _Time, nullable=False, server_default=_now),
+    Column("until", _Time, nullable=False),
+    Column("ended_by", Text),
+    Index("pause_by_source", "source_id", text("until DESC")),
+)
+
 CURRENT_SENTIMENT = Table(
     "current_sentiment",
     ANALYTICS,
@@ -273,6 +374,9 @@ RUN_HISTORY = Table(
     Column("duration", INTERVAL),
     Column("error", Text),
     *(Column(name, BigInteger) for name in _COUNTERS),
+    Column("backfill_id", BigInteger),
+    Column("due_at", _Time),
+    Column("warnings", ARRAY(Text)),
 )
 
 PENDING_WORK = Table(
@@ -281,4 +385,22 @@ PENDING_WORK = Table(
     Column("source", Text),
     *(Column(n, BigInteger) for n in ("chunks", "records", "provisional_records", "leased_chunks")),
     Column("oldest", _Time),
+)
+
+BACKFILLS = Table(
+    "backfills",
+    ANALYTICS,
+    Column("id", BigInteger),
+    *(Column(n, Text) for n in ("source", "state", "reason")),
+    *(Column(n, _Time) for n in ("since", "until")),
+    *(
+        Column(n, BigInteger)
+        for n in (
+            *("records", "finished", "leased_chunks", "planned_invocations", "invocations"),
+            *("billed_mb_ms", "scored", "superseded", "dead"),
+        )
+    ),
+    *(Column(n, Double) for n in ("seconds", "max_cost")),
+    *(Column(n, Text) for n in ("created_by", "changed_by")),
+    *(Column(n, _Time) for n in ("created_at", "changed_at")),
 )

@@ -51,7 +51,8 @@ def copy_chunks(
     if not chunks:
         return
     columns = (
-        "id, source_id, run_id, root_id, reason, repeats, provisional, record_ids, content_hashes"
+        "id, source_id, lane, run_id, root_id, reason, repeats, provisional, record_ids,"
+        " content_hashes"
     )
     if holder:
         columns += ", visible_at, fence, leased_by"
@@ -60,7 +61,7 @@ def copy_chunks(
             members = [member for item in chunk.items for member in item.members]
             row = (
                 chunk.id,
-                chunk.source_id,
+                *chunk.lane,
                 run_id,
                 chunk.root_id,
                 chunk.last_reason,

@@ -1,0 +1,304 @@
+"""Backfills against a real database and a scripted Lambda: exact, stoppable, in their lane."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import Engine
+
+from tests.make import record
+from tests.scripted_lambda import Response, ScriptedLambda, billed, scored
+from worker import bootstrap, chunk, cost
+from worker.backfill import Only, Plan, Selection
+from worker.bootstrap import Worker
+from worker.cli.progress import Silent
+from worker.cycle import cycle
+from worker.pipeline import Run
+from worker.records import Lane, Page, RunReport
+from worker.settings import Settings
+from worker.store import backfills
+
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Desk:
+    """A source of 100 records, ten a day, scored once."""
+
+    def __init__(self, engine: Engine, server: ScriptedLambda) -> None:
+        self.engine = engine
+        self.server = server
+        self.settings = Settings(
+            aws_endpoint_url_lambda=server.url, aws_region="local", chunk_texts=10,
+            circuit_window=timedelta(seconds=0.2),
+        )  # fmt: skip
+        self.source_id = 0
+
+    def go(self, scene: Any) -> Any:
+        async def whole() -> Any:
+            target = bootstrap.lambda_target(self.settings)
+            async with bootstrap.open_worker(self.settings, self.engine, target) as worker:
+                return await scene(worker)
+
+        return asyncio.run(whole())
+
+    def store(self, count: int, *, start: int = 0, text: str = "good {}") -> None:
+        records = [
+            record(str(n), text.format(n))._replace(published_at=DAY + timedelta(days=n // 10))
+            for n in range(start, start + count)
+        ]
+
+        async def scene(worker: Worker) -> RunReport:
+            page = Page("p", {"at": start + count, "of": text}, records)
+            work = bootstrap.pull_work(worker, self.settings, "s", "file", _Pages(page), "once")
+            return await cycle(worker.parts, worker.ledger, work, observer=Silent())
+
+        assert self.go(scene).state == "done"
+        self.source_id = self.rows("SELECT id FROM sentiment.source")[0][0]
+
+    def plan(self, selection: Selection | None = None, **more: Any) -> tuple[int, Plan]:
+        chosen = selection or Selection("s", **more)
+        prices, pace = cost.Prices(), cost.Pace(1000.0, 0.01, 500)
+        backfill_id, plan = backfills.plan(
+            self.engine,
+            chosen,
+            partial(chunk.plan, max_items=10, max_bytes=100_000),
+            partial(cost.estimate, pace=pace, prices=prices, concurrency=4),
+            by="me",
+            max_cost=None,
+            store=True,
+        )
+        assert backfill_id is not None
+        return backfill_id, plan
+
+    def start(self, backfill_id: int) -> None:
+        assert backfills.change(
+            self.engine, backfill_id, "running", by="me", reason=None, since=("planned", "paused")
+        )
+
+    def run(self, backfill_id: int, on_start: Any = lambda run: None) -> RunReport:
+        async def scene(worker: Worker) -> RunReport:
+            row = backfills.get(self.engine, backfill_id)
+            work = bootstrap.backfill_work(worker, self.settings, row)
+            report = await cycle(
+                worker.parts, worker.ledger, work, observer=Silent(), on_start=on_start
+            )
+            bootstrap.close_backfill(worker, work, report)
+            return report
+
+        found: RunReport = self.go(scene)
+        return found
+
+    def rows(self, sql: str) -> list[Any]:
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(sa.text(sql))]
+
+    def sent(self) -> list[str]:
+        return [text for request in self.server.requests for text in request["texts"]]
+
+
+class _Pages:
+    name = "s"
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    def pages(self, positions: Any) -> Iterator[Page]:
+        yield self._page
+
+    def size(self) -> None:
+        return None
+
+
+@pytest.fixture
+def desk(engine: Engine, scripted_lambda: ScriptedLambda, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.setattr(backfills, "WINDOW_RECORDS", 20)
+    desk = Desk(engine, scripted_lambda)
+    desk.store(100)
+    scripted_lambda.requests.clear()
+    return desk
+
+
+def test_what_is_planned_is_what_is_done(desk: Desk) -> None:
+    since, until = DAY + timedelta(days=2), DAY + timedelta(days=7)
+    backfill_id, plan = desk.plan(since=since, until=until)
+    assert (plan.records, plan.distinct_texts, plan.chunks, plan.windows) == (50, 50, 5, 3)
+    assert plan.already_scored == 50
+    assert desk.server.requests == [], "planning sends nothing"
+    cursor = desk.rows("SELECT * FROM sentiment.cursor")
+    desk.start(backfill_id)
+    report = desk.run(backfill_id)
+    assert report.state == "done"
+    assert sorted(desk.sent()) == sorted(f"good {n}" for n in range(20, 70))
+    assert len(desk.server.requests) == plan.estimate.invocations == plan.chunks
+    assert desk.rows("SELECT * FROM sentiment.cursor") == cursor, "never moves the live cursor"
+    row = backfills.get(desk.engine, backfill_id)
+    assert (row["state"], row["finished"], row["scored"]) == ("done", 50, 50)
+    assert report.counters.read == report.counters.unchanged == 50
+
+
+def test_texts_that_come_again_are_counted_once(desk: Desk) -> None:
+    desk.store(20, start=200, text="the same")
+    _, plan = desk.plan(since=DAY + timedelta(days=20))
+    assert (plan.records, plan.distinct_texts, plan.chunks) == (20, 1, 1)
+
+
+def test_the_world_moves_between_plan_and_apply(desk: Desk) -> None:
+    selection = Selection("s", until=DAY + timedelta(days=10))
+    backfill_id, _ = desk.plan(selection)
+    assert backfills.moved(desk.engine, backfill_id, selection) == []
+    desk.store(10, text="rewritten {}")
+    assert backfills.moved(desk.engine, backfill_id, selection) == [
+        "10 of its records were rewritten"
+    ]
+    with desk.engine.begin() as connection:
+        connection.execute(sa.text(
+            "UPDATE sentiment.record SET published_at = published_at + interval '1 year'"
+            " WHERE external_id IN ('50', '51')"
+        ))  # fmt: skip
+    desk.store(3, start=500)  # published after the window
+    assert backfills.moved(desk.engine, backfill_id, selection) == [
+        "10 of its records were rewritten",
+        "2 of its records no longer belong to it",
+    ]
+    wider = replace(selection, until=None)
+    assert "3 more records belong to it by now" in str(
+        backfills.moved(desk.engine, backfill_id, wider)
+    )
+
+
+def test_only_what_failed_or_is_provisional_or_missing(desk: Desk) -> None:
+    with desk.engine.begin() as connection:
+        connection.execute(sa.text(
+            "UPDATE sentiment.score SET provisional = true, fallback_reason = 'down', scorer_id ="
+            " (SELECT max(id) + 1 FROM sentiment.scorer) WHERE record_id IN"
+            " (SELECT id FROM sentiment.record WHERE external_id IN ('1', '2', '3'))"
+        ))  # fmt: skip
+        connection.execute(sa.text(
+            "INSERT INTO sentiment.scorer (provider, model, version) VALUES ('textblob', 't', '1')"
+        ))  # fmt: skip
+        connection.execute(sa.text(
+            'INSERT INTO sentiment.quarantine (source_id, run_id, stage, partition, "offset",'
+            " reason, raw, fingerprint, record_id) SELECT source_id, 1, 'score', '', 'x', 'y', '',"
+            " 'f', id FROM sentiment.record WHERE external_id = '7'"
+        ))  # fmt: skip
+    assert desk.plan(only=Only.PROVISIONAL)[1].records == 3
+    assert desk.plan(only=Only.FAILED)[1].records == 1
+    assert desk.plan(only=Only.MISSING, target_version="1")[1].records == 3
+    assert desk.plan(only=Only.MISSING, target_version="2")[1].records == 100
+    assert desk.plan(contains="good 1", limit=5)[1].records == 5
+    assert desk.plan(label="positive", scorer="lambda")[1].records == 97
+
+
+def test_paused_and_resumed_and_killed_it_sends_nothing_twice(desk: Desk) -> None:
+    backfill_id, _ = desk.plan()
+    desk.start(backfill_id)
+    assert not backfills.change(
+        desk.engine, backfill_id, "running", by="me", reason=None, since=("planned",)
+    ), "applied once"
+    runs: list[Run] = []
+    calls = 0
+
+    def pause_soon(request: Any, number: int) -> Response:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            backfills.change(
+                desk.engine, backfill_id, "paused", by="me", reason="lunch", since=("running",)
+            )
+            runs[0].stop()
+        return scored(request)
+
+    desk.server.script = pause_soon
+    report = desk.run(backfill_id, runs.append)
+    row = backfills.get(desk.engine, backfill_id)
+    assert (row["state"], row["reason"], row["leased_chunks"]) == ("paused", "lunch", 0)
+    assert 0 < row["finished"] < 100
+    assert report.exit_code == 0
+    desk.server.script = lambda request, number: scored(request)
+    desk.start(backfill_id)
+    assert desk.run(backfill_id).state == "done"
+    assert sorted(desk.sent()) == sorted(f"good {n}" for n in range(100))
+    assert backfills.get(desk.engine, backfill_id)["finished"] == 100
+
+
+def test_cancelled_it_leaves_nothing_open(desk: Desk) -> None:
+    backfill_id, _ = desk.plan()
+    desk.start(backfill_id)
+
+    async def opened(worker: Worker) -> None:
+        lane = Lane(desk.source_id, backfill_id)
+        run_id = worker.ledger.start(lane, "backfill")
+        assert worker.parts.journal.open_window(lane, run_id, worker.parts.planner)
+
+    desk.go(opened)  # and dies
+    lane = Lane(desk.source_id, backfill_id)
+    assert backfills.get(desk.engine, backfill_id)["leased_chunks"] == 2
+    backfills.change(
+        desk.engine, backfill_id, "cancelled", by="me", reason=None, since=backfills.MIDDLE
+    )
+    assert backfills.free(desk.engine, lane, cancel=True) == 2
+    assert desk.rows("SELECT DISTINCT state FROM sentiment.chunk WHERE lane > 0") == [
+        ("cancelled",)
+    ]
+    assert backfills.get(desk.engine, backfill_id)["leased_chunks"] == 0
+
+
+def test_the_schedule_and_a_backfill_leave_each_others_work_alone(desk: Desk) -> None:
+    backfill_id, _ = desk.plan()
+    desk.start(backfill_id)
+
+    async def scene(worker: Worker) -> None:
+        journal, ledger = worker.parts.journal, worker.ledger
+        back, live = Lane(desk.source_id, backfill_id), Lane(desk.source_id)
+        with ledger.exclusive(back, "a"), ledger.exclusive(live, "b"):
+            run_id = ledger.start(back, "backfill")
+            opened = journal.open_window(back, run_id, worker.parts.planner)
+            assert opened
+            leases, _ = opened
+            live_run = ledger.start(live, "once")  # frees what its own lane had leased, no more
+            assert journal.renew(run_id, leases) == set()
+            assert journal.claim(live, live_run, 100, parked=True) == []
+            assert journal.pending(live).records == 0
+            assert journal.pending(back).records == 20
+
+    desk.go(scene)
+
+
+def test_it_stops_at_what_it_may_cost(desk: Desk) -> None:
+    backfill_id, _ = desk.plan()
+    desk.start(backfill_id)
+    with desk.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE sentiment.backfill SET max_cost = 0.000001"))
+    desk.settings = desk.settings.model_copy(update={"max_concurrency": 1})
+
+    def slowly(request: Any, number: int) -> Response:
+        time.sleep(0.3)
+        return billed(scored(request), 300, 2048)
+
+    desk.server.script = slowly
+    report = desk.run(backfill_id)
+    assert len(desk.server.requests) < 10, "it looks once a second"
+    row = backfills.get(desk.engine, backfill_id)
+    assert (report.exit_code, row["state"], row["leased_chunks"]) == (7, "paused", 0)
+
+
+def test_a_budget_stops_a_run_and_leaves_the_work_pending(desk: Desk) -> None:
+    desk.settings = desk.settings.model_copy(update={"budget_daily": 1e-9})
+    with desk.engine.begin() as connection:
+        connection.execute(sa.text(
+            "INSERT INTO sentiment.spend (day, source_id, scorer_id, invocations) VALUES"
+            " ((now() AT TIME ZONE 'UTC')::date, 1, 9, 1000)"
+        ))  # fmt: skip
+    backfill_id, _ = desk.plan()
+    desk.start(backfill_id)
+    report = desk.run(backfill_id)
+    assert (report.state, report.exit_code) == ("over_budget", 7)
+    assert desk.rows("SELECT count(*) FROM sentiment.chunk WHERE leased_by IS NOT NULL") == [(0,)]

@@ -1,0 +1,469 @@
+"""`backfill`: planned to the last chunk, priced before it starts, stoppable at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from sqlalchemy import Engine
+
+from worker import bootstrap, chunk, cost
+from worker.backfill import Only, Plan, Selection
+from worker.cli import progress
+from worker.cli.look import LimitOption, moment, reading_from
+from worker.cli.output import (
+    DATA,
+    WORDS,
+    ConfigOption,
+    Output,
+    OutputOption,
+    VerboseOption,
+    print_json,
+    print_rows,
+    say,
+    settings_for,
+)
+from worker.cli.stopping import Stopper
+from worker.cycle import cycle
+from worker.errors import ConfigurationError, Exit
+from worker.records import Answer, Lane, RunReport
+from worker.scoring.aws_lambda import introduce
+from worker.settings import Settings
+from worker.store import backfills, migrate, spending
+
+app = typer.Typer(
+    help="Score again what is stored: planned, priced, stoppable. The schedule goes on beside it.",
+    no_args_is_help=True,
+)
+
+IdArgument = Annotated[int, typer.Argument(help="The id that `backfill plan` printed.")]
+SinceOption = Annotated[
+    str | None, typer.Option(help="Published (else arrived) from this time on: 2026-01-01, or 30d.")
+]
+UntilOption = Annotated[str | None, typer.Option(help="Before this time.")]
+VersionOption = Annotated[
+    str | None,
+    typer.Option(help="The model version that is wanted; another's answer is refused."),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+
+STOP_PATIENCE_S = 10.0
+"""How long pause and cancel wait for calls under way before they take the leases back."""
+
+_PLAN_EXAMPLES = (
+    "Examples:  [bold]sentiment-worker backfill plan --source reviews --since 2026-01-01 "
+    "--until 2026-02-01 --max-cost 0.50[/bold]   "
+    "[bold]sentiment-worker backfill plan --source reviews --only provisional[/bold]"
+)
+
+
+@app.command(epilog=_PLAN_EXAMPLES)
+def plan(
+    source: Annotated[str, typer.Option("--source", "-s", help="Whose records.")],
+    since: SinceOption = None,
+    until: UntilOption = None,
+    only: Annotated[
+        Only,
+        typer.Option(
+            help="failed: in quarantine; provisional: TextBlob's alone; missing: without a score "
+            "by the wanted model version."
+        ),
+    ] = Only.ALL,
+    model_version: VersionOption = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="US dollars: refuse a dearer plan, and stop there."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most.")] = None,
+    dry_run: DryRunOption = False,
+    config: ConfigOption = None,
+    output: OutputOption = Output.TABLE,
+    verbose: VerboseOption = False,
+) -> None:
+    """Say exactly what would be scored again, what it costs and how long it takes; keep the plan.
+
+    Nothing is sent. Exit code 7 if it would cost more than --max-cost.
+    """
+    selection = Selection(
+        source=source,
+        since=moment(since, "--since"),
+        until=moment(until, "--until"),
+        only=only,
+        target_version=model_version,
+        limit=limit,
+    )
+    settings = settings_for(config, verbose=verbose, quiet=True).settings
+    with reading_from(config, verbose=verbose, source=source) as engine:
+        code = make_plan(settings, engine, selection, max_cost, output, dry_run=dry_run)
+    raise typer.Exit(code)
+
+
+def make_plan(
+    settings: Settings,
+    engine: Engine,
+    selection: Selection,
+    max_cost: float | None,
+    output: Output,
+    *,
+    dry_run: bool,
+) -> int:
+    """Plan, print, and keep the plan unless it is too dear; the exit code."""
+    pace = spending.pace(engine, selection.source)
+    estimated = partial(
+        cost.estimate,
+        pace=pace,
+        prices=settings.prices,
+        concurrency=bootstrap.expected_concurrency(settings),
+    )
+    planner = partial(chunk.plan, max_items=settings.chunk_texts, max_bytes=settings.chunk_bytes)
+
+    def made(store: bool) -> tuple[int | None, Plan]:
+        with _counting() as told:
+            return backfills.plan(
+                engine,
+                selection,
+                planner,
+                estimated,
+                by=operator(),
+                max_cost=max_cost,
+                store=store,
+                told=told,
+            )
+
+    backfill_id, found = made(store=not dry_run and max_cost is None)
+    too_dear = max_cost is not None and found.estimate.cost_usd > max_cost
+    if max_cost is not None and not dry_run and not too_dear and found.records:
+        backfill_id, found = made(store=True)
+    _print_plan(backfill_id, selection, found, pace, settings.prices, output)
+    if too_dear:
+        say(f"That is more than --max-cost {max_cost}: nothing was kept.", style="yellow")
+        return Exit.OVER_BUDGET
+    if backfill_id is not None:
+        say(f"Apply it: sentiment-worker backfill apply {backfill_id}")
+    return Exit.DONE
+
+
+def operator() -> str:
+    """Who asks, for the ledger."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def _print_plan(
+    backfill_id: int | None,
+    selection: Selection,
+    plan: Plan,
+    pace: cost.Pace,
+    prices: cost.Prices,
+    output: Output,
+) -> None:
+    flat = {
+        "id": backfill_id,
+        **selection.as_json(),
+        **{k: v for k, v in asdict(plan).items() if k != "estimate"},
+        **asdict(plan.estimate),
+        "overwritten": 0,
+    }
+    if output is Output.JSON:
+        print_json(flat | {"pace_texts": pace.measured_on, "prices_read_on": prices.read_on})
+        return
+    e = plan.estimate
+    measured = f"measured on {pace.measured_on:,} texts" if pace.measured_on else "not measured yet"
+    rows = {
+        "records": f"{plan.records:,}",
+        "distinct texts": f"{plan.distinct_texts:,}",
+        "chunks": f"{plan.chunks:,} in {plan.windows:,} windows",
+        "already scored": f"{plan.already_scored:,} by "
+        + (f"version {selection.target_version}" if selection.target_version else "a model"),
+        "overwritten": "nothing: a score is added beside the old ones",
+        "invocations": f"{e.invocations:,}",
+        "GB-seconds": f"{e.gb_seconds:,.1f} ({measured})",
+        "cost": f"{e.cost_usd:.4f} USD, at prices read on {prices.read_on}",
+        "duration": f"{progress.spoken(e.duration_s)} at the present concurrency",
+    }
+    for name, value in rows.items():
+        DATA.print(f"{name:16}{value}", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _counting() -> Any:
+    """Tells how far planning is, on a terminal."""
+    if not WORDS.is_terminal:
+        yield lambda count: None
+        return
+    with Progress(TextColumn("planning: {task.completed:,.0f} records"), console=WORDS) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda count: bar.update(task, completed=count)
+
+
+@app.command(epilog="Example:  [bold]sentiment-worker backfill apply 3[/bold]")
+def apply(
+    backfill_id: IdArgument,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Leave the work to a running `serve`.")
+    ] = False,
+    dry_run: DryRunOption = False,
+    config: ConfigOption = None,
+    output: OutputOption = Output.TABLE,
+    verbose: VerboseOption = False,
+) -> None:
+    """Do exactly what was planned; refuse if the world has moved since, and say what moved.
+
+    Ctrl-C, or a kill, loses nothing: `backfill resume` goes on where it stood. Exit codes as
+    `once`; 7 if --max-cost or a budget is spent.
+    """
+    settings = settings_for(config, verbose=verbose, quiet=True).settings
+    with reading_from(config, verbose=verbose) as engine:
+        row = backfills.get(engine, backfill_id)
+        if row["state"] != "planned":
+            raise ConfigurationError(
+                f"Backfill {backfill_id} is {row['state']}, and is applied once.",
+                hint=f"Go on with: sentiment-worker backfill resume {backfill_id}"
+                if row["state"] in ("running", "paused")
+                else "Plan it anew: sentiment-worker backfill plan",
+            )
+        selection = Selection.from_json(row["selection"])
+        if moved := backfills.moved(engine, backfill_id, selection):
+            raise ConfigurationError(
+                f"The world has moved since backfill {backfill_id} was planned: "
+                f"{', '.join(moved)}.",
+                hint="Nothing was done. Plan it anew: sentiment-worker backfill plan",
+            )
+        if dry_run:
+            say(f"Backfill {backfill_id} stands as it was planned. Nothing was done.")
+            return
+    code = _go(settings, backfill_id, selection, ("planned",), output, detach=detach)
+    raise typer.Exit(code)
+
+
+@app.command(epilog="Example:  [bold]sentiment-worker backfill resume 3[/bold]")
+def resume(
+    backfill_id: IdArgument,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Leave the work to a running `serve`.")
+    ] = False,
+    dry_run: DryRunOption = False,
+    config: ConfigOption = None,
+    output: OutputOption = Output.TABLE,
+    verbose: VerboseOption = False,
+) -> None:
+    """Go on with a backfill that was paused, or whose process ended."""
+    settings = settings_for(config, verbose=verbose, quiet=True).settings
+    with reading_from(config, verbose=verbose) as engine:
+        row = backfills.get(engine, backfill_id)
+    if row["state"] not in ("paused", "running"):
+        raise ConfigurationError(
+            f"Backfill {backfill_id} is {row['state']}: there is nothing to go on with.",
+            hint="See: sentiment-worker backfill status",
+        )
+    if dry_run:
+        say(f"{row['records'] - row['finished']:,} records are left. Nothing was done.")
+        return
+    selection = Selection.from_json(row["selection"])
+    states = ("paused", "running")
+    raise typer.Exit(_go(settings, backfill_id, selection, states, output, detach=detach))
+
+
+def _go(
+    settings: Settings,
+    backfill_id: int,
+    selection: Selection,
+    since: Sequence[str],
+    output: Output,
+    *,
+    detach: bool,
+) -> int:
+    with bootstrap.open_database(settings) as engine, bootstrap.open_lambda(settings) as target:
+        migrate.require_current(engine)
+        if selection.target_version is not None and target is not None:
+            _require_version(asyncio.run(introduce(target)), selection.target_version)
+        if not backfills.change(
+            engine, backfill_id, "running", by=operator(), reason=None, since=since
+        ):
+            raise ConfigurationError(f"Backfill {backfill_id} was changed by somebody else.")
+        if detach:
+            say("A running `serve` takes it up within seconds; see: backfill status")
+            return Exit.DONE
+
+        async def running() -> RunReport:
+            async with bootstrap.open_worker(settings, engine, target) as worker:
+                row = backfills.get(engine, backfill_id)
+                work = bootstrap.backfill_work(worker, settings, row)
+                with progress.backfill_bar(row) as observer:
+                    report = await cycle(
+                        worker.parts,
+                        worker.ledger,
+                        work,
+                        observer=observer,
+                        on_start=Stopper(lambda: None).watch,
+                    )
+                bootstrap.close_backfill(worker, work, report)
+                return report
+
+        report = asyncio.run(running())
+        row = backfills.get(engine, backfill_id)
+    _tell(row, report, settings.prices)
+    if output is Output.JSON:
+        print_json(_with_cost(row, settings.prices))
+    return report.exit_code
+
+
+def _require_version(outcome: object, wanted: str) -> None:
+    if not isinstance(outcome, Answer):
+        raise ConfigurationError(
+            "The function does not answer, so its model version is not known.",
+            hint="See: sentiment-worker doctor",
+        )
+    if outcome.scorer.version != wanted:
+        raise ConfigurationError(
+            f"The function answers with model version {outcome.scorer.version}, the plan wants "
+            f"{wanted}.",
+            hint="Deploy that version, name it with LAMBDA_QUALIFIER, or plan anew.",
+        )
+
+
+def _tell(row: Mapping[str, Any], report: RunReport, prices: cost.Prices) -> None:
+    spent = prices.usd(invocations=row["invocations"], mb_ms=row["billed_mb_ms"])
+    say(
+        f"Backfill {row['id']} is {row['state']}: {row['finished']:,} of {row['records']:,} "
+        f"records, {row['invocations']:,} calls ({row['planned_invocations']:,} planned), "
+        f"{spent:.4f} USD ({row['plan']['cost_usd']:.4f} planned)."
+    )
+    if report.error:
+        say(f"{report.error}.", style="yellow")
+    if row["state"] != "done":
+        say(f"Go on with: sentiment-worker backfill resume {row['id']}")
+
+
+@app.command(epilog="Example:  [bold]sentiment-worker backfill status 3 --follow[/bold]")
+def status(
+    backfill_id: Annotated[int | None, typer.Argument(help="Only this one, whole.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Until it ends.")] = False,
+    limit: LimitOption = 20,
+    config: ConfigOption = None,
+    output: OutputOption = Output.TABLE,
+    verbose: VerboseOption = False,
+) -> None:
+    """How far backfills are, what they have cost, and how long the rest takes."""
+    settings = settings_for(config, verbose=verbose, quiet=True).settings
+    with reading_from(config, verbose=verbose) as engine:
+        if backfill_id is None:
+            rows = [_with_cost(r, settings.prices) for r in backfills.listed(engine, limit=limit)]
+            columns = ("id", "source", "state", "finished", "records", "cost_usd", "changed_at")
+            if not print_rows(rows, (*columns, "reason"), output):
+                say("No backfill was planned yet. See: sentiment-worker backfill plan --help")
+            return
+        row = _with_cost(backfills.get(engine, backfill_id), settings.prices)
+        if follow and WORDS.is_terminal:
+            row = _followed(engine, row, settings.prices)
+    if output is Output.JSON:
+        print_json(row)
+        return
+    for name in _SHOWN:
+        if row[name] is not None:
+            DATA.print(f"{name.replace('_', ' '):20}{row[name]}", markup=False, soft_wrap=True)
+
+
+_SHOWN = (
+    *("source", "state", "reason", "since", "until", "records", "finished", "time_left_s"),
+    *("planned_invocations", "invocations", "planned_usd", "cost_usd", "max_cost", "scored"),
+    *("superseded", "dead", "leased_chunks", "created_by", "changed_by"),
+)
+
+
+def _with_cost(row: Mapping[str, Any], prices: cost.Prices) -> dict[str, Any]:
+    """With dollars, and the seconds that are left at the speed until now (None: unknown)."""
+    spent = prices.usd(invocations=row["invocations"], mb_ms=row["billed_mb_ms"])
+    left, done = row["records"] - row["finished"], row["finished"]
+    rate = done / row["seconds"] if row["seconds"] else 0.0
+    known = row["state"] == "running" and rate
+    found = dict(row) | {
+        "cost_usd": round(spent, 6),
+        "time_left_s": round(left / rate, 1) if known else (0.0 if not left else None),
+    }
+    if "plan" in row:
+        found["planned_usd"] = row["plan"].get("cost_usd")
+    return found
+
+
+def _followed(engine: Engine, row: dict[str, Any], prices: cost.Prices) -> dict[str, Any]:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=WORDS) as bar:
+        task = bar.add_task(f"backfill {row['id']}", total=row["records"])
+        while True:
+            bar.update(task, completed=row["finished"])
+            if row["state"] not in ("running", "planned"):
+                return row
+            time.sleep(0.5)
+            row = _with_cost(backfills.get(engine, row["id"]), prices)
+
+
+@app.command(epilog="Example:  [bold]sentiment-worker backfill pause 3 --reason 'a release'[/bold]")
+def pause(
+    backfill_id: IdArgument,
+    reason: Annotated[str | None, typer.Option(help="Why, for whoever looks at it.")] = None,
+    dry_run: DryRunOption = False,
+    config: ConfigOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Stop it within seconds, with nothing leased; `resume` goes on where it stood."""
+    with reading_from(config, verbose=verbose) as engine:
+        _stop(engine, backfill_id, "paused", ("running",), reason, dry_run=dry_run)
+
+
+@app.command(epilog="Example:  [bold]sentiment-worker backfill cancel 3[/bold]")
+def cancel(
+    backfill_id: IdArgument,
+    reason: Annotated[str | None, typer.Option(help="Why, for whoever looks at it.")] = None,
+    dry_run: DryRunOption = False,
+    config: ConfigOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """End it for good. What it has scored stays, what waits is dropped; nothing is leased."""
+    with reading_from(config, verbose=verbose) as engine:
+        _stop(engine, backfill_id, "cancelled", backfills.MIDDLE, reason, dry_run=dry_run)
+
+
+def _stop(
+    engine: Engine,
+    backfill_id: int,
+    state: str,
+    since: Sequence[str],
+    reason: str | None,
+    *,
+    dry_run: bool,
+) -> None:
+    row = backfills.get(engine, backfill_id)
+    if row["state"] not in since:
+        raise ConfigurationError(
+            f"Backfill {backfill_id} is {row['state']}.", hint="There is nothing to stop."
+        )
+    if dry_run:
+        say(f"Backfill {backfill_id} is {row['state']} and would be {state}. Nothing was done.")
+        return
+    backfills.change(engine, backfill_id, state, by=operator(), reason=reason, since=since)
+    deadline = time.monotonic() + STOP_PATIENCE_S
+    while row["leased_chunks"] and time.monotonic() < deadline:
+        time.sleep(0.3)
+        row = backfills.get(engine, backfill_id)
+    # Whoever still has a lease is dead, or too slow: its answer is refused by the fence.
+    lane = Lane(row["source_id"], backfill_id)
+    backfills.free(engine, lane, cancel=state == "cancelled")
+    row = backfills.get(engine, backfill_id)
+    say(
+        f"Backfill {backfill_id} is {state}: {row['finished']:,} of {row['records']:,} records are "
+        f"finished, {row['leased_chunks']:,} chunks leased."
+    )

@@ -1,0 +1,130 @@
+"""Where a run's chunks come from: a source that is pulled, or the windows of a backfill.
+
+Each gives batches that are in the journal already, so a run that dies loses nothing of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple, Protocol, TypeVar
+
+from worker import crashpoint
+from worker.errors import WorkerError
+from worker.ports import Journal, Planner, Source
+from worker.records import NOTHING_AGAIN, Lane, Lease, Page, Redrive
+
+T = TypeVar("T")
+
+
+class Batch(NamedTuple):
+    """What one transaction put into the journal."""
+
+    leases: Sequence[Lease]
+    changes: Mapping[str, int]
+    """What it adds to the run's counters."""
+    bytes_read: int = 0
+
+
+class Feed(Protocol):
+    """Gives a run its chunks, once."""
+
+    error: WorkerError | None
+    """Why it ended early; what it gave before is stored, and worked off."""
+
+    def batches(self, run_id: int) -> AsyncGenerator[Batch, None]:
+        """Close it (`contextlib.aclosing`) when it is left before its end."""
+
+
+class SourceFeed:
+    """Pulls a source from its cursors on, and what is to be tried again with it."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        planner: Planner,
+        source_id: int,
+        source: Source | None,
+        redrive: Redrive = NOTHING_AGAIN,
+    ) -> None:
+        """`source` None reads nothing: only the redrive's records are scored anew."""
+        self.error: WorkerError | None = None
+        self._journal = journal
+        self._planner = planner
+        self._source_id = source_id
+        self._source = source
+        self._redrive = redrive
+
+    async def batches(self, run_id: int) -> AsyncGenerator[Batch, None]:
+        if self._redrive.record_ids:
+            ids = self._redrive.record_ids
+            await asyncio.to_thread(self._journal.requeue, self._source_id, run_id, ids)
+        if self._source is None:
+            return
+        known = await asyncio.to_thread(self._journal.positions, self._source_id)
+        versions = {partition: version for partition, (_, version) in known.items()}
+        again = self._redrive.partitions
+        positions = {p: position for p, (position, _) in known.items() if p not in again}
+        pages = self._source.pages(positions)
+        # One page is read ahead while the one before is being stored.
+        ahead = asyncio.ensure_future(asyncio.to_thread(next, pages, None))
+        try:
+            while page := await self._read(ahead):
+                ahead = asyncio.ensure_future(asyncio.to_thread(next, pages, None))
+                yield await self._ingest(run_id, page, versions)
+        finally:
+            # Where a stop cancelled us, the thread that reads ahead ends by itself.
+            if not ahead.done():
+                ahead.add_done_callback(lambda done: done.cancelled() or done.exception())
+            _close(pages)
+
+    async def _read(self, ahead: asyncio.Future[Page | None]) -> Page | None:
+        try:
+            return await asyncio.shield(ahead)
+        except WorkerError as error:
+            self.error = error
+            return None
+
+    async def _ingest(self, run_id: int, page: Page, versions: dict[str, int]) -> Batch:
+        crashpoint.reached("page.read")
+        version = versions.get(page.partition, 0)
+        about = (self._source_id, run_id, page, version, self._planner)
+        leases, changes = await _to_its_end(partial(self._journal.ingest, *about))
+        crashpoint.reached("ingest.committed")
+        versions[page.partition] = version + 1
+        return Batch(leases, changes, page.bytes_read)
+
+
+class WindowFeed:
+    """Opens the windows of a backfill's plan, one after another; an opened one is a checkpoint."""
+
+    error: WorkerError | None = None
+
+    def __init__(self, journal: Journal, planner: Planner, lane: Lane) -> None:
+        self._journal = journal
+        self._planner = planner
+        self._lane = lane
+
+    async def batches(self, run_id: int) -> AsyncGenerator[Batch, None]:
+        step = partial(self._journal.open_window, self._lane, run_id, self._planner)
+        while opened := await _to_its_end(step):
+            yield Batch(*opened)
+
+
+async def _to_its_end(transaction: Callable[[], T]) -> T:
+    """In a thread. A stop waits for it: what it leases is to be known when the run ends."""
+    thread = asyncio.ensure_future(asyncio.to_thread(transaction))
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        await asyncio.wait({thread})
+        raise
+
+
+def _close(pages: Iterator[Page]) -> None:
+    close = getattr(pages, "close", None)
+    if close:
+        with contextlib.suppress(ValueError):  # still reading in its thread, which closes it
+            close()

@@ -1,0 +1,117 @@
+"""What calls have cost, as the journal counted it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Engine
+
+from worker.cost import UNMEASURED, Pace, Prices
+from worker.store import database
+from worker.store.tables import RUN, SCORER, SOURCE, SPEND
+
+Row = Mapping[str, Any]
+
+_SUMS = ("invocations", "texts", "records", "billed_ms", "billed_mb_ms")
+
+PACE_TEXTS = 200
+"""Texts from which on a measured pace is believed."""
+
+
+def by(
+    engine: Engine,
+    groups: Sequence[str],
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    source: str | None = None,
+) -> list[Row]:
+    """Sums by any of day, month, source, model and model_version, the newest first."""
+    model = sa.func.coalesce(SCORER.c.model, "(no answer)")
+    columns = {
+        "day": SPEND.c.day,
+        "month": sa.func.to_char(SPEND.c.day, "YYYY-MM"),
+        "source": SOURCE.c.name,
+        "model": model,
+        "model_version": sa.func.coalesce(SCORER.c.version, ""),
+    }
+    chosen = [columns[name].label(name) for name in groups]
+    sums = [sa.cast(sa.func.sum(SPEND.c[name]), sa.BigInteger).label(name) for name in _SUMS]
+    statement = (
+        sa.select(*chosen, *sums)
+        .join(SOURCE, SOURCE.c.id == SPEND.c.source_id)
+        .outerjoin(SCORER, SCORER.c.id == SPEND.c.scorer_id)
+        .group_by(*[columns[name] for name in groups])
+        .order_by(*[columns[name].desc() for name in groups])
+    )
+    if since is not None:
+        statement = statement.where(SPEND.c.day >= since)
+    if until is not None:
+        statement = statement.where(SPEND.c.day < until)
+    if source is not None:
+        statement = statement.where(SOURCE.c.name == source)
+    with database.transaction(engine) as connection:
+        return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def spent(engine: Engine, prices: Prices) -> tuple[float, float]:
+    """US dollars (today, this month), by the database's clock, in UTC."""
+    today = sa.cast(sa.func.timezone("UTC", sa.func.now()), sa.Date)
+    month = sa.cast(sa.func.date_trunc("month", today), sa.Date)
+    is_today = SPEND.c.day == today
+    statement = sa.select(
+        *[
+            sa.func.coalesce(sa.func.sum(SPEND.c[name]).filter(condition), 0)
+            for condition in (is_today, sa.true())
+            for name in ("invocations", "billed_mb_ms")
+        ]
+    ).where(SPEND.c.day >= month)
+    with database.transaction(engine) as connection:
+        calls, mb_ms, month_calls, month_mb_ms = connection.execute(statement).one()
+    return (
+        prices.usd(invocations=float(calls), mb_ms=float(mb_ms)),
+        prices.usd(invocations=float(month_calls), mb_ms=float(month_mb_ms)),
+    )
+
+
+def spent_by_backfill(engine: Engine, backfill_id: int, prices: Prices) -> float:
+    """US dollars."""
+    statement = sa.select(
+        sa.func.coalesce(sa.func.sum(RUN.c.invocations), 0),
+        sa.func.coalesce(sa.func.sum(RUN.c.billed_mb_ms), 0),
+    ).where(RUN.c.lane == backfill_id)
+    with database.transaction(engine) as connection:
+        calls, mb_ms = connection.execute(statement).one()
+    return prices.usd(invocations=float(calls), mb_ms=float(mb_ms))
+
+
+def pace(engine: Engine, source: str) -> Pace:
+    """What a text of this source has cost lately; of any source where it has no history; the
+    benchmark's figure where nothing was measured at all."""
+    for names in ((source,), None):
+        found = _pace(engine, names)
+        if found.measured_on >= PACE_TEXTS:
+            return found
+    return found if found.measured_on else UNMEASURED
+
+
+def _pace(engine: Engine, names: Sequence[str] | None) -> Pace:
+    recent = (
+        sa.select(SPEND.c.texts, SPEND.c.billed_ms, SPEND.c.billed_mb_ms)
+        .join(SOURCE, SOURCE.c.id == SPEND.c.source_id)
+        .where(SPEND.c.billed_ms > 0, SPEND.c.scorer_id > 0)
+        .order_by(SPEND.c.day.desc())
+        .limit(30)
+    )
+    if names is not None:
+        recent = recent.where(SOURCE.c.name.in_(names))
+    rows = recent.subquery()
+    statement = sa.select(*[sa.func.coalesce(sa.func.sum(column), 0) for column in rows.c])
+    with database.transaction(engine) as connection:
+        texts, milliseconds, mb_ms = map(float, connection.execute(statement).one())
+    if not texts:
+        return Pace(0.0, 0.0, 0)
+    return Pace(mb_ms / texts, milliseconds / 1000 / texts, int(texts))
