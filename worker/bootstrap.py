@@ -21,6 +21,7 @@ from worker.fanout import AdaptiveLimit, FanOut, Shares
 from worker.feed import SourceFeed, WindowFeed
 from worker.judge import Judge
 from worker.local import lambda_process, postgres
+from worker.log import get_logger
 from worker.pipeline import Parts, StopReason
 from worker.policy import FallbackPolicy, Policy
 from worker.ports import Scorer, Source
@@ -31,9 +32,11 @@ from worker.scoring.textblob import TextBlobScorer, TextBlobStopgap, scorer_id
 from worker.settings import LOCAL_FUNCTION, FileSourceConfig, Settings, SqlSourceConfig
 from worker.sources.files import FileSource
 from worker.sources.sql import SqlSource, SqlTarget
-from worker.store import backfills, database, migrate, spending
+from worker.store import backfills, database, migrate, reading, spending, unusual
 from worker.store.journal import PostgresJournal
 from worker.store.runs import PostgresLedger
+
+log = get_logger(__name__)
 
 AWS_CONCURRENCY = 64
 
@@ -158,6 +161,32 @@ def backfill_work(worker: Worker, settings: Settings, row: Mapping[str, Any]) ->
     feed = WindowFeed(worker.parts.journal, worker.parts.planner, lane)
     supervise = partial(_backfill_stops, worker.engine, settings, row["id"], row["max_cost"])
     return Work(row["source"], lane, feed, "backfill", supervise)
+
+
+def look_back(worker: Worker, work: Work, report: RunReport) -> list[str]:
+    """What of a run that pulled is unlike the last weeks: logged, and kept with it."""
+    if work.trigger not in ("schedule", "once"):
+        return []
+    c = report.counters
+    found = unusual.warnings(worker.engine, work.lane.source_id, report.run_id, c.new + c.changed)
+    if found:
+        worker.ledger.warn(report.run_id, found)
+        log.warning("run.unusual", run=report.run_id, source=work.name, why=found)
+    return found
+
+
+@contextmanager
+def held_source(settings: Settings, engine: Engine, name: str) -> Iterator[int]:
+    """The source's id, under its lock. Raises SourceBusy while a run holds it."""
+    ledger = PostgresLedger(
+        engine,
+        worker=worker_name(),
+        patience_s=settings.database_patience.total_seconds(),
+        lease_s=settings.lease.total_seconds(),
+    )
+    source_id = reading.source_id(engine, name)
+    with ledger.exclusive(Lane(source_id), f"the source {name!r}"):
+        yield source_id
 
 
 def close_backfill(worker: Worker, work: Work, report: RunReport) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
@@ -48,6 +49,8 @@ class Work:
     feed: Feed
     trigger: str
     supervise: Supervise = None
+    due_at: datetime | None = None
+    """When the schedule wanted it."""
 
 
 async def cycle(
@@ -66,7 +69,7 @@ async def cycle(
     started = time.monotonic()
     async with _held(ledger, work):
         crashpoint.reached("run.locked")
-        run_id = await asyncio.to_thread(ledger.start, work.lane, work.trigger)
+        run_id = await asyncio.to_thread(ledger.start, work.lane, work.trigger, work.due_at)
         run = Run(parts, work.feed, work.lane, run_id, observer, work.supervise)
         on_start(run)
         with structlog.contextvars.bound_contextvars(run=run_id, source=work.name):

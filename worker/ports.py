@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Protocol
 
 from worker.records import (
@@ -111,7 +112,7 @@ class Ledger(Protocol):
     def exclusive(self, lane: Lane, name: str) -> AbstractContextManager[None]:
         """Raises SourceBusy."""
 
-    def start(self, lane: Lane, trigger: str) -> int: ...
+    def start(self, lane: Lane, trigger: str, due_at: datetime | None = None) -> int: ...
 
     def finish(self, run_id: int, state: str, error: str | None) -> Counters: ...
 

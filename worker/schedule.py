@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
+from apscheduler.events import EVENT_JOB_SUBMITTED, JobSubmissionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.combining import OrTrigger
@@ -24,6 +25,9 @@ log = get_logger(__name__)
 
 DEFAULT_EVERY = timedelta(minutes=15)
 DRAIN_EVERY = timedelta(seconds=5)
+SILENCE = timedelta(minutes=1)
+ON_TIME = timedelta(seconds=30)
+"""A run that began so soon after its time was not missed."""
 
 CLOCK_CHECK_S = 2.0
 """How often the clock is looked at: set back, it would let every job wait for what it had been."""
@@ -62,6 +66,37 @@ def cron_trigger(expression: str) -> BaseTrigger:
     if day != "*" and names != "*":
         return OrTrigger([at(day, "*"), at("*", names)])
     return at(day, names)
+
+
+def next_times(trigger: BaseTrigger, now: datetime, count: int) -> list[datetime]:
+    """The next times at which it fires, in UTC."""
+    times: list[datetime] = []
+    last = None
+    while len(times) < count:
+        last = trigger.get_next_fire_time(last, now if last is None else last)
+        if last is None:
+            break
+        times.append(last.astimezone(UTC))
+    return times
+
+
+def missed_times(trigger: BaseTrigger, since: datetime, now: datetime) -> list[datetime]:
+    """Times between the last run and now at which it should have run, a thousand at most.
+
+    An interval is kept loosely (a long run takes the place of the next ones): only silence for
+    three intervals, and a minute at least, is worth a word.
+    """
+    if isinstance(trigger, IntervalTrigger):
+        step = trigger.interval
+        if now - since <= max(3 * step, SILENCE):
+            return []
+        return [since + n * step for n in range(1, min(1000, (now - since) // step))]
+    times: list[datetime] = []
+    due = trigger.get_next_fire_time(since, since)
+    while due is not None and due < now - ON_TIME and len(times) < 1000:
+        times.append(due.astimezone(UTC))
+        due = trigger.get_next_fire_time(due, due)
+    return times
 
 
 def _from_now(trigger: BaseTrigger) -> BaseTrigger:
@@ -104,6 +139,8 @@ class Timetable:
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
+        self._scheduler.add_listener(self._submitted, EVENT_JOB_SUBMITTED)
+        self._due: dict[str, datetime] = {}
         self._stopped = asyncio.Event()
         self._at_work: set[asyncio.Task[None]] = set()
 
@@ -133,6 +170,13 @@ class Timetable:
 
     def stop(self) -> None:
         self._stopped.set()
+
+    def due(self, name: str) -> datetime | None:
+        """When the schedule wanted the run of a source that is under way."""
+        return self._due.get(f"source:{name}")
+
+    def _submitted(self, event: JobSubmissionEvent) -> None:
+        self._due[event.job_id] = event.scheduled_run_times[-1]
 
     async def _watch_the_clock(self) -> None:
         """Next times are times of day. Where the clock goes back they are worked out anew; where

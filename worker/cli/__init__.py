@@ -14,6 +14,7 @@ from worker import __version__
 from worker.cli import (
     backfill,
     config,
+    cost,
     database,
     demo,
     doctor,
@@ -21,7 +22,11 @@ from worker.cli import (
     look,
     once,
     quarantine,
+    rescore,
+    runs,
+    schedule,
     serve,
+    state,
 )
 from worker.cli.output import WORDS, say_error
 from worker.errors import Exit, WorkerError
@@ -50,6 +55,11 @@ def options(
 for module in (once, serve, look, doctor, demo):
     module.register(app)
 app.add_typer(backfill.app, name="backfill")
+app.add_typer(rescore.app, name="rescore")
+app.add_typer(runs.app, name="runs")
+app.add_typer(cost.app, name="cost")
+app.add_typer(state.app, name="state")
+app.add_typer(schedule.app, name="schedule")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(database.app, name="db")
 app.add_typer(config.app, name="config")

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
-import socket
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
-from functools import partial
 from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Engine
 
-from worker import bootstrap, chunk, cost
-from worker.backfill import Only, Plan, Selection
+from worker import bootstrap, cost
+from worker.backfill import Only, Selection
 from worker.cli import progress
 from worker.cli.look import LimitOption, moment, reading_from
 from worker.cli.output import (
@@ -32,13 +27,21 @@ from worker.cli.output import (
     say,
     settings_for,
 )
+from worker.cli.planning import (
+    DryRunOption,
+    SinceOption,
+    UntilOption,
+    VersionOption,
+    make_plan,
+    operator,
+)
 from worker.cli.stopping import Stopper
 from worker.cycle import cycle
 from worker.errors import ConfigurationError, Exit
 from worker.records import Answer, Lane, RunReport
 from worker.scoring.aws_lambda import introduce
 from worker.settings import Settings
-from worker.store import backfills, migrate, spending
+from worker.store import backfills, migrate
 
 app = typer.Typer(
     help="Score again what is stored: planned, priced, stoppable. The schedule goes on beside it.",
@@ -46,16 +49,6 @@ app = typer.Typer(
 )
 
 IdArgument = Annotated[int, typer.Argument(help="The id that `backfill plan` printed.")]
-SinceOption = Annotated[
-    str | None, typer.Option(help="Published (else arrived) from this time on: 2026-01-01, or 30d.")
-]
-UntilOption = Annotated[str | None, typer.Option(help="Before this time.")]
-VersionOption = Annotated[
-    str | None,
-    typer.Option(help="The model version that is wanted; another's answer is refused."),
-]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
-
 STOP_PATIENCE_S = 10.0
 """How long pause and cancel wait for calls under way before they take the leases back."""
 
@@ -105,103 +98,6 @@ def plan(
     with reading_from(config, verbose=verbose, source=source) as engine:
         code = make_plan(settings, engine, selection, max_cost, output, dry_run=dry_run)
     raise typer.Exit(code)
-
-
-def make_plan(
-    settings: Settings,
-    engine: Engine,
-    selection: Selection,
-    max_cost: float | None,
-    output: Output,
-    *,
-    dry_run: bool,
-) -> int:
-    """Plan, print, and keep the plan unless it is too dear; the exit code."""
-    pace = spending.pace(engine, selection.source)
-    estimated = partial(
-        cost.estimate,
-        pace=pace,
-        prices=settings.prices,
-        concurrency=bootstrap.expected_concurrency(settings),
-    )
-    planner = partial(chunk.plan, max_items=settings.chunk_texts, max_bytes=settings.chunk_bytes)
-
-    def made(store: bool) -> tuple[int | None, Plan]:
-        with _counting() as told:
-            return backfills.plan(
-                engine,
-                selection,
-                planner,
-                estimated,
-                by=operator(),
-                max_cost=max_cost,
-                store=store,
-                told=told,
-            )
-
-    backfill_id, found = made(store=not dry_run and max_cost is None)
-    too_dear = max_cost is not None and found.estimate.cost_usd > max_cost
-    if max_cost is not None and not dry_run and not too_dear and found.records:
-        backfill_id, found = made(store=True)
-    _print_plan(backfill_id, selection, found, pace, settings.prices, output)
-    if too_dear:
-        say(f"That is more than --max-cost {max_cost}: nothing was kept.", style="yellow")
-        return Exit.OVER_BUDGET
-    if backfill_id is not None:
-        say(f"Apply it: sentiment-worker backfill apply {backfill_id}")
-    return Exit.DONE
-
-
-def operator() -> str:
-    """Who asks, for the ledger."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
-
-
-def _print_plan(
-    backfill_id: int | None,
-    selection: Selection,
-    plan: Plan,
-    pace: cost.Pace,
-    prices: cost.Prices,
-    output: Output,
-) -> None:
-    flat = {
-        "id": backfill_id,
-        **selection.as_json(),
-        **{k: v for k, v in asdict(plan).items() if k != "estimate"},
-        **asdict(plan.estimate),
-        "overwritten": 0,
-    }
-    if output is Output.JSON:
-        print_json(flat | {"pace_texts": pace.measured_on, "prices_read_on": prices.read_on})
-        return
-    e = plan.estimate
-    measured = f"measured on {pace.measured_on:,} texts" if pace.measured_on else "not measured yet"
-    rows = {
-        "records": f"{plan.records:,}",
-        "distinct texts": f"{plan.distinct_texts:,}",
-        "chunks": f"{plan.chunks:,} in {plan.windows:,} windows",
-        "already scored": f"{plan.already_scored:,} by "
-        + (f"version {selection.target_version}" if selection.target_version else "a model"),
-        "overwritten": "nothing: a score is added beside the old ones",
-        "invocations": f"{e.invocations:,}",
-        "GB-seconds": f"{e.gb_seconds:,.1f} ({measured})",
-        "cost": f"{e.cost_usd:.4f} USD, at prices read on {prices.read_on}",
-        "duration": f"{progress.spoken(e.duration_s)} at the present concurrency",
-    }
-    for name, value in rows.items():
-        DATA.print(f"{name:16}{value}", markup=False, soft_wrap=True)
-
-
-@contextmanager
-def _counting() -> Any:
-    """Tells how far planning is, on a terminal."""
-    if not WORDS.is_terminal:
-        yield lambda count: None
-        return
-    with Progress(TextColumn("planning: {task.completed:,.0f} records"), console=WORDS) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda count: bar.update(task, completed=count)
 
 
 @app.command(epilog="Example:  [bold]sentiment-worker backfill apply 3[/bold]")

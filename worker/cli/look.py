@@ -1,4 +1,4 @@
-"""The reading commands: status, runs, scores, report."""
+"""The reading commands: status, scores, report."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ ORDERS = ("newest", "oldest", "most-negative", "most-positive")
 
 def register(app: typer.Typer) -> None:
     app.command(epilog="Example:  [bold]sentiment-worker status --output json[/bold]")(status)
-    app.command(epilog="Example:  [bold]sentiment-worker runs --source reviews -n 5[/bold]")(runs)
     app.command(epilog=_SCORES_EXAMPLES)(scores)
     app.command(epilog="Example:  [bold]sentiment-worker report --source reviews[/bold]")(report)
 
@@ -73,24 +72,6 @@ def status(
     with reading_from(config, verbose=verbose) as engine:
         if not print_rows(reading.status(engine), columns, output):
             say("Nothing was ingested yet. Begin with: sentiment-worker once reviews.csv")
-
-
-def runs(
-    config: ConfigOption = None,
-    source: SourceOption = None,
-    limit: LimitOption = 20,
-    output: OutputOption = Output.TABLE,
-    verbose: VerboseOption = False,
-) -> None:
-    """The ledger of runs, the newest first."""
-    columns = (
-        *("id", "source", "trigger", "state", "started_at", "duration", "read", "scored"),
-        *("provisional", "quarantined", "error"),
-    )
-    with reading_from(config, verbose=verbose, source=source) as engine:
-        found = reading.runs(engine, source=source, limit=limit)
-        if not print_rows(found, columns, output):
-            say("There was no run yet.")
 
 
 _SCORES_EXAMPLES = (

@@ -93,15 +93,17 @@ def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], output
         numeric = bool(found) and isinstance(found[0][column], int | float)
         table.add_column(column.replace("_", " "), justify="right" if numeric else "left")
     for row in found:
-        table.add_row(*(cell(row[column]) for column in columns))
+        table.add_row(*(cell(row[column], column) for column in columns))
     DATA.print(table)
     return len(found)
 
 
-def cell(value: Any) -> Text:
+def cell(value: Any, column: str = "") -> Text:
     """A value for a terminal: one line, bounded, nothing of it taken for markup or control."""
     if value is None:
         return Text("-", style="dim")
+    if column.endswith("_usd"):
+        return Text(f"{value:,.6f}")  # a call costs a hundred-thousandth
     if isinstance(value, bool):
         return Text("yes" if value else "no")
     if isinstance(value, int):

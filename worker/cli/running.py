@@ -16,7 +16,7 @@ from worker.cycle import cycle
 from worker.errors import Exit, WorkerError
 from worker.records import NOTHING_AGAIN, Redrive, RunReport
 from worker.settings import Settings
-from worker.store import migrate
+from worker.store import migrate, pauses
 
 WORST_FIRST = (
     Exit.MISUSED,
@@ -62,9 +62,16 @@ async def _one_after_another(
     reports: list[RunReport] = []
     codes: list[int] = [Exit.DONE]
     stopper = Stopper(lambda: None)
+    paused = await asyncio.to_thread(pauses.present, worker.engine)
     for turn in turns:
         if stopper.signal:
             break
+        if (pause := paused.get(turn.name)) and turn.trigger == "once":
+            say(
+                f"{turn.name!r} rests until {pause['until']:%Y-%m-%d %H:%M} UTC: {pause['reason']}."
+            )
+            say(f"End that with: sentiment-worker schedule resume {turn.name}")
+            continue
         try:
             report = await _run_one(worker, settings, turn, stopper)
         except WorkerError as error:
@@ -85,9 +92,12 @@ async def _run_one(worker: Worker, settings: Settings, turn: Turn, stopper: Stop
     about = (turn.name, turn.kind, source, turn.trigger, turn.redrive)
     work = await asyncio.to_thread(bootstrap.pull_work, worker, settings, *about)
     with progress.bars(turn.name, size) as observer:
-        return await cycle(
+        report = await cycle(
             worker.parts, worker.ledger, work, observer=observer, on_start=stopper.watch
         )
+    for warning in await asyncio.to_thread(bootstrap.look_back, worker, work, report):
+        say(f"Unusual: {warning}.", style="yellow")
+    return report
 
 
 def _tell(report: RunReport) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import typer
 
@@ -18,9 +19,9 @@ from worker.cycle import Work, cycle
 from worker.errors import DatabaseUnavailable, SourceBusy
 from worker.log import get_logger
 from worker.records import Lane, RunReport
-from worker.schedule import Job, Timetable, trigger_of
+from worker.schedule import Job, Timetable, missed_times, trigger_of
 from worker.settings import Settings
-from worker.store import backfills, migrate
+from worker.store import backfills, migrate, pauses
 
 log = get_logger(__name__)
 
@@ -55,7 +56,7 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
                 timetable = Timetable()
                 stopper = Stopper(timetable.stop)
                 for source in sources:
-                    turns = _Turns(worker, settings, source, stopper)
+                    turns = _Turns(worker, settings, source, stopper, timetable)
                     pull = _reviving(settings, turns.pull)
                     timetable.add(source.name, triggers[source.name], pull)
                     timetable.add_drain(f"drain:{source.name}", _reviving(settings, turns.drain))
@@ -85,19 +86,27 @@ class _Turns:
     """A source's two jobs, which take turns: the pull, and the drain between pulls."""
 
     def __init__(
-        self, worker: Worker, settings: Settings, config: AnySource, stopper: Stopper
+        self,
+        worker: Worker,
+        settings: Settings,
+        config: AnySource,
+        stopper: Stopper,
+        timetable: Timetable,
     ) -> None:
         self._worker = worker
         self._settings = settings
         self._config = config
         self._stopper = stopper
+        self._timetable = timetable
+        self._trigger = trigger_of(config.schedule, config.every)
         self._turn = asyncio.Lock()
 
     async def pull(self) -> None:
         async with self._turn:
             if not self._stopper.signal:
-                work = await asyncio.to_thread(self._work, pull=True)
-                await _quiet_cycle(self._worker, work, self._stopper)
+                work = await asyncio.to_thread(self._scheduled_work)
+                if work is not None:
+                    await _quiet_cycle(self._worker, work, self._stopper)
 
     async def drain(self) -> None:
         """Work off what came back; opens no run when there is nothing to do."""
@@ -108,6 +117,27 @@ class _Turns:
         async with self._turn:
             if work and not self._stopper.signal:
                 await _quiet_cycle(self._worker, work, self._stopper)
+
+    def _scheduled_work(self) -> Work | None:
+        """None for a source that is paused; that, and what was missed before, are rows."""
+        name, ledger = self._config.name, self._worker.ledger
+        work, now = self._work(pull=True), datetime.now(UTC)
+        due = self._timetable.due(name) or now
+        if pause := pauses.present(self._worker.engine).get(name):
+            until = f"{pause['until']:%Y-%m-%d %H:%M} UTC"
+            ledger.missed(work.lane, due, f"paused until {until}: {pause['reason']}")
+            log.info("source.paused", source=name, until=until)
+            return None
+        last = ledger.last_heard_of(work.lane)
+        missed = missed_times(self._trigger, last, now) if last else []
+        if missed:
+            why = (
+                f"{len(missed):,} runs were due from {missed[0]:%Y-%m-%d %H:%M} UTC on, and nobody "
+            )
+            why += "ran; the next one makes up for them"
+            ledger.missed(work.lane, missed[0], why)
+            log.warning("runs.missed", source=name, count=len(missed), since=missed[0].isoformat())
+        return replace(work, due_at=due)
 
     def _work(self, *, pull: bool) -> Work:
         c = self._config
@@ -131,13 +161,15 @@ def is_due(worker: Worker, lane: Lane, now: float) -> bool:
 
 async def _quiet_cycle(worker: Worker, work: Work, stopper: Stopper) -> RunReport | None:
     try:
-        return await cycle(
+        report = await cycle(
             worker.parts,
             worker.ledger,
             work,
             observer=progress.Silent(),
             on_start=stopper.watch,
         )
+        await asyncio.to_thread(bootstrap.look_back, worker, work, report)
+        return report
     except SourceBusy as error:
         log.debug("lane.busy", source=work.name, error=str(error))
         return None

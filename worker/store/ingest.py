@@ -56,19 +56,41 @@ RETURNING r.id, r.external_id, r.xmax = 0 AS inserted, r.revised_at = now() AS r
 """
 
 
+_FIRST_MOVE = """
+WITH old AS (SELECT NULL::jsonb AS position),
+moved AS (
+    INSERT INTO sentiment.cursor (source_id, partition, position, version, run_id)
+    VALUES (%(source)s, %(partition)s, %(position)s::jsonb, 1, %(run)s)
+    ON CONFLICT DO NOTHING RETURNING 1
+)"""
+
+_NEXT_MOVE = """
+WITH old AS MATERIALIZED (
+    SELECT position FROM sentiment.cursor
+    WHERE source_id = %(source)s AND partition = %(partition)s AND version = %(version)s
+), moved AS (
+    UPDATE sentiment.cursor SET position = %(position)s::jsonb, version = version + 1,
+        run_id = %(run)s, updated_at = now()
+    WHERE source_id = %(source)s AND partition = %(partition)s AND version = %(version)s
+    RETURNING 1
+)"""
+
+# One row a run and partition: from where the run found it to where it left it.
+_NOTE_MOVE = """, noted AS (
+    INSERT INTO sentiment.cursor_change
+        (source_id, partition, before, after, run_id, changed_by, why)
+    SELECT %(source)s, %(partition)s, old.position, %(position)s::jsonb, %(run)s, 'worker', 'run'
+    FROM old, moved
+    ON CONFLICT (run_id, source_id, partition) DO UPDATE
+        SET after = excluded.after, changed_at = now()
+)
+SELECT FROM moved
+"""
+
+
 def move_cursor(cur: Cursor, source_id: int, run_id: int, page: Page, version: int) -> bool:
-    sql = """
-        INSERT INTO sentiment.cursor AS c (source_id, partition, position, version, run_id)
-        SELECT %(source)s, %(partition)s, %(position)s::jsonb, 1, %(run)s WHERE %(version)s = 0
-        ON CONFLICT DO NOTHING RETURNING 1
-    """
-    if version:
-        sql = """
-            UPDATE sentiment.cursor SET position = %(position)s::jsonb, version = version + 1,
-                run_id = %(run)s, updated_at = now()
-            WHERE source_id = %(source)s AND partition = %(partition)s AND version = %(version)s
-            RETURNING 1
-        """
+    """False if the cursor is not at `version` (0: it does not exist yet)."""
+    sql = (_NEXT_MOVE if version else _FIRST_MOVE) + _NOTE_MOVE
     arguments = {
         "source": source_id,
         "partition": page.partition,

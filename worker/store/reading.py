@@ -101,6 +101,20 @@ def require_source(engine: Engine, name: str) -> None:
         raise ConfigurationError(f"No source is named {name!r}.", hint=f"There are: {there}.")
 
 
+def source_id(engine: Engine, name: str) -> int:
+    """Of a source that `require_source` knows."""
+    with database.transaction(engine) as connection:
+        return int(connection.scalar(sa.select(SOURCE.c.id).where(SOURCE.c.name == name)) or 0)
+
+
+def run(engine: Engine, run_id: int) -> Row:
+    """A run whole. Raises ConfigurationError."""
+    found = _all(engine, sa.select(RUN_HISTORY).where(RUN_HISTORY.c.id == run_id))
+    if not found:
+        raise ConfigurationError(f"There is no run {run_id}.", hint="See: sentiment-worker runs")
+    return found[0]
+
+
 def runs(engine: Engine, *, source: str | None, limit: int) -> list[Row]:
     """The newest runs first."""
     statement = sa.select(RUN_HISTORY).order_by(RUN_HISTORY.c.id.desc()).limit(limit)
@@ -138,8 +152,15 @@ def quarantined_row(engine: Engine, row_id: int) -> Row | None:
     return found[0] if found else None
 
 
-def redrivable(engine: Engine, *, ids: Sequence[int] | None, source: str | None) -> list[Row]:
-    """Rows of quarantine that may be tried again: those with `ids` (None: any), of `source`."""
+def redrivable(
+    engine: Engine,
+    *,
+    ids: Sequence[int] | None,
+    source: str | None,
+    run_id: int | None = None,
+) -> list[Row]:
+    """Rows of quarantine that may be tried again: those with `ids` (None: any), of `source`, that
+    `run_id` met last."""
     q = QUARANTINE.c
     statement = sa.select(
         q.id,
@@ -154,6 +175,8 @@ def redrivable(engine: Engine, *, ids: Sequence[int] | None, source: str | None)
         statement = statement.where(q.id.in_(ids))
     if source is not None:
         statement = statement.where(SOURCE.c.name == source)
+    if run_id is not None:
+        statement = statement.where(q.run_id == run_id)
     return _all(engine, statement.order_by(q.id))
 
 

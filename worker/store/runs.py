@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy import Engine
@@ -119,7 +120,7 @@ class PostgresLedger:
             raw = self._locks.connect()
             return raw.execution_options(isolation_level="AUTOCOMMIT")
 
-    def start(self, lane: Lane, trigger: str) -> int:
+    def start(self, lane: Lane, trigger: str, due_at: datetime | None = None) -> int:
         """Open a run. Call it under `exclusive`: what still says "running" is then lost, and
         whoever holds a lease is gone, so its chunks are free at once."""
         lost = (
@@ -152,6 +153,7 @@ class PostgresLedger:
                 lane=lane.backfill_id,
                 trigger=trigger,
                 worker=self._worker,
+                due_at=due_at,
             )
             .returning(RUN.c.id)
         )
@@ -166,6 +168,55 @@ class PostgresLedger:
             return run_id
 
         return database.retrying(write, patience_s=self._patience_s)
+
+    def last_heard_of(self, lane: Lane) -> datetime | None:
+        """When the lane's last run ended, or was heard of last; or a time that was noted as
+        missed."""
+        statement = (
+            sa.select(sa.func.coalesce(RUN.c.finished_at, RUN.c.heartbeat_at))
+            .where(RUN.c.source_id == lane.source_id, RUN.c.lane == lane.backfill_id)
+            .where(RUN.c.trigger != "drain")
+            .order_by(RUN.c.started_at.desc())
+            .limit(1)
+        )
+        with database.transaction(self._engine) as connection:
+            found: datetime | None = connection.scalar(statement)
+            return found
+
+    def missed(self, lane: Lane, due_at: datetime, why: str) -> None:
+        """A row for a run that did not happen; the same reason again makes no second row."""
+        last = (
+            sa.select(RUN.c.id, RUN.c.state, RUN.c.error)
+            .where(RUN.c.source_id == lane.source_id, RUN.c.lane == lane.backfill_id)
+            .order_by(RUN.c.id.desc())
+            .limit(1)
+        )
+        now = sa.func.now()
+        with database.transaction(self._engine) as connection:
+            found = connection.execute(last).first()
+            if found and found.state == "missed" and found.error == why:
+                again = sa.update(RUN).where(RUN.c.id == found.id).values(finished_at=now)
+                connection.execute(again)
+                return
+            connection.execute(
+                sa.insert(RUN).values(
+                    source_id=lane.source_id,
+                    lane=lane.backfill_id,
+                    trigger="schedule",
+                    state="missed",
+                    worker=self._worker,
+                    finished_at=now,
+                    due_at=due_at,
+                    error=why,
+                )
+            )
+
+    def warn(self, run_id: int, warnings: Sequence[str]) -> None:
+        """Keep with a run what was unlike the last weeks."""
+        with database.transaction(self._engine) as connection:
+            connection.execute(
+                sa.update(RUN).where(RUN.c.id == run_id).values(warnings=list(warnings))
+            )
 
     def finish(self, run_id: int, state: str, error: str | None) -> Counters:
         """Close a run and return its counters as the database holds them. One that was taken

@@ -1,0 +1,198 @@
+"""As an operator on call would: plan, apply, pause, kill, resume, and see that it adds up."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.command import Shell
+
+RECORDS = 3_000
+PLAN_KEYS = {
+    *("id", "source", "since", "until", "records", "distinct_texts", "chunks", "invocations"),
+    *("gb_seconds", "cost_usd", "duration_s", "already_scored"),
+}
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A folder with reviews of January and February, scored once by the local Lambda."""
+    folder = tmp_path_factory.mktemp("operator")
+    with open(folder / "reviews.csv", "w", encoding="utf-8", newline="") as file:
+        rows = (
+            (n, f"a good day, number {n}", f"2026-{1 + n % 2:02}-{1 + n % 28:02}T12:00:00Z")
+            for n in range(RECORDS)
+        )
+        csv.writer(file).writerows([("id", "text", "time"), *rows])
+    (folder / "sentiment-worker.toml").write_text(
+        '[[source]]\nname = "reviews"\nkind = "file"\npath = "reviews.csv"\n'
+        'schedule = "0 3 * * *"\n'
+    )
+    shell = Shell(folder)
+    assert shell("once").code == 0
+    return shell
+
+
+def plan(desk: Shell, *more: object) -> dict[str, Any]:
+    done = desk("backfill", "plan", "--source", "reviews", *more, "--output", "json")
+    assert done.code == 0, done.err
+    found: dict[str, Any] = done.data
+    return found
+
+
+def status(desk: Shell, backfill_id: int) -> dict[str, Any]:
+    found: dict[str, Any] = desk("backfill", "status", backfill_id, "--output", "json").data
+    return found
+
+
+def test_january_again_costs_what_was_said(desk: Shell) -> None:
+    found = plan(desk, "--since", "2026-01-01", "--until", "2026-02-01")
+    assert found.keys() >= PLAN_KEYS
+    assert (found["records"], found["already_scored"], found["overwritten"]) == (1_500, 1_500, 0)
+    before = desk("scores", "--limit", RECORDS, "--output", "json").data
+    assert desk("backfill", "apply", found["id"], "--dry-run").code == 0
+    done = desk("backfill", "apply", found["id"], "--output", "json")
+    assert done.code == 0, done.err
+    assert done.data["invocations"] == found["invocations"]
+    assert done.data["scored"] == 1_500
+    assert 0 < done.data["cost_usd"] < 10 * found["cost_usd"]
+    assert desk("scores", "--limit", RECORDS, "--output", "json").data == before
+    again = desk("backfill", "apply", found["id"])
+    assert again.code == 2
+    assert "done" in again.err
+
+
+def test_paused_killed_resumed_it_adds_up(desk: Shell) -> None:
+    found = plan(desk)
+    with desk.started("backfill", "apply", found["id"]) as apply:
+        while not status(desk, found["id"])["invocations"]:
+            assert apply.poll() is None
+        paused = desk("backfill", "pause", found["id"], "--reason", "lunch")
+        assert paused.code == 0, paused.err
+        assert "0 chunks leased" in paused.err
+        assert apply.wait(30) == 0
+    seen = status(desk, found["id"])
+    assert (seen["state"], seen["reason"]) == ("paused", "lunch")
+    assert 0 < seen["finished"] < RECORDS
+    with desk.started("backfill", "resume", found["id"]) as resume:
+        while status(desk, found["id"])["invocations"] == seen["invocations"]:
+            assert resume.poll() is None
+        resume.send_signal(signal.SIGKILL)
+    killed = status(desk, found["id"])
+    assert killed["state"] == "running"
+    done = desk("backfill", "resume", found["id"], "--output", "json")
+    assert done.code == 0, done.err
+    assert (done.data["state"], done.data["finished"]) == ("done", RECORDS)
+    # What was under way at the kill is sent again, no more.
+    assert done.data["scored"] + 50 * 64 >= RECORDS
+    assert done.data["invocations"] <= found["invocations"] + 64
+    rows = desk("scores", "--limit", 2 * RECORDS, "--output", "json").data
+    assert len(rows) == RECORDS
+    assert not any(row["provisional"] or row["label"] is None for row in rows)
+
+
+def test_cancelled_it_leaves_nothing(desk: Shell) -> None:
+    found = plan(desk, "--limit", 100)
+    assert desk("backfill", "cancel", found["id"], "--dry-run").code == 0
+    assert desk("backfill", "cancel", found["id"]).code == 0
+    assert status(desk, found["id"])["state"] == "cancelled"
+    refused = desk("backfill", "resume", found["id"])
+    assert refused.code == 2
+    assert desk("backfill", "apply", 999).code == 2
+
+
+def test_serve_takes_up_what_is_detached(desk: Shell) -> None:
+    found = plan(desk, "--limit", 200)
+    assert desk("backfill", "apply", found["id"], "--detach").code == 0
+    with desk.started("serve") as serve:
+        deadline = time.monotonic() + 60
+        while status(desk, found["id"])["state"] != "done":
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        serve.terminate()
+        assert serve.wait(30) == 0
+
+
+def test_too_dear_is_refused_with_a_code_of_its_own(desk: Shell) -> None:
+    done = desk("backfill", "plan", "--source", "reviews", "--max-cost", "0.0000001")
+    assert done.code == 7
+    assert "nothing was kept" in done.err
+
+
+def test_a_budget_leaves_the_work_pending(desk: Shell) -> None:
+    with open(desk.folder / "reviews.csv", "a", encoding="utf-8") as file:
+        file.writelines(f"late{n},a late text {n},2026-03-01T00:00:00Z\n" for n in range(300))
+    done = desk("once", SENTIMENT_BUDGET_DAILY="0.0000001")
+    assert done.code == 7, done.err
+    assert "budget is spent" in done.err
+    assert desk("runs", "--output", "json", "-n", 1).data[0]["state"] == "over_budget"
+    assert desk("once").code == 0
+    assert desk("status", "--output", "json").data[0]["pending"] == 0
+
+
+def test_cursors_are_seen_set_rewound_and_undone(desk: Shell, tmp_path: Path) -> None:
+    state = desk("state", "get", "reviews").data
+    kept = tmp_path / "state.json"
+    kept.write_text(json.dumps(state))
+    assert (
+        desk("state", "rewind", "reviews", "--beginning", "--why", "a try", "--dry-run").code == 0
+    )
+    assert desk("state", "get", "reviews").data == state
+    assert desk("state", "rewind", "reviews", "--beginning", "--why", "a try").code == 0
+    assert desk("state", "get", "reviews").data != state
+    (change, *_) = desk("state", "history", "reviews", "--output", "json").data
+    assert (change["why"], change["before"], change["after"]) == ("a try", *state.values(), {})
+    assert desk("state", "rewind", "reviews", "--before", change["id"], "--why", "undo").code == 0
+    assert desk("state", "get", "reviews").data == state
+    assert desk("state", "rewind", "reviews", "--to", "365d", "--why", "all").code == 0
+    assert desk("state", "set", "reviews", kept, "--why", "restored").code == 0
+    assert desk("state", "get", "reviews").data == state
+    assert desk("state", "rewind", "reviews", "--why", "what?").code == 2
+    kept.write_text("[]")
+    assert desk("state", "set", "reviews", kept, "--why", "wrong").code == 2
+    sent = desk("cost", "report", "--by", "source", "--output", "json").data[0]["invocations"]
+    assert desk("state", "rewind", "reviews", "--beginning", "--why", "again").code == 0
+    assert desk("once").code == 0
+    after = desk("cost", "report", "--by", "source", "--output", "json").data[0]["invocations"]
+    assert after == sent, "reading again sends nothing that is scored"
+
+
+def test_a_paused_source_rests_and_says_so(desk: Shell) -> None:
+    paused = desk("schedule", "pause", "reviews", "--for", "2h", "--reason", "a migration")
+    assert paused.code == 0
+    (listed,) = desk("schedule", "list", "--output", "json").data
+    assert listed["reason"] == "a migration"
+    assert listed["next"].endswith("03:00:00")
+    before = len(desk("runs", "--output", "json", "-n", 100).data)
+    done = desk("once")
+    assert done.code == 0
+    assert "a migration" in done.err
+    assert len(desk("runs", "--output", "json", "-n", 100).data) == before
+    assert desk("schedule", "resume", "reviews").code == 0
+    assert desk("once").code == 0
+
+
+def test_every_runs_counters_add_up(desk: Shell) -> None:
+    rows = desk("runs", "--output", "json", "-n", 100).data
+    assert {row["trigger"] for row in rows} >= {"once", "backfill"}
+    for row in rows:
+        parts = ("new", "changed", "unchanged", "duplicate", "quarantined")
+        assert row["read"] == sum(row[name] for name in parts), row
+        whole = desk("runs", "show", row["id"], "--output", "json").data
+        assert whole["id"] == row["id"]
+
+
+def test_the_cost_of_it_all(desk: Shell) -> None:
+    rows = desk("cost", "report", "--by", "model", "--output", "json").data
+    assert rows[0]["gb_seconds"] > 0
+    assert rows[0]["records"] >= RECORDS
+    estimated = desk("cost", "estimate", 1_000_000, "--source", "reviews", "--output", "json").data
+    assert estimated["pace_texts"] > 0
+    assert estimated["invocations"] == 20_000
+    assert desk("cost", "report", "--by", "weather").code == 2

@@ -1,0 +1,104 @@
+"""`schedule`: when each source runs next, how it went last, and pausing it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from worker.cli.look import reading_from
+from worker.cli.output import (
+    ConfigOption,
+    Output,
+    OutputOption,
+    VerboseOption,
+    print_rows,
+    say,
+    settings_for,
+)
+from worker.cli.planning import DryRunOption, operator
+from worker.cli.sources import configured
+from worker.durations import parse_duration
+from worker.errors import ConfigurationError
+from worker.schedule import next_times, trigger_of
+from worker.settings import SourceConfig
+from worker.store import pauses, reading
+
+app = typer.Typer(help="When sources run, and pausing them.", no_args_is_help=True)
+
+SourceArgument = Annotated[str, typer.Argument(help="The source.")]
+
+
+@app.command("list", epilog="Example:  [bold]sentiment-worker schedule list --next 3[/bold]")
+def list_(
+    ahead: Annotated[int, typer.Option("--next", min=1, help="How many times to show.")] = 1,
+    config: ConfigOption = None,
+    output: OutputOption = Output.TABLE,
+    verbose: VerboseOption = False,
+) -> None:
+    """Each source's rhythm, its next times (UTC), its last run, and whether it is paused."""
+    settings = settings_for(config, verbose=verbose, quiet=True).settings
+    sources = configured(settings, None)
+    with reading_from(config, verbose=verbose) as engine:
+        paused = pauses.present(engine)
+        known = {row["source"]: row for row in reading.status(engine)}
+    rows = [_row(source, ahead, paused, known) for source in sources]
+    columns = ("source", "rhythm", "next", "last_run", "last_finished", "paused_until", "reason")
+    print_rows(rows, columns, output)
+
+
+def _row(
+    source: SourceConfig, ahead: int, paused: dict[str, Any], known: dict[str, Any]
+) -> dict[str, Any]:
+    pause, last = paused.get(source.name, {}), known.get(source.name, {})
+    times = next_times(trigger_of(source.schedule, source.every), datetime.now(UTC), ahead)
+    return {
+        "source": source.name,
+        "rhythm": source.schedule or f"every {source.every or 'quarter of an hour'}",
+        "next": ", ".join(f"{time:%Y-%m-%d %H:%M:%S}" for time in times),
+        "last_run": last.get("last_run"),
+        "last_finished": last.get("last_finished"),
+        "paused_until": pause.get("until"),
+        "reason": pause.get("reason"),
+    }
+
+
+_PAUSE_EXAMPLES = (
+    "Example:  [bold]sentiment-worker schedule pause reviews --for 2h --reason 'migration'[/bold]"
+)
+
+
+@app.command(epilog=_PAUSE_EXAMPLES)
+def pause(
+    source: SourceArgument,
+    reason: Annotated[str, typer.Option(help="Why; shown wherever the source is.")],
+    how_long: Annotated[str, typer.Option("--for", help="How long: 30m, 2h, 7d.")],
+    dry_run: DryRunOption = False,
+    config: ConfigOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Let a source rest for a while: `serve` and `once` leave it out, and say so.
+
+    A run that is under way ends as usual. Nothing is lost: its cursor stays where it is.
+    """
+    try:
+        until = datetime.now(UTC) + parse_duration(how_long)
+    except (ValueError, OverflowError) as error:
+        raise ConfigurationError(f"--for: {error}.") from None
+    with reading_from(config, verbose=verbose, source=source) as engine:
+        if not dry_run:
+            source_id = reading.source_id(engine, source)
+            pauses.begin(engine, source_id, by=operator(), reason=reason, until=until)
+    done = "would rest" if dry_run else "rests"
+    say(f"{source!r} {done} until {until:%Y-%m-%d %H:%M:%S} UTC: {reason}.")
+
+
+@app.command(epilog="Example:  [bold]sentiment-worker schedule resume reviews[/bold]")
+def resume(
+    source: SourceArgument, config: ConfigOption = None, verbose: VerboseOption = False
+) -> None:
+    """End a source's pause now."""
+    with reading_from(config, verbose=verbose, source=source) as engine:
+        ended = pauses.end(engine, reading.source_id(engine, source), by=operator())
+    say(f"{source!r} goes on." if ended else f"{source!r} was not paused.")

@@ -1,0 +1,53 @@
+"""What of a run is unlike the last four weeks of its source: its volume, and silence."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy import Engine
+
+from worker.store import database
+
+MIN_RUNS = 20
+"""Runs that are compared with, at least: before that nothing is usual."""
+
+FACTOR = 3.0
+"""Beyond so many times the usual extreme something is worth a word."""
+
+_VOLUME = """
+SELECT count(*) AS runs,
+       percentile_disc(0.02) WITHIN GROUP (ORDER BY new + changed) AS low,
+       percentile_disc(0.98) WITHIN GROUP (ORDER BY new + changed) AS high
+FROM sentiment.run
+WHERE source_id = :source AND lane = 0 AND trigger IN ('schedule', 'once') AND id <> :run
+  AND state IN ('done', 'quarantined', 'degraded')
+  AND started_at > now() - interval '28 days'
+"""
+
+_SILENCE = """
+SELECT count(*) AS gaps, extract(epoch FROM max(gap))::float8 AS longest,
+       extract(epoch FROM now() - max(at))::float8 AS since
+FROM (
+    SELECT started_at AS at, started_at - lag(started_at) OVER (ORDER BY started_at) AS gap
+    FROM sentiment.run
+    WHERE source_id = :source AND lane = 0 AND new + changed > 0
+      AND started_at > now() - interval '28 days'
+) arrivals
+"""
+
+
+def warnings(engine: Engine, source_id: int, run_id: int, arrived: int) -> list[str]:
+    """A sentence each; none if all is as usual, or too little is known. `arrived` is what the run
+    found new or changed."""
+    arguments = {"source": source_id, "run": run_id}
+    with database.transaction(engine) as connection:
+        volume = connection.execute(sa.text(_VOLUME), arguments).one()
+        silence = connection.execute(sa.text(_SILENCE), arguments).one()
+    said = []
+    if volume.runs >= MIN_RUNS and arrived > FACTOR * volume.high + MIN_RUNS:
+        said.append(f"{arrived:,} records arrived; in four weeks it was {volume.high:,} at most")
+    if volume.runs >= MIN_RUNS and arrived < volume.low / FACTOR - 1:
+        said.append(f"{arrived:,} records arrived; in four weeks it was {volume.low:,} at least")
+    if silence.gaps > MIN_RUNS and silence.since > FACTOR * silence.longest:
+        hours, usual = silence.since / 3600, silence.longest / 3600
+        said.append(f"nothing new for {hours:.1f} h; in four weeks it was {usual:.1f} h at most")
+    return said
