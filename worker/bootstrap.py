@@ -32,9 +32,19 @@ from worker.scoring.textblob import TextBlobScorer, TextBlobStopgap, scorer_id
 from worker.settings import LOCAL_FUNCTION, FileSourceConfig, Settings, SqlSourceConfig
 from worker.sources.files import FileSource
 from worker.sources.sql import SqlSource, SqlTarget
-from worker.store import backfills, database, migrate, reading, spending, unusual
+from worker.store import (
+    backfills,
+    database,
+    migrate,
+    reading,
+    spending,
+    unusual,
+    watching,
+)
 from worker.store.journal import PostgresJournal
 from worker.store.runs import PostgresLedger
+from worker.web import health, metrics
+from worker.web.health import Pulse
 
 log = get_logger(__name__)
 
@@ -161,6 +171,26 @@ def backfill_work(worker: Worker, settings: Settings, row: Mapping[str, Any]) ->
     feed = WindowFeed(worker.parts.journal, worker.parts.planner, lane)
     supervise = partial(_backfill_stops, worker.engine, settings, row["id"], row["max_cost"])
     return Work(row["source"], lane, feed, "backfill", supervise)
+
+
+@contextmanager
+def open_health(settings: Settings, worker: Worker, pulse: Pulse) -> Iterator[str | None]:
+    """Health and metrics over HTTP; gives their URL, None where they are not served."""
+    if settings.http == "off":
+        yield None
+        return
+    seen = metrics.registry(partial(_seen, worker.engine, settings), worker.parts.fanout)
+    app = health.application(pulse, partial(watching.answers, worker.engine), seen)
+    with health.serving(settings.http, app) as url:
+        yield url
+
+
+def _seen(engine: Engine, settings: Settings) -> metrics.Seen:
+    return metrics.Seen(
+        watching.sources(engine),
+        *spending.spent(engine, settings.prices),
+        *watching.backfills(engine),
+    )
 
 
 def look_back(worker: Worker, work: Work, report: RunReport) -> list[str]:

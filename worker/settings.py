@@ -167,6 +167,7 @@ class Settings(_Strict):
     prices_read_on: date = Prices().read_on
     budget_daily: float | None = Field(default=None, gt=0)
     budget_monthly: float | None = Field(default=None, gt=0)
+    http: str = "127.0.0.1:9464"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
     source: tuple[SourceConfig, ...] = ()
@@ -175,6 +176,14 @@ class Settings(_Strict):
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("http")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if value != "off" and not (host and port.isdecimal() and int(port) < 65_536):
+            raise ValueError("write host:port, like 127.0.0.1:9464, or off")
+        return value
 
     @field_validator("fallback_policy")
     @classmethod
@@ -246,6 +255,7 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "prices_read_on": ("SENTIMENT_PRICES_READ_ON",),
     "budget_daily": ("SENTIMENT_BUDGET_DAILY",),
     "budget_monthly": ("SENTIMENT_BUDGET_MONTHLY",),
+    "http": ("SENTIMENT_HTTP",),
     "log_level": ("LOG_LEVEL", "SENTIMENT_LOG_LEVEL"),
     "log_format": ("SENTIMENT_LOG_FORMAT",),
 }

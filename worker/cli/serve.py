@@ -22,6 +22,7 @@ from worker.records import Lane, RunReport
 from worker.schedule import Job, Timetable, missed_times, trigger_of
 from worker.settings import Settings
 from worker.store import backfills, migrate, pauses
+from worker.web.health import Pulse
 
 log = get_logger(__name__)
 
@@ -62,8 +63,12 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
                     timetable.add_drain(f"drain:{source.name}", _reviving(settings, turns.drain))
                 others = _Backfills(worker, settings, stopper)
                 timetable.add_drain("backfills", _reviving(settings, others.work_off))
-                log.info("serve.started", sources=[s.name for s in sources])
-                await timetable.run()
+                pulse = Pulse()
+                beating = asyncio.create_task(pulse.beat())
+                with bootstrap.open_health(settings, worker, pulse) as url:
+                    log.info("serve.started", sources=[s.name for s in sources], health=url)
+                    await timetable.run()
+                beating.cancel()
                 log.info("serve.stopped")
 
         asyncio.run(serving())

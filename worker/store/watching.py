@@ -1,0 +1,77 @@
+"""What metrics ask of the database: one statement over small or indexed things."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Engine
+
+from worker.store import database
+
+Row = Mapping[str, Any]
+
+_SOURCES = """
+SELECT source.name AS source,
+       coalesce(work.records, 0) AS pending,
+       coalesce(work.oldest_s, 0) AS oldest_pending_s,
+       coalesce(work.provisional, 0) AS provisional,
+       (SELECT count(*) FROM sentiment.quarantine q WHERE q.source_id = source.id) AS quarantined,
+       coalesce(extract(epoch FROM runs.last_success), 0) AS last_success,
+       coalesce(runs.scored, 0) AS scored, coalesce(runs.throttled, 0) AS throttled,
+       coalesce(runs.failed, 0) AS failed, coalesce(runs.missed, 0) AS missed_runs,
+       coalesce(spent.invocations, 0) AS invocations,
+       coalesce(spent.gb_seconds, 0) AS gb_seconds,
+       coalesce(cardinality(latest.warnings), 0) > 0 AS unusual,
+       EXISTS (SELECT FROM sentiment.pause p WHERE p.source_id = source.id
+                 AND p.until > now() AND p.ended_by IS NULL) AS paused
+FROM sentiment.source
+LEFT JOIN LATERAL (
+    SELECT sum(cardinality(c.record_ids)) AS records,
+           sum(cardinality(c.record_ids)) FILTER (WHERE c.provisional) AS provisional,
+           extract(epoch FROM now() - min(c.created_at)) AS oldest_s
+    FROM sentiment.chunk c WHERE c.source_id = source.id AND c.state = 'open'
+) work ON true
+LEFT JOIN LATERAL (
+    SELECT max(r.finished_at) FILTER (WHERE r.state IN ('done', 'quarantined')
+               AND r.trigger IN ('schedule', 'once', 'retry')) AS last_success,
+           sum(r.scored) AS scored, sum(r.throttled) AS throttled, sum(r.failed) AS failed,
+           count(*) FILTER (WHERE r.state = 'missed') AS missed
+    FROM sentiment.run r WHERE r.source_id = source.id
+) runs ON true
+LEFT JOIN LATERAL (
+    SELECT sum(s.invocations) AS invocations, sum(s.billed_mb_ms) / 1024000.0 AS gb_seconds
+    FROM sentiment.spend s WHERE s.source_id = source.id
+) spent ON true
+LEFT JOIN LATERAL (
+    SELECT r.warnings FROM sentiment.run r
+    WHERE r.source_id = source.id AND r.lane = 0 AND r.trigger IN ('schedule', 'once')
+    ORDER BY r.started_at DESC LIMIT 1
+) latest ON true
+ORDER BY source.name
+"""
+
+_BACKFILLS = """
+SELECT count(*), coalesce(sum(records - finished), 0) FROM analytics.backfills
+WHERE state = 'running'
+"""
+
+
+def sources(engine: Engine) -> list[Row]:
+    """A row a source, with the keys that `worker.web.metrics` names."""
+    with database.transaction(engine) as connection:
+        return [dict(row) for row in connection.execute(sa.text(_SOURCES)).mappings()]
+
+
+def backfills(engine: Engine) -> tuple[int, int]:
+    """(how many run, how many records they still hold)."""
+    with database.transaction(engine) as connection:
+        running, left = connection.execute(sa.text(_BACKFILLS)).one()
+        return int(running), int(left)
+
+
+def answers(engine: Engine) -> None:
+    """Raises WorkerError while the database does not answer."""
+    with database.transaction(engine) as connection:
+        connection.execute(sa.text("SELECT 1"))

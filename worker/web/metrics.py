@@ -1,0 +1,135 @@
+"""Metrics for Prometheus: what waits, what failed, what it costs; by source and by nothing that
+grows without bound. No record's text, no id of a record, no error's text is a label.
+
+What the database knows is asked when it is scraped, so a worker that has nothing to do tells the
+truth too; what only this process knows (the limit, the circuit) is read where it stands.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from worker.circuit import CircuitState
+from worker.errors import WorkerError
+from worker.fanout import FanOut
+
+Row = Mapping[str, Any]
+
+CACHE_S = 5.0
+"""Several scrapers cost the database one look in so many seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the database says, in one look."""
+
+    sources: Sequence[Row]
+    """Keys: `GAUGES` and `COUNTERS` of each source, and `source`."""
+    spent_today: float
+    spent_month: float
+    backfills_running: int
+    backfill_records_left: int
+
+
+GAUGES = {
+    "pending": ("sentiment_pending_records", "Records that wait for the model."),
+    "oldest_pending_s": ("sentiment_oldest_pending_seconds", "Age of the oldest of them; 0: none."),
+    "provisional": (
+        "sentiment_provisional_records",
+        "Of them, those that TextBlob was asked about.",
+    ),
+    "quarantined": ("sentiment_quarantined_rows", "Rows and records in quarantine."),
+    "last_success": (
+        "sentiment_last_success_timestamp_seconds",
+        "When a run last read the source to its end; 0: never.",
+    ),
+    "paused": ("sentiment_source_paused", "1 while a person has paused the source."),
+    "unusual": ("sentiment_unusual", "1 if the last run was unlike the last four weeks."),
+}
+
+COUNTERS = {
+    "scored": ("sentiment_scored_records", "Records scored by the model."),
+    "invocations": ("sentiment_invocations", "Calls of the Lambda."),
+    "throttled": ("sentiment_throttled_invocations", "Calls that were throttled."),
+    "failed": ("sentiment_failed_invocations", "Calls without a usable answer."),
+    "gb_seconds": ("sentiment_billed_gb_seconds", "By Lambda's own report lines."),
+    "missed_runs": (
+        "sentiment_missed_runs",
+        "Times at which it should have run and did not.",
+    ),
+}
+
+
+class WorkerCollector(Collector):
+    """Asks `look` when it is scraped; where that fails, `sentiment_database_up` is 0 and the
+    process still shows what it knows itself."""
+
+    def __init__(self, look: Callable[[], Seen], fanout: FanOut) -> None:
+        self._look = look
+        self._fanout = fanout
+        self._seen: Seen | None = None
+        self._looked_at = 0.0
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._own()
+        try:
+            seen = self._fresh()
+        except WorkerError:
+            yield _gauge("sentiment_database_up", "1 if the database answers.", 0)
+            return
+        yield _gauge("sentiment_database_up", "1 if the database answers.", 1)
+        yield from _by_source(seen.sources)
+        cost = GaugeMetricFamily("sentiment_cost_usd", "At the prices set.", labels=["period"])
+        cost.add_metric(["day"], seen.spent_today)
+        cost.add_metric(["month"], seen.spent_month)
+        yield cost
+        yield _gauge("sentiment_backfills_running", "Backfills applied.", seen.backfills_running)
+        left = seen.backfill_records_left
+        yield _gauge("sentiment_backfill_pending_records", "Records that they still hold.", left)
+
+    def _fresh(self) -> Seen:
+        now = time.monotonic()
+        if self._seen is None or now - self._looked_at > CACHE_S:
+            self._seen, self._looked_at = self._look(), now
+        return self._seen
+
+    def _own(self) -> Iterator[Metric]:
+        fanout = self._fanout
+        yield _gauge("sentiment_concurrency_limit", "Calls at once, now.", fanout.limit.current)
+        yield _gauge("sentiment_concurrency_ceiling", "At most.", fanout.limit.ceiling)
+        yield _gauge("sentiment_calls_under_way", "Calls under way.", fanout.under_way)
+        circuit = GaugeMetricFamily("sentiment_circuit", "1 for its state.", labels=["state"])
+        for state in CircuitState:
+            circuit.add_metric([state.value], float(fanout.circuit.state is state))
+        yield circuit
+
+
+def registry(look: Callable[[], Seen], fanout: FanOut) -> CollectorRegistry:
+    made = CollectorRegistry(auto_describe=False)
+    made.register(WorkerCollector(look, fanout))
+    return made
+
+
+def _by_source(rows: Iterable[Row]) -> Iterator[Metric]:
+    found = list(rows)
+    for key, (name, words) in GAUGES.items():
+        gauge = GaugeMetricFamily(name, words, labels=["source"])
+        for row in found:
+            gauge.add_metric([row["source"]], float(row[key] or 0))
+        yield gauge
+    for key, (name, words) in COUNTERS.items():
+        counter = CounterMetricFamily(name, words, labels=["source"])
+        for row in found:
+            counter.add_metric([row["source"]], float(row[key] or 0))
+        yield counter
+
+
+def _gauge(name: str, words: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, words, value=float(value))
