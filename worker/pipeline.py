@@ -159,7 +159,8 @@ class Run:
             self._changed.clear()
             if time.monotonic() >= self._look_at:
                 await self._claim()
-            elif self._pulled.is_set() and not self._hand and await self._nothing_is_due():
+            # After a look too: what changed last may have done so just before `clear`.
+            if self._pulled.is_set() and not self._hand and await self._nothing_is_due():
                 return
             await self._wait(max(0.0, self._look_at - time.monotonic()))
         await self._drain()

@@ -363,3 +363,17 @@ def _slow(server: ScriptedLambda, seconds: float) -> Iterator[None]:
     server.script = script
     yield
     server.script = before
+
+
+@pytest.mark.timeout(20)
+def test_a_run_ends_though_it_sleeps_through_what_changed_last(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last chunk may be settled in the very moment in which the run wakes up to look."""
+
+    async def oversleeps(run: Run, seconds: float) -> None:
+        await asyncio.sleep(seconds + 0.01)
+
+    monkeypatch.setattr(Run, "_wait", oversleeps)
+    bench.write(*many(30))
+    assert bench.run().state == "done"
