@@ -36,7 +36,16 @@ $(VENV)/tools/installed: $(VENV)/installed $(ROOT)tests/infrastructure/tools.txt
 	@$(PYTHON) -m venv $(VENV)/tools
 	@$(VENV)/tools/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 	    -r $(ROOT)tests/infrastructure/tools.txt
+	@$(MAKE) -s $(VENV)/tools/bin/promtool
 	@touch $@
+
+# Prometheus's own checker of rules: the one on the PATH, else Debian's (nothing is installed).
+$(VENV)/tools/bin/promtool:
+	@if command -v promtool >/dev/null; then ln -sf "$$(command -v promtool)" $@; \
+	elif command -v apt-get >/dev/null; then \
+	    scratch=$$(mktemp -d) && cd $$scratch && apt-get -qq download prometheus 2>/dev/null && \
+	    dpkg-deb -x prometheus_*.deb . && cp usr/bin/promtool $@ && rm -rf $$scratch; \
+	else echo "promtool is needed: install Prometheus (https://prometheus.io/download/)"; exit 2; fi
 
 faults-full: $(VENV)/installed ## The figures of docs/reliability.md (40 minutes)
 	@cd $(ROOT) && $(BIN)/pytest tests/faults --full $(if $(SEED),--seed $(SEED))
