@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
+from worker import chunk
 from worker.cost import Estimate
+from worker.ports import Planner
 
 WINDOW_RECORDS = 5_000
 """Records of a window: a checkpoint every few seconds, a row of 120 KB."""
@@ -42,7 +45,7 @@ class Selection:
     contains: str | None = None
     """Of the text."""
     target_version: str | None = None
-    """The model version that is wanted; another's answer stops the run."""
+    """The model version that is wanted; the function is asked for it before each run."""
     limit: int | None = None
     """The oldest so many."""
 
@@ -74,3 +77,21 @@ class Plan:
     """Of the records, those that have a score by the wanted model version."""
     estimate: Estimate
     windows: int = 0
+
+    def is_worth(self, max_cost: float | None) -> bool:
+        """Is there something to do, for no more than `max_cost` US dollars?"""
+        return self.records > 0 and not self.is_too_dear(max_cost)
+
+    def is_too_dear(self, max_cost: float | None) -> bool:
+        return max_cost is not None and self.estimate.cost_usd > max_cost
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSizes:
+    """How a plan cuts its chunks; kept with it, so that whoever applies it cuts the same."""
+
+    chunk_texts: int
+    chunk_bytes: int
+
+    def planner(self) -> Planner:
+        return partial(chunk.plan, max_items=self.chunk_texts, max_bytes=self.chunk_bytes)

@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import Engine
 
 from worker import chunk
-from worker.circuit import Circuit
+from worker.backfill import ChunkSizes
+from worker.circuit import Circuit, CircuitState
 from worker.cycle import Work
-from worker.errors import Exit
 from worker.fanout import AdaptiveLimit, FanOut, Shares
 from worker.feed import SourceFeed, WindowFeed
 from worker.judge import Judge
@@ -61,6 +61,8 @@ class Worker:
     parts: Parts
     ledger: PostgresLedger
     engine: Engine
+    target: LambdaTarget | None
+    """None for TextBlob by choice."""
 
 
 @contextmanager
@@ -142,7 +144,7 @@ async def open_worker(
         ledger = PostgresLedger(
             engine, worker=name, patience_s=patience, lease_s=settings.lease.total_seconds()
         )
-        yield Worker(parts, ledger, engine)
+        yield Worker(parts, ledger, engine, target)
     finally:
         await scorer.close()
         await stopgap.close()
@@ -168,8 +170,11 @@ def pull_work(
 def backfill_work(worker: Worker, settings: Settings, row: Mapping[str, Any]) -> Work:
     """A run of a backfill, as `store.backfills.get` gives it."""
     lane = Lane(row["source_id"], row["id"])
-    feed = WindowFeed(worker.parts.journal, worker.parts.planner, lane)
-    supervise = partial(_backfill_stops, worker.engine, settings, row["id"], row["max_cost"])
+    sizes = ChunkSizes(row["plan"]["chunk_texts"], row["plan"]["chunk_bytes"])
+    circuit = worker.parts.fanout.circuit
+    is_closed = partial(_is_closed, circuit)
+    feed = WindowFeed(worker.parts.journal, sizes.planner(), lane, is_closed)
+    supervise = partial(_backfill_stops, worker.engine, settings, lane, row["max_cost"])
     return Work(row["source"], lane, feed, "backfill", supervise)
 
 
@@ -195,7 +200,7 @@ def _seen(engine: Engine, settings: Settings) -> metrics.Seen:
 
 def look_back(worker: Worker, work: Work, report: RunReport) -> list[str]:
     """What of a run that pulled is unlike the last weeks: logged, and kept with it."""
-    if work.trigger not in ("schedule", "once"):
+    if work.trigger not in ("schedule", "once") or report.state not in unusual.STATES:
         return []
     c = report.counters
     found = unusual.warnings(worker.engine, work.lane.source_id, report.run_id, c.new + c.changed)
@@ -219,27 +224,41 @@ def held_source(settings: Settings, engine: Engine, name: str) -> Iterator[int]:
         yield source_id
 
 
-def close_backfill(worker: Worker, work: Work, report: RunReport) -> None:
-    """Say of a backfill whose run has ended what it is now."""
-    by = worker_name()
-    if report.exit_code == Exit.OVER_BUDGET:
-        reason = "its --max-cost, or a budget, is spent"
-        backfill_id = work.lane.backfill_id
-        backfills.change(
-            worker.engine, backfill_id, "paused", by=by, reason=reason, since=("running",)
+def close_backfill(worker: Worker, lane: Lane, stop_reason: str | None = None) -> None:
+    """Say of a backfill whose run has ended, or never began, what it is now.
+
+    One that stopped at its own limit, or by a signal, is paused; at a budget of the day or month it
+    goes on by itself when that is over; of one that was cancelled nothing stays open.
+    """
+    engine, by, backfill_id = worker.engine, worker_name(), lane.backfill_id
+    reasons = {
+        StopReason.MAX_COST: "its --max-cost is spent",
+        StopReason.SIGNAL: "its process was told to stop",
+    }
+    if stop_reason in reasons:
+        reason = reasons[StopReason(stop_reason)]
+        running = ("running",)
+        backfills.transition(
+            engine, backfill_id, "paused", by=by, reason=reason, from_states=running
         )
-    else:
-        backfills.finish(worker.engine, work.lane, by=by)
+    if backfills.state_of(engine, backfill_id) == "cancelled":
+        backfills.revoke_leases(engine, lane, cancel=True)
+    backfills.finish(engine, lane, by=by)
+
+
+def _is_closed(circuit: Circuit) -> bool:
+    return circuit.state is CircuitState.CLOSED
 
 
 def _backfill_stops(
-    engine: Engine, settings: Settings, backfill_id: int, max_cost: float | None
+    engine: Engine, settings: Settings, lane: Lane, max_cost: float | None
 ) -> StopReason | None:
-    if backfills.state_of(engine, backfill_id) != "running":
+    """Why a backfill should stop now: a person's word, its own limit, or everybody's."""
+    if backfills.state_of(engine, lane.backfill_id) != "running":
         return StopReason.PAUSED
-    spent = spending.spent_by_backfill(engine, backfill_id, settings.prices)
+    spent = spending.spent_by_backfill(engine, lane, settings.prices)
     if max_cost is not None and spent >= max_cost:
-        return StopReason.BUDGET
+        return StopReason.MAX_COST
     return _over_budget(engine, settings)
 
 

@@ -96,6 +96,7 @@ async def cycle(
                 hint=ending.hint,
                 exit_code=ending.exit_code,
                 seconds=time.monotonic() - started,
+                stop_reason=run.stop_reason,
             )
             _log_end(report)
             return report
@@ -129,6 +130,12 @@ async def _held(ledger: Ledger, work: Work) -> AsyncIterator[None]:
         await asyncio.to_thread(lock.__exit__, None, None, None)
 
 
+_GO_ON = {
+    StopReason.BUDGET: "They go on when the day or month is over, or the budget is raised.",
+    StopReason.MAX_COST: "Raise it: sentiment-worker backfill resume ID --max-cost USD",
+}
+
+
 def judge_ending(
     counters: Counters,
     *,
@@ -139,22 +146,26 @@ def judge_ending(
 ) -> Ending:
     """The worst thing that happened names the run."""
     if source_error is not None:
-        return Ending("failed", source_error.exit_code, str(source_error), source_error.hint)
+        # What was read before the error is stored and scored.
+        state = "partial" if counters.read else "failed"
+        return Ending(state, source_error.exit_code, str(source_error), source_error.hint)
     cause = circuit.cause
     if cause is not None and cause.kind is FailureKind.MISCONFIGURED:
         hint = "What TextBlob scored meanwhile is provisional, and replaced after the repair."
         return Ending("degraded", Exit.MISUSED, cause.message, hint)
-    if stopped is StopReason.BUDGET:
-        why = f"The budget is spent; {pending_records:,} records wait"
-        hint = "They go on when the day or month is over, or the budget is raised."
-        return Ending(stopped, Exit.OVER_BUDGET, why, hint)
+    if stopped in (StopReason.BUDGET, StopReason.MAX_COST):
+        what = "The budget" if stopped is StopReason.BUDGET else "Its --max-cost"
+        why = f"{what} is spent; {pending_records:,} records wait"
+        return Ending("over_budget", Exit.OVER_BUDGET, why, _GO_ON[stopped])
+    if stopped is StopReason.PAUSED:
+        return Ending(stopped, Exit.DEGRADED, "It was paused, or cancelled, while it ran")
     if stopped:
         return Ending(stopped, Exit.DONE)
     if pending_records:
         why = f"{pending_records:,} records wait for the model"
         if cause is not None:
             why += f": {cause.message}"
-        hint = "The next run, or `serve`, scores them as soon as the Lambda answers."
+        hint = "The lane's next run, or `serve`, scores them as soon as the Lambda answers."
         return Ending("degraded", Exit.DEGRADED, why, hint)
     refused = counters.quarantined + counters.dead
     if refused:

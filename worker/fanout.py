@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Collection
@@ -106,6 +107,7 @@ class FanOut:
         self._shares = shares or Shares()
         self._clock = clock
         self._under_way = 0
+        self._admitting = False
         self._waiting: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}
 
     @property
@@ -118,27 +120,38 @@ class FanOut:
         waiter = asyncio.get_running_loop().create_future()
         queue = self._waiting[bool(lane.backfill_id)]
         queue.append(waiter)
-        self._admit()
+        self._admit_soon()
         try:
             await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
                 self.release()  # it was our turn at the same moment
             else:
-                queue.remove(waiter)
+                with contextlib.suppress(ValueError):  # found and dropped by `_admit`
+                    queue.remove(waiter)
             raise
 
     def release(self) -> None:
         self._under_way -= 1
-        self._admit()
+        self._admit_soon()
+
+    def _admit_soon(self) -> None:
+        """One turn a tick of the loop: who was admitted comes back with its next chunk before the
+        turn after it is given, else the first to come would take whatever is free."""
+        if not self._admitting:
+            self._admitting = True
+            asyncio.get_running_loop().call_soon(self._admit)
 
     def _admit(self) -> None:
-        while self._under_way < self.limit.current:
-            waiting = [kind for kind, queue in self._waiting.items() if queue]
-            if not waiting:
-                return
+        self._admitting = False
+        for queue in self._waiting.values():
+            while queue and queue[0].done():  # cancelled while it waited
+                queue.popleft()
+        waiting = [kind for kind, queue in self._waiting.items() if queue]
+        if waiting and self._under_way < self.limit.current:
             self._under_way += 1
             self._waiting[self._shares.next(waiting)].popleft().set_result(None)
+            self._admit_soon()
 
     async def send(self, chunk: Chunk) -> Outcome:
         """One attempt, one HTTP request at most. Take a `slot` first."""

@@ -98,19 +98,29 @@ class SourceFeed:
 
 
 class WindowFeed:
-    """Opens the windows of a backfill's plan, one after another; an opened one is a checkpoint."""
+    """Opens the windows of a backfill's plan, one after another; an opened one is a checkpoint.
+
+    Not into an outage, where their chunks would only be parked: after the first window, which may
+    be the probe, the rest waits for a closed circuit and another run.
+    """
 
     error: WorkerError | None = None
 
-    def __init__(self, journal: Journal, planner: Planner, lane: Lane) -> None:
+    def __init__(
+        self, journal: Journal, planner: Planner, lane: Lane, is_closed: Callable[[], bool]
+    ) -> None:
+        """`is_closed`: may calls be made as usual?"""
         self._journal = journal
         self._planner = planner
         self._lane = lane
+        self._is_closed = is_closed
 
     async def batches(self, run_id: int) -> AsyncGenerator[Batch, None]:
         step = partial(self._journal.open_window, self._lane, run_id, self._planner)
         while opened := await _to_its_end(step):
             yield Batch(*opened)
+            if not self._is_closed():
+                return
 
 
 async def _to_its_end(transaction: Callable[[], T]) -> T:

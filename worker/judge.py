@@ -101,6 +101,8 @@ class Judge:
                 return became(kind, parts=parts, attempts=used, repeats=repeats)
             case Defer(after_s):
                 return became(SettlementKind.PARK, after_s=after_s)
+            case Fallback(after_s) if chunk.lane.backfill_id:
+                return became(SettlementKind.PARK, after_s=after_s)  # most have a model's score
             case Fallback(after_s):
                 settlement = became(SettlementKind.PARK, after_s=after_s)
             case GiveUp():

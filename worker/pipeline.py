@@ -18,7 +18,7 @@ from enum import StrEnum
 
 from worker import crashpoint
 from worker.circuit import CircuitState
-from worker.errors import WorkerError
+from worker.errors import DatabaseUnavailable, WorkerError
 from worker.fanout import FanOut
 from worker.feed import Feed
 from worker.judge import Judge, release
@@ -57,6 +57,7 @@ class StopReason(StrEnum):
     SIGNAL = "stopped"
     PAUSED = "paused"
     BUDGET = "over_budget"
+    MAX_COST = "max_cost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Run:
         observer: Observer,
         supervise: Callable[[], StopReason | None] | None = None,
     ) -> None:
-        """`supervise` is asked once a second, in a thread, whether the run should stop."""
+        """`supervise` is asked first, and then once a second, in a thread, whether to stop."""
         self.counters = Counters()
         self.stop_reason: StopReason | None = None
         self._parts = parts
@@ -116,6 +117,9 @@ class Run:
     async def execute(self) -> None:
         """Run to the end. Raises DatabaseUnavailable, CursorMoved and TakenOver; what is not
         settled then comes back by lease."""
+        if self._supervise and (reason := await asyncio.to_thread(self._supervise)):
+            self.stop(reason)
+            return
         try:
             async with asyncio.TaskGroup() as group:
                 record = group.create_task(self._record())
@@ -292,8 +296,9 @@ class Run:
 
     async def _watch(self) -> None:
         while self._supervise and not self.stopped:
-            if reason := await asyncio.to_thread(self._supervise):
-                self.stop(reason)
+            with contextlib.suppress(DatabaseUnavailable):  # no news; whoever writes will wait
+                if reason := await asyncio.to_thread(self._supervise):
+                    self.stop(reason)
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _renew(self) -> None:

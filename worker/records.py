@@ -320,3 +320,5 @@ class RunReport:
     hint: str = ""
     exit_code: int = 0
     seconds: float = 0.0
+    stop_reason: str | None = None
+    """Why it ended before its work did."""

@@ -37,7 +37,7 @@ ALTER TABLE sentiment.run
         CHECK (trigger IN ('once', 'schedule', 'drain', 'redrive', 'retry', 'backfill')) NOT VALID,
     DROP CONSTRAINT run_state_check,
     ADD CONSTRAINT run_state_check CHECK (state IN ('running', 'done', 'quarantined', 'degraded',
-        'failed', 'stopped', 'lost', 'paused', 'over_budget', 'missed')) NOT VALID;
+        'failed', 'stopped', 'lost', 'paused', 'over_budget', 'missed', 'partial')) NOT VALID;
 COMMENT ON COLUMN sentiment.run.due_at IS 'When the schedule wanted it.';
 COMMENT ON COLUMN sentiment.run.warnings IS 'What was unlike the last weeks.';
 COMMENT ON COLUMN sentiment.run.lane IS 'Whose work it did: 0 the schedule''s, else a backfill''s.';
@@ -117,10 +117,13 @@ CREATE INDEX pause_by_source ON sentiment.pause (source_id, until DESC);
 
 DOWNGRADE = """
 DROP VIEW analytics.backfills;
-DROP VIEW analytics.run_history;
+DROP VIEW analytics.run_history, analytics.pending_work;
 DROP TABLE sentiment.pause, sentiment.cursor_change, sentiment.backfill_window,
     sentiment.backfill, sentiment.spend;
-UPDATE sentiment.chunk SET state = 'dead' WHERE state = 'cancelled';
+UPDATE sentiment.chunk SET state = 'dead' WHERE state = 'cancelled' OR state = 'open' AND lane > 0;
+UPDATE sentiment.run SET trigger = 'once' WHERE trigger IN ('retry', 'backfill');
+UPDATE sentiment.run SET state = 'stopped' WHERE state IN ('paused', 'over_budget', 'missed');
+UPDATE sentiment.run SET state = 'failed' WHERE state = 'partial';
 ALTER TABLE sentiment.chunk DROP COLUMN lane,
     DROP CONSTRAINT chunk_state_check,
     ADD CONSTRAINT chunk_state_check CHECK (state IN ('open', 'done', 'split', 'dead')) NOT VALID;
@@ -143,6 +146,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute(DOWNGRADE)
     views = (VIEWS.parent / "analytics_v1.sql").read_text(encoding="utf-8")
-    _, _, rest = views.partition("CREATE VIEW analytics.run_history")
-    history, _, _ = rest.partition("CREATE VIEW")
-    op.execute(f"CREATE VIEW analytics.run_history{history}".replace(":", r"\:"))
+    _, begins, rest = views.partition("CREATE VIEW analytics.run_history")  # and pending_work
+    op.execute((begins + rest).replace(":", r"\:"))

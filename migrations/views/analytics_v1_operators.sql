@@ -10,6 +10,23 @@ SELECT run.id, source.name AS source, run.trigger, run.state, run.started_at, ru
        run.due_at, run.warnings
 FROM sentiment.run JOIN sentiment.source ON source.id = run.source_id;
 
+-- The schedule's work; what backfills hold is in the view backfills.
+CREATE OR REPLACE VIEW analytics.pending_work AS
+SELECT source.name                                        AS source,
+       count(chunk.id)                                    AS chunks,
+       coalesce(sum(cardinality(chunk.record_ids)), 0)    AS records,
+       coalesce(sum(cardinality(chunk.record_ids)) FILTER (WHERE chunk.provisional), 0)
+                                                          AS provisional_records,
+       count(chunk.id) FILTER (WHERE chunk.leased_by IS NOT NULL AND chunk.visible_at > now())
+                                                          AS leased_chunks,
+       min(chunk.created_at)                              AS oldest
+FROM sentiment.source
+LEFT JOIN sentiment.chunk
+    ON chunk.source_id = source.id AND chunk.state = 'open' AND chunk.lane = 0
+GROUP BY source.id;
+COMMENT ON VIEW analytics.pending_work IS
+    'What still waits for the model, by source. Of provisional records TextBlob was asked meanwhile.';
+
 CREATE VIEW analytics.backfills AS
 SELECT backfill.id,
        source.name                                            AS source,
@@ -18,7 +35,8 @@ SELECT backfill.id,
        (backfill.selection ->> 'since')::timestamptz          AS since,
        (backfill.selection ->> 'until')::timestamptz          AS until,
        (backfill.plan ->> 'records')::bigint                  AS records,
-       coalesce(windows.opened, 0) - coalesce(chunks.open, 0) AS finished,
+       coalesce(windows.opened, 0) - coalesce(chunks.open, 0)
+           - coalesce(chunks.cancelled, 0)                    AS finished,
        coalesce(chunks.leased, 0)                             AS leased_chunks,
        (backfill.plan ->> 'invocations')::bigint              AS planned_invocations,
        coalesce(runs.invocations, 0)                          AS invocations,
@@ -40,19 +58,22 @@ LEFT JOIN LATERAL (
     WHERE w.backfill_id = backfill.id AND w.opened_at IS NOT NULL
 ) windows ON true
 LEFT JOIN LATERAL (
-    SELECT sum(cardinality(c.record_ids))::bigint             AS open,
-           count(*) FILTER (WHERE c.leased_by IS NOT NULL)    AS leased
+    SELECT sum(cardinality(c.record_ids)) FILTER (WHERE c.state = 'open')::bigint      AS open,
+           sum(cardinality(c.record_ids)) FILTER (WHERE c.state = 'cancelled')::bigint AS cancelled,
+           count(*) FILTER (WHERE c.state = 'open' AND c.leased_by IS NOT NULL)        AS leased
     FROM sentiment.chunk c
-    WHERE c.source_id = backfill.source_id AND c.lane = backfill.id AND c.state = 'open'
+    WHERE c.source_id = backfill.source_id AND c.lane = backfill.id
+      AND c.state IN ('open', 'cancelled')
 ) chunks ON true
 LEFT JOIN LATERAL (
     SELECT sum(r.invocations)::bigint AS invocations, sum(r.billed_mb_ms)::bigint AS billed_mb_ms,
            sum(r.scored)::bigint AS scored, sum(r.superseded)::bigint AS superseded,
            sum(r.dead)::bigint AS dead,
-           sum(extract(epoch FROM coalesce(r.finished_at, now()) - r.started_at))::float8 AS seconds
+           sum(extract(epoch FROM coalesce(r.finished_at, r.heartbeat_at) - r.started_at))::float8
+               AS seconds
     FROM sentiment.run r WHERE r.source_id = backfill.source_id AND r.lane = backfill.id
 ) runs ON true;
 COMMENT ON VIEW analytics.backfills IS
     'One row a planned backfill: what it should do, how far it is, what it has cost.';
 COMMENT ON COLUMN analytics.backfills.finished IS
-    'Records that need nothing more: scored, rewritten since, in quarantine, or cancelled.';
+    'Records that need nothing more: scored, rewritten since, or in quarantine.';

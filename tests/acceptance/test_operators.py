@@ -76,7 +76,7 @@ def test_paused_killed_resumed_it_adds_up(desk: Shell) -> None:
         paused = desk("backfill", "pause", found["id"], "--reason", "lunch")
         assert paused.code == 0, paused.err
         assert "0 chunks leased" in paused.err
-        assert apply.wait(30) == 0
+        assert apply.wait(30) == 6
     seen = status(desk, found["id"])
     assert (seen["state"], seen["reason"]) == ("paused", "lunch")
     assert 0 < seen["finished"] < RECORDS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -155,7 +156,8 @@ _named = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+# FUZZ=50000 pytest tests/contract -k never_a_crash: an evening's worth.
+@settings(max_examples=int(os.environ.get("FUZZ", "300")), deadline=None)
 @given(_json | _named)
 def test_never_a_crash_never_a_wrong_count(event: Any) -> None:
     # As AWS's runtime client writes it from Python 3.12 on.

@@ -16,12 +16,12 @@ from sqlalchemy import Engine
 
 from tests.make import record
 from tests.scripted_lambda import Response, ScriptedLambda, billed, scored
-from worker import bootstrap, chunk, cost
-from worker.backfill import Only, Plan, Selection
+from worker import bootstrap, cost
+from worker.backfill import ChunkSizes, Only, Plan, Selection
 from worker.bootstrap import Worker
 from worker.cli.progress import Silent
 from worker.cycle import cycle
-from worker.pipeline import Run
+from worker.pipeline import Run, StopReason
 from worker.records import Lane, Page, RunReport
 from worker.settings import Settings
 from worker.store import backfills
@@ -69,18 +69,23 @@ class Desk:
         backfill_id, plan = backfills.plan(
             self.engine,
             chosen,
-            partial(chunk.plan, max_items=10, max_bytes=100_000),
             partial(cost.estimate, pace=pace, prices=prices, concurrency=4),
             by="me",
             max_cost=None,
             store=True,
+            sizes=ChunkSizes(10, 100_000),
         )
         assert backfill_id is not None
         return backfill_id, plan
 
     def start(self, backfill_id: int) -> None:
-        assert backfills.change(
-            self.engine, backfill_id, "running", by="me", reason=None, since=("planned", "paused")
+        assert backfills.transition(
+            self.engine,
+            backfill_id,
+            "running",
+            by="me",
+            reason=None,
+            from_states=("planned", "paused"),
         )
 
     def run(self, backfill_id: int, on_start: Any = lambda run: None) -> RunReport:
@@ -90,7 +95,7 @@ class Desk:
             report = await cycle(
                 worker.parts, worker.ledger, work, observer=Silent(), on_start=on_start
             )
-            bootstrap.close_backfill(worker, work, report)
+            bootstrap.close_backfill(worker, work.lane, report.stop_reason)
             return report
 
         found: RunReport = self.go(scene)
@@ -153,9 +158,9 @@ def test_texts_that_come_again_are_counted_once(desk: Desk) -> None:
 def test_the_world_moves_between_plan_and_apply(desk: Desk) -> None:
     selection = Selection("s", until=DAY + timedelta(days=10))
     backfill_id, _ = desk.plan(selection)
-    assert backfills.moved(desk.engine, backfill_id, selection) == []
+    assert backfills.drift(desk.engine, backfill_id, selection) == []
     desk.store(10, text="rewritten {}")
-    assert backfills.moved(desk.engine, backfill_id, selection) == [
+    assert backfills.drift(desk.engine, backfill_id, selection) == [
         "10 of its records were rewritten"
     ]
     with desk.engine.begin() as connection:
@@ -164,13 +169,13 @@ def test_the_world_moves_between_plan_and_apply(desk: Desk) -> None:
             " WHERE external_id IN ('50', '51')"
         ))  # fmt: skip
     desk.store(3, start=500)  # published after the window
-    assert backfills.moved(desk.engine, backfill_id, selection) == [
+    assert backfills.drift(desk.engine, backfill_id, selection) == [
         "10 of its records were rewritten",
         "2 of its records no longer belong to it",
     ]
     wider = replace(selection, until=None)
     assert "3 more records belong to it by now" in str(
-        backfills.moved(desk.engine, backfill_id, wider)
+        backfills.drift(desk.engine, backfill_id, wider)
     )
 
 
@@ -200,8 +205,8 @@ def test_only_what_failed_or_is_provisional_or_missing(desk: Desk) -> None:
 def test_paused_and_resumed_and_killed_it_sends_nothing_twice(desk: Desk) -> None:
     backfill_id, _ = desk.plan()
     desk.start(backfill_id)
-    assert not backfills.change(
-        desk.engine, backfill_id, "running", by="me", reason=None, since=("planned",)
+    assert not backfills.transition(
+        desk.engine, backfill_id, "running", by="me", reason=None, from_states=("planned",)
     ), "applied once"
     runs: list[Run] = []
     calls = 0
@@ -210,10 +215,15 @@ def test_paused_and_resumed_and_killed_it_sends_nothing_twice(desk: Desk) -> Non
         nonlocal calls
         calls += 1
         if calls == 4:
-            backfills.change(
-                desk.engine, backfill_id, "paused", by="me", reason="lunch", since=("running",)
+            backfills.transition(
+                desk.engine,
+                backfill_id,
+                "paused",
+                by="me",
+                reason="lunch",
+                from_states=("running",),
             )
-            runs[0].stop()
+            runs[0].stop(StopReason.PAUSED)
         return scored(request)
 
     desk.server.script = pause_soon
@@ -221,7 +231,7 @@ def test_paused_and_resumed_and_killed_it_sends_nothing_twice(desk: Desk) -> Non
     row = backfills.get(desk.engine, backfill_id)
     assert (row["state"], row["reason"], row["leased_chunks"]) == ("paused", "lunch", 0)
     assert 0 < row["finished"] < 100
-    assert report.exit_code == 0
+    assert report.exit_code == 6, "work is left"
     desk.server.script = lambda request, number: scored(request)
     desk.start(backfill_id)
     assert desk.run(backfill_id).state == "done"
@@ -241,10 +251,15 @@ def test_cancelled_it_leaves_nothing_open(desk: Desk) -> None:
     desk.go(opened)  # and dies
     lane = Lane(desk.source_id, backfill_id)
     assert backfills.get(desk.engine, backfill_id)["leased_chunks"] == 2
-    backfills.change(
-        desk.engine, backfill_id, "cancelled", by="me", reason=None, since=backfills.MIDDLE
+    backfills.transition(
+        desk.engine,
+        backfill_id,
+        "cancelled",
+        by="me",
+        reason=None,
+        from_states=backfills.CANCELLABLE,
     )
-    assert backfills.free(desk.engine, lane, cancel=True) == 2
+    assert backfills.revoke_leases(desk.engine, lane, cancel=True) == 2
     assert desk.rows("SELECT DISTINCT state FROM sentiment.chunk WHERE lane > 0") == [
         ("cancelled",)
     ]

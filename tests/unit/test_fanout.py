@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -131,3 +132,48 @@ def test_lanes_share_the_calls_that_are_under_way() -> None:
 
     started = asyncio.run(scene())
     assert 90 <= started[True] <= 110
+
+
+def test_a_waiter_that_is_cancelled_takes_no_slot_with_it() -> None:
+    async def scene() -> int:
+        fanout = FanOut(Counting(), AdaptiveLimit(1), Circuit())
+        await fanout.slot(Lane(1))
+        waiting = asyncio.create_task(fanout.slot(Lane(1)))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        fanout.release()  # in the same tick
+        await asyncio.gather(waiting, return_exceptions=True)
+        async with asyncio.timeout(1):
+            await fanout.slot(Lane(1))
+        return fanout.under_way
+
+    assert asyncio.run(scene()) == 1
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
+def test_calls_that_end_together_are_shared_too(share: float) -> None:
+    """Many slots come free in one tick; the first lane to come must not take them all."""
+
+    async def scene() -> Counter[bool]:
+        started: Counter[bool] = Counter()
+        fanout = FanOut(Counting(), AdaptiveLimit(64, start=64), Circuit(), shares=Shares(share))
+
+        async def lane(which: Lane) -> None:
+            while started.total() < 2_000:
+                await fanout.slot(which)
+                started[bool(which.backfill_id)] += 1
+
+        async def ends() -> None:
+            while started.total() < 2_000:
+                await asyncio.sleep(0.001)
+                for _ in range(min(16, fanout.under_way)):
+                    fanout.release()
+
+        lanes = [asyncio.create_task(lane(each)) for each in (Lane(1), Lane(1, 7))]
+        await ends()
+        for task in lanes:
+            task.cancel()
+        return started
+
+    started = asyncio.run(scene())
+    assert started[True] / started.total() == pytest.approx(share, abs=0.03)

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from worker import bootstrap, cost
 from worker.backfill import Only, Selection
-from worker.cli import progress
+from worker.cli import backfilling, progress
 from worker.cli.look import LimitOption, moment, reading_from
 from worker.cli.output import (
     DATA,
@@ -36,10 +36,8 @@ from worker.cli.planning import (
     operator,
 )
 from worker.cli.stopping import Stopper
-from worker.cycle import cycle
 from worker.errors import ConfigurationError, Exit
-from worker.records import Answer, Lane, RunReport
-from worker.scoring.aws_lambda import introduce
+from worker.records import RunReport
 from worker.settings import Settings
 from worker.store import backfills, migrate
 
@@ -49,9 +47,6 @@ app = typer.Typer(
 )
 
 IdArgument = Annotated[int, typer.Argument(help="The id that `backfill plan` printed.")]
-STOP_PATIENCE_S = 10.0
-"""How long pause and cancel wait for calls under way before they take the leases back."""
-
 _PLAN_EXAMPLES = (
     "Examples:  [bold]sentiment-worker backfill plan --source reviews --since 2026-01-01 "
     "--until 2026-02-01 --max-cost 0.50[/bold]   "
@@ -127,7 +122,7 @@ def apply(
                 else "Plan it anew: sentiment-worker backfill plan",
             )
         selection = Selection.from_json(row["selection"])
-        if moved := backfills.moved(engine, backfill_id, selection):
+        if moved := backfills.drift(engine, backfill_id, selection):
             raise ConfigurationError(
                 f"The world has moved since backfill {backfill_id} was planned: "
                 f"{', '.join(moved)}.",
@@ -136,8 +131,7 @@ def apply(
         if dry_run:
             say(f"Backfill {backfill_id} stands as it was planned. Nothing was done.")
             return
-    code = _go(settings, backfill_id, selection, ("planned",), output, detach=detach)
-    raise typer.Exit(code)
+    raise typer.Exit(_go(settings, backfill_id, ("planned",), output, detach=detach))
 
 
 @app.command(epilog="Example:  [bold]sentiment-worker backfill resume 3[/bold]")
@@ -146,6 +140,9 @@ def resume(
     detach: Annotated[
         bool, typer.Option("--detach", help="Leave the work to a running `serve`.")
     ] = False,
+    max_cost: Annotated[
+        float | None, typer.Option(min=0.0, help="US dollars, in place of what the plan allowed.")
+    ] = None,
     dry_run: DryRunOption = False,
     config: ConfigOption = None,
     output: OutputOption = Output.TABLE,
@@ -163,67 +160,45 @@ def resume(
     if dry_run:
         say(f"{row['records'] - row['finished']:,} records are left. Nothing was done.")
         return
-    selection = Selection.from_json(row["selection"])
+    if max_cost is not None:
+        with reading_from(config, verbose=verbose) as engine:
+            backfills.allow(engine, backfill_id, max_cost)
     states = ("paused", "running")
-    raise typer.Exit(_go(settings, backfill_id, selection, states, output, detach=detach))
+    raise typer.Exit(_go(settings, backfill_id, states, output, detach=detach))
 
 
 def _go(
     settings: Settings,
     backfill_id: int,
-    selection: Selection,
-    since: Sequence[str],
+    from_states: Sequence[str],
     output: Output,
     *,
     detach: bool,
 ) -> int:
     with bootstrap.open_database(settings) as engine, bootstrap.open_lambda(settings) as target:
         migrate.require_current(engine)
-        if selection.target_version is not None and target is not None:
-            _require_version(asyncio.run(introduce(target)), selection.target_version)
-        if not backfills.change(
-            engine, backfill_id, "running", by=operator(), reason=None, since=since
+        if not backfills.transition(
+            engine, backfill_id, "running", by=operator(), reason=None, from_states=from_states
         ):
             raise ConfigurationError(f"Backfill {backfill_id} was changed by somebody else.")
         if detach:
             say("A running `serve` takes it up within seconds; see: backfill status")
             return Exit.DONE
 
-        async def running() -> RunReport:
+        async def running() -> tuple[RunReport, int]:
             async with bootstrap.open_worker(settings, engine, target) as worker:
+                stopper = Stopper(lambda: None)
                 row = backfills.get(engine, backfill_id)
-                work = bootstrap.backfill_work(worker, settings, row)
                 with progress.backfill_bar(row) as observer:
-                    report = await cycle(
-                        worker.parts,
-                        worker.ledger,
-                        work,
-                        observer=observer,
-                        on_start=Stopper(lambda: None).watch,
-                    )
-                bootstrap.close_backfill(worker, work, report)
-                return report
+                    report = await backfilling.run(worker, settings, row, observer, stopper)
+                return report, stopper.signal
 
-        report = asyncio.run(running())
+        report, signal = asyncio.run(running())
         row = backfills.get(engine, backfill_id)
     _tell(row, report, settings.prices)
     if output is Output.JSON:
-        print_json(_with_cost(row, settings.prices))
-    return report.exit_code
-
-
-def _require_version(outcome: object, wanted: str) -> None:
-    if not isinstance(outcome, Answer):
-        raise ConfigurationError(
-            "The function does not answer, so its model version is not known.",
-            hint="See: sentiment-worker doctor",
-        )
-    if outcome.scorer.version != wanted:
-        raise ConfigurationError(
-            f"The function answers with model version {outcome.scorer.version}, the plan wants "
-            f"{wanted}.",
-            hint="Deploy that version, name it with LAMBDA_QUALIFIER, or plan anew.",
-        )
+        print_json(backfilling.with_cost(row, settings.prices))
+    return 128 + signal if signal else report.exit_code
 
 
 def _tell(row: Mapping[str, Any], report: RunReport, prices: cost.Prices) -> None:
@@ -235,7 +210,7 @@ def _tell(row: Mapping[str, Any], report: RunReport, prices: cost.Prices) -> Non
     )
     if report.error:
         say(f"{report.error}.", style="yellow")
-    if row["state"] != "done":
+    if row["state"] in ("paused", "running"):
         say(f"Go on with: sentiment-worker backfill resume {row['id']}")
 
 
@@ -252,12 +227,15 @@ def status(
     settings = settings_for(config, verbose=verbose, quiet=True).settings
     with reading_from(config, verbose=verbose) as engine:
         if backfill_id is None:
-            rows = [_with_cost(r, settings.prices) for r in backfills.listed(engine, limit=limit)]
+            rows = [
+                backfilling.with_cost(r, settings.prices)
+                for r in backfills.listed(engine, limit=limit)
+            ]
             columns = ("id", "source", "state", "finished", "records", "cost_usd", "changed_at")
             if not print_rows(rows, (*columns, "reason"), output):
                 say("No backfill was planned yet. See: sentiment-worker backfill plan --help")
             return
-        row = _with_cost(backfills.get(engine, backfill_id), settings.prices)
+        row = backfilling.with_cost(backfills.get(engine, backfill_id), settings.prices)
         if follow and WORDS.is_terminal:
             row = _followed(engine, row, settings.prices)
     if output is Output.JSON:
@@ -275,21 +253,6 @@ _SHOWN = (
 )
 
 
-def _with_cost(row: Mapping[str, Any], prices: cost.Prices) -> dict[str, Any]:
-    """With dollars, and the seconds that are left at the speed until now (None: unknown)."""
-    spent = prices.usd(invocations=row["invocations"], mb_ms=row["billed_mb_ms"])
-    left, done = row["records"] - row["finished"], row["finished"]
-    rate = done / row["seconds"] if row["seconds"] else 0.0
-    known = row["state"] == "running" and rate
-    found = dict(row) | {
-        "cost_usd": round(spent, 6),
-        "time_left_s": round(left / rate, 1) if known else (0.0 if not left else None),
-    }
-    if "plan" in row:
-        found["planned_usd"] = row["plan"].get("cost_usd")
-    return found
-
-
 def _followed(engine: Engine, row: dict[str, Any], prices: cost.Prices) -> dict[str, Any]:
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -301,10 +264,10 @@ def _followed(engine: Engine, row: dict[str, Any], prices: cost.Prices) -> dict[
         task = bar.add_task(f"backfill {row['id']}", total=row["records"])
         while True:
             bar.update(task, completed=row["finished"])
-            if row["state"] not in ("running", "planned"):
+            if row["state"] != "running":
                 return row
             time.sleep(0.5)
-            row = _with_cost(backfills.get(engine, row["id"]), prices)
+            row = backfilling.with_cost(backfills.get(engine, row["id"]), prices)
 
 
 @app.command(epilog="Example:  [bold]sentiment-worker backfill pause 3 --reason 'a release'[/bold]")
@@ -330,36 +293,24 @@ def cancel(
 ) -> None:
     """End it for good. What it has scored stays, what waits is dropped; nothing is leased."""
     with reading_from(config, verbose=verbose) as engine:
-        _stop(engine, backfill_id, "cancelled", backfills.MIDDLE, reason, dry_run=dry_run)
+        _stop(engine, backfill_id, "cancelled", backfills.CANCELLABLE, reason, dry_run=dry_run)
 
 
 def _stop(
     engine: Engine,
     backfill_id: int,
     state: str,
-    since: Sequence[str],
+    from_states: Sequence[str],
     reason: str | None,
     *,
     dry_run: bool,
 ) -> None:
     row = backfills.get(engine, backfill_id)
-    if row["state"] not in since:
-        raise ConfigurationError(
-            f"Backfill {backfill_id} is {row['state']}.", hint="There is nothing to stop."
-        )
-    if dry_run:
+    if dry_run and row["state"] in from_states:
         say(f"Backfill {backfill_id} is {row['state']} and would be {state}. Nothing was done.")
         return
-    backfills.change(engine, backfill_id, state, by=operator(), reason=reason, since=since)
-    deadline = time.monotonic() + STOP_PATIENCE_S
-    while row["leased_chunks"] and time.monotonic() < deadline:
-        time.sleep(0.3)
-        row = backfills.get(engine, backfill_id)
-    # Whoever still has a lease is dead, or too slow: its answer is refused by the fence.
-    lane = Lane(row["source_id"], backfill_id)
-    backfills.free(engine, lane, cancel=state == "cancelled")
-    row = backfills.get(engine, backfill_id)
+    row = backfilling.stop(engine, backfill_id, state, from_states, reason)
     say(
-        f"Backfill {backfill_id} is {state}: {row['finished']:,} of {row['records']:,} records are "
-        f"finished, {row['leased_chunks']:,} chunks leased."
+        f"Backfill {backfill_id} is {row['state']}: {row['finished']:,} of {row['records']:,} "
+        f"records are finished, {row['leased_chunks']:,} chunks leased."
     )

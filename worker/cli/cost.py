@@ -89,7 +89,7 @@ def _day(text: str | None, option: str) -> date | None:
 def _priced(row: Any, prices: Prices) -> dict[str, Any]:
     """With what it cost; saved is what the texts that came again would have cost too."""
     usd = prices.usd(invocations=row["invocations"], mb_ms=row["billed_mb_ms"])
-    again = max(0, row["records"] - row["texts"]) if row["records"] else 0
+    again = max(0, row["records"] - row["answered"])
     return dict(row) | {
         "gb_seconds": round(gb_seconds(row["billed_mb_ms"]), 3),
         "cost_usd": round(usd, 6),

@@ -34,7 +34,7 @@ def upgrade(
         say(f"The database went from {before.current or 'nothing'} to {after.current}.")
 
 
-@app.command()
+@app.command(epilog="Example:  [bold]sentiment-worker db downgrade 0006[/bold]")
 def downgrade(
     revision: Annotated[str, typer.Argument(help="Where back to; `base` drops everything.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -50,7 +50,7 @@ def downgrade(
         say(f"The database is at {migrate.state(engine).current or 'nothing'}.")
 
 
-@app.command()
+@app.command(epilog="Example:  [bold]sentiment-worker db check || echo migrate first[/bold]")
 def check(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
     """Say whether the schema is this version's. Exit code 2 if it is not."""
     settings = settings_for(config, verbose=verbose, quiet=True).settings

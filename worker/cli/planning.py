@@ -14,8 +14,8 @@ import typer
 from rich.progress import Progress, TextColumn
 from sqlalchemy import Engine
 
-from worker import bootstrap, chunk, cost
-from worker.backfill import Plan, Selection
+from worker import bootstrap, cost
+from worker.backfill import ChunkSizes, Only, Plan, Selection
 from worker.cli import progress
 from worker.cli.output import DATA, WORDS, Output, print_json, say
 from worker.errors import Exit
@@ -28,7 +28,7 @@ SinceOption = Annotated[
 UntilOption = Annotated[str | None, typer.Option(help="Before this time.")]
 VersionOption = Annotated[
     str | None,
-    typer.Option(help="The model version that is wanted; another's answer is refused."),
+    typer.Option(help="The model version that is wanted; the function is asked for it first."),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
@@ -50,27 +50,23 @@ def make_plan(
         prices=settings.prices,
         concurrency=bootstrap.expected_concurrency(settings),
     )
-    planner = partial(chunk.plan, max_items=settings.chunk_texts, max_bytes=settings.chunk_bytes)
-
-    def made(store: bool) -> tuple[int | None, Plan]:
-        with _counting() as told:
-            return backfills.plan(
-                engine,
-                selection,
-                planner,
-                estimated,
-                by=operator(),
-                max_cost=max_cost,
-                store=store,
-                told=told,
-            )
-
-    backfill_id, found = made(store=not dry_run and max_cost is None)
-    too_dear = max_cost is not None and found.estimate.cost_usd > max_cost
-    if max_cost is not None and not dry_run and not too_dear and found.records:
-        backfill_id, found = made(store=True)
+    # What failed goes alone: a culprit in company would take its neighbours' calls with it.
+    texts = 1 if selection.only is Only.FAILED else settings.chunk_texts
+    with _counting() as told:
+        backfill_id, found = backfills.plan(
+            engine,
+            selection,
+            estimated,
+            by=operator(),
+            max_cost=max_cost,
+            store=not dry_run,
+            sizes=ChunkSizes(texts, settings.chunk_bytes),
+            told=told,
+        )
     _print_plan(backfill_id, selection, found, pace, settings.prices, output)
-    if too_dear:
+    if not found.records:
+        say("No record belongs to it: nothing was kept.")
+    if found.is_too_dear(max_cost):
         say(f"That is more than --max-cost {max_cost}: nothing was kept.", style="yellow")
         return Exit.OVER_BUDGET
     if backfill_id is not None:
@@ -105,11 +101,11 @@ def _print_plan(
     measured = f"measured on {pace.measured_on:,} texts" if pace.measured_on else "not measured yet"
     rows = {
         "records": f"{plan.records:,}",
-        "distinct texts": f"{plan.distinct_texts:,}",
+        "texts to send": f"{plan.distinct_texts:,}",
         "chunks": f"{plan.chunks:,} in {plan.windows:,} windows",
         "already scored": f"{plan.already_scored:,} by "
         + (f"version {selection.target_version}" if selection.target_version else "a model"),
-        "overwritten": "nothing: a score is added beside the old ones",
+        "overwritten": "nothing: every old score stays",
         "invocations": f"{e.invocations:,}",
         "GB-seconds": f"{e.gb_seconds:,.1f} ({measured})",
         "cost": f"{e.cost_usd:.4f} USD, at prices read on {prices.read_on}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from worker.cli.output import WORDS, say, say_error
 from worker.cli.sources import AnySource
 from worker.cli.stopping import Stopper
 from worker.cycle import cycle
-from worker.errors import Exit, WorkerError
+from worker.errors import DatabaseUnavailable, Exit, WorkerError
 from worker.records import NOTHING_AGAIN, Redrive, RunReport
 from worker.settings import Settings
 from worker.store import migrate, pauses
@@ -95,8 +96,9 @@ async def _run_one(worker: Worker, settings: Settings, turn: Turn, stopper: Stop
         report = await cycle(
             worker.parts, worker.ledger, work, observer=observer, on_start=stopper.watch
         )
-    for warning in await asyncio.to_thread(bootstrap.look_back, worker, work, report):
-        say(f"Unusual: {warning}.", style="yellow")
+    with contextlib.suppress(DatabaseUnavailable):  # the run itself has ended well
+        for warning in await asyncio.to_thread(bootstrap.look_back, worker, work, report):
+            say(f"Unusual: {warning}.", style="yellow")
     return report
 
 

@@ -96,9 +96,17 @@ def pause(
 
 @app.command(epilog="Example:  [bold]sentiment-worker schedule resume reviews[/bold]")
 def resume(
-    source: SourceArgument, config: ConfigOption = None, verbose: VerboseOption = False
+    source: SourceArgument,
+    dry_run: DryRunOption = False,
+    config: ConfigOption = None,
+    verbose: VerboseOption = False,
 ) -> None:
     """End a source's pause now."""
+    if dry_run:
+        with reading_from(config, verbose=verbose, source=source) as engine:
+            is_paused = source in pauses.present(engine)
+        say(f"{source!r} would go on." if is_paused else f"{source!r} is not paused.")
+        return
     with reading_from(config, verbose=verbose, source=source) as engine:
         ended = pauses.end(engine, reading.source_id(engine, source), by=operator())
     say(f"{source!r} goes on." if ended else f"{source!r} was not paused.")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import typer
 
 from worker import bootstrap
 from worker.bootstrap import Worker
-from worker.cli import progress
+from worker.circuit import CircuitState
+from worker.cli import backfilling, progress
 from worker.cli.output import ConfigOption, VerboseOption, settings_for
 from worker.cli.sources import AnySource, configured
 from worker.cli.stopping import Stopper
@@ -105,17 +109,25 @@ class _Turns:
         self._timetable = timetable
         self._trigger = trigger_of(config.schedule, config.every)
         self._turn = asyncio.Lock()
+        self._owed = False
 
     async def pull(self) -> None:
+        """One that the database's absence broke off is made up for by the next drain: the
+        schedule's next time may be a day away."""
         async with self._turn:
             if not self._stopper.signal:
+                self._owed = True
                 work = await asyncio.to_thread(self._scheduled_work)
                 if work is not None:
                     await _quiet_cycle(self._worker, work, self._stopper)
+                self._owed = False
 
     async def drain(self) -> None:
         """Work off what came back; opens no run when there is nothing to do."""
         if self._stopper.signal or self._turn.locked():
+            return
+        if self._owed:
+            await self.pull()
             return
         now = asyncio.get_running_loop().time()
         work = await asyncio.to_thread(self._due_work, now)
@@ -133,8 +145,9 @@ class _Turns:
             ledger.missed(work.lane, due, f"paused until {until}: {pause['reason']}")
             log.info("source.paused", source=name, until=until)
             return None
-        last = ledger.last_heard_of(work.lane)
-        missed = missed_times(self._trigger, last, now) if last else []
+        heard = ledger.last_heard_of(work.lane)
+        # It may have waited for a drain: what counts is when it was due, not that it begins now.
+        missed = missed_times(self._trigger, heard[0], heard[1] - (now - due)) if heard else []
         if missed:
             why = (
                 f"{len(missed):,} runs were due from {missed[0]:%Y-%m-%d %H:%M} UTC on, and nobody "
@@ -151,6 +164,8 @@ class _Turns:
 
     def _due_work(self, now: float) -> Work | None:
         work = self._work(pull=False)
+        if self._config.name in pauses.present(self._worker.engine):
+            return None
         due = is_due(self._worker, work.lane, now)
         return work if due and not (work.supervise and work.supervise()) else None
 
@@ -173,7 +188,8 @@ async def _quiet_cycle(worker: Worker, work: Work, stopper: Stopper) -> RunRepor
             observer=progress.Silent(),
             on_start=stopper.watch,
         )
-        await asyncio.to_thread(bootstrap.look_back, worker, work, report)
+        with contextlib.suppress(DatabaseUnavailable):  # the run itself has ended well
+            await asyncio.to_thread(bootstrap.look_back, worker, work, report)
         return report
     except SourceBusy as error:
         log.debug("lane.busy", source=work.name, error=str(error))
@@ -194,23 +210,36 @@ class _Backfills:
 
     async def work_off(self) -> None:
         now = asyncio.get_running_loop().time()
-        for work in await asyncio.to_thread(self._due, now):
+        for row in await asyncio.to_thread(self._due, now):
             if self._stopper.signal:
                 return
-            report = await _quiet_cycle(self._worker, work, self._stopper)
-            if report is not None:
-                await asyncio.to_thread(bootstrap.close_backfill, self._worker, work, report)
+            try:
+                await backfilling.run(
+                    self._worker, self._settings, row, progress.Silent(), self._stopper
+                )
+            except SourceBusy as error:
+                log.debug("backfill.busy", backfill=row["id"], error=str(error))
+            finally:
+                gc.collect()  # see `_quiet_cycle`
 
-    def _due(self, now: float) -> list[Work]:
-        engine = self._worker.engine
-        running = backfills.listed(engine, states=("running",), limit=100)
-        found = []
-        for row in reversed(running):
-            whole = backfills.get(engine, row["id"])
-            work = bootstrap.backfill_work(self._worker, self._settings, whole)
-            to_open = backfills.has_windows(engine, row["id"])
-            if not to_open and not is_due(self._worker, work.lane, now):
-                continue
-            if not (work.supervise and work.supervise()):
-                found.append(work)
+    def _due(self, now: float) -> list[Mapping[str, Any]]:
+        """Backfills with something to do. One whose last run could not say how it ended is
+        closed; one that may spend no more is paused."""
+        engine, found = self._worker.engine, []
+        for listed in reversed(backfills.listed(engine, states=("running",), limit=100)):
+            row = backfills.get(engine, listed["id"])
+            lane = Lane(row["source_id"], row["id"])
+            work = bootstrap.backfill_work(self._worker, self._settings, row)
+            reason = work.supervise() if work.supervise else None
+            if reason is None and self._has_work(lane, now):
+                found.append(row)
+            else:
+                bootstrap.close_backfill(self._worker, lane, reason)
         return found
+
+    def _has_work(self, lane: Lane, now: float) -> bool:
+        """A window that may be opened (into an outage only to probe), or a chunk that is due."""
+        circuit = self._worker.parts.fanout.circuit
+        may_open = circuit.state is CircuitState.CLOSED or circuit.probe_due(now)
+        to_open = may_open and backfills.has_windows(self._worker.engine, lane.backfill_id)
+        return to_open or is_due(self._worker, lane, now)

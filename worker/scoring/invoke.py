@@ -114,10 +114,13 @@ def bill_of(log_tail: str | None) -> Bill | None:
     https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html (X-Amz-Log-Result)
     """
     try:
-        found = _REPORT.search(base64.b64decode(log_tail or "").decode("utf-8", "replace"))
+        found = _REPORT.findall(base64.b64decode(log_tail or "").decode("utf-8", "replace"))
     except ValueError:
         return None
-    return Bill(int(found[1]), int(found[2])) if found else None
+    if not found:
+        return None
+    milliseconds, memory_mb = found[-1]  # Lambda's own is last, whatever the function wrote
+    return Bill(int(milliseconds), int(memory_mb))
 
 
 def make_client(target: LambdaTarget) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Engine, Select
 
-from worker.backfill import WINDOW_RECORDS, Only, Plan, Selection
+from worker.backfill import WINDOW_RECORDS, ChunkSizes, Only, Plan, Selection
 from worker.chunk import distinct
 from worker.cost import Estimate
 from worker.errors import ConfigurationError
@@ -34,10 +34,10 @@ from worker.store.tables import (
 from worker.store.writing import Cursor, Holder
 
 Row = Mapping[str, Any]
-Told = Callable[[int], None]
+OnProgress = Callable[[int], None]
 """Told how many records are planned already."""
 
-MIDDLE = ("planned", "running", "paused")
+CANCELLABLE = ("planned", "running", "paused")
 """States from which a backfill can still be cancelled."""
 
 
@@ -105,18 +105,20 @@ def _current(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 def plan(
     engine: Engine,
     selection: Selection,
-    planner: Planner,
     estimated: Callable[[int, int], Estimate],
     *,
     by: str,
     max_cost: float | None,
     store: bool,
-    told: Told = lambda count: None,
+    sizes: ChunkSizes,
+    told: OnProgress = lambda count: None,
 ) -> tuple[int | None, Plan]:
-    """Cut the selection into windows and chunks; (its id if `store`, what it is).
+    """Cut the selection into windows and chunks; (its id if it was kept, what it is).
 
-    `estimated` makes a cost of texts and chunks. One snapshot, streamed: memory is a window's.
+    It is kept if `store`, unless it is empty or dearer than `max_cost` (US dollars). `estimated`
+    makes a cost of texts and chunks. One snapshot, streamed: memory is a window's.
     """
+    planner = sizes.planner()
     records = texts = chunks = scored = number = 0
     with database.transaction(engine) as connection:
         connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
@@ -131,11 +133,13 @@ def plan(
                 connection.execute(sa.insert(BACKFILL_WINDOW), _row(backfill_id, number, window))
             told(records)
         found = Plan(records, texts, chunks, scored, estimated(texts, chunks), number)
-        if backfill_id is not None:
-            connection.execute(
-                sa.update(BACKFILL).where(BACKFILL.c.id == backfill_id).values(plan=_flat(found))
-            )
-    return backfill_id, found
+        if backfill_id is not None and found.is_worth(max_cost):
+            kept = _flat(found) | asdict(sizes)
+            update = sa.update(BACKFILL).where(BACKFILL.c.id == backfill_id)
+            connection.execute(update.values(plan=kept))
+            return backfill_id, found
+        connection.rollback()
+    return None, found
 
 
 def _created(
@@ -178,7 +182,8 @@ def _row(backfill_id: int, number: int, window: Sequence[Chosen]) -> dict[str, A
 
 def _flat(plan: Plan) -> dict[str, Any]:
     found = asdict(plan)
-    return {**found, **found.pop("estimate")}
+    estimate: dict[str, Any] = found.pop("estimate")
+    return estimate | found
 
 
 def get(engine: Engine, backfill_id: int) -> Row:
@@ -208,7 +213,7 @@ def listed(engine: Engine, *, states: Sequence[str] | None = None, limit: int = 
         return [dict(row) for row in connection.execute(statement).mappings()]
 
 
-def moved(engine: Engine, backfill_id: int, selection: Selection) -> list[str]:
+def drift(engine: Engine, backfill_id: int, selection: Selection) -> list[str]:
     """What is no longer as it was planned, a sentence each; none if the plan still stands."""
     planned = (
         sa.text("""
@@ -233,6 +238,7 @@ def moved(engine: Engine, backfill_id: int, selection: Selection) -> list[str]:
     arrived = arrived.select_from(now)
     left = sa.select(sa.func.count()).select_from(p).where(~sa.exists().where(now.c.id == p.c.id))
     with database.transaction(engine) as connection:
+        connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         counts = [connection.scalar(each) or 0 for each in (rewritten, arrived, left)]
     said = (
         "{:,} of its records were rewritten",
@@ -242,19 +248,19 @@ def moved(engine: Engine, backfill_id: int, selection: Selection) -> list[str]:
     return [text.format(n) for text, n in zip(said, counts, strict=True) if n]
 
 
-def change(
+def transition(
     engine: Engine,
     backfill_id: int,
     state: str,
     *,
     by: str,
     reason: str | None,
-    since: Sequence[str],
+    from_states: Sequence[str],
 ) -> bool:
-    """Move the backfill to `state`, if it is in one of `since`."""
+    """Move the backfill to `state`, if it is in one of `from_states`; False if it is not."""
     statement = (
         sa.update(BACKFILL)
-        .where(BACKFILL.c.id == backfill_id, BACKFILL.c.state.in_(since))
+        .where(BACKFILL.c.id == backfill_id, BACKFILL.c.state.in_(from_states))
         .values(state=state, changed_by=by, reason=reason, changed_at=sa.func.now())
     )
     with database.transaction(engine) as connection:
@@ -262,13 +268,14 @@ def change(
 
 
 def state_of(engine: Engine, backfill_id: int) -> str | None:
+    """None if there is no such backfill."""
     with database.transaction(engine) as connection:
         found = sa.select(BACKFILL.c.state).where(BACKFILL.c.id == backfill_id)
         state: str | None = connection.scalar(found)
         return state
 
 
-def free(engine: Engine, lane: Lane, *, cancel: bool) -> int:
+def revoke_leases(engine: Engine, lane: Lane, *, cancel: bool) -> int:
     """Take back what is leased in the lane (or close whatever is open of it); an answer that is
     still under way is refused by its fence. Returns how many chunks that were."""
     sql = """
@@ -276,8 +283,12 @@ def free(engine: Engine, lane: Lane, *, cancel: bool) -> int:
         SET leased_by = NULL, visible_at = now(), fence = fence + 1,
             state = CASE WHEN :cancel THEN 'cancelled' ELSE state END,
             finished_at = CASE WHEN :cancel THEN now() END
-        WHERE source_id = :source AND lane = :lane AND state = 'open'
-          AND (leased_by IS NOT NULL OR :cancel)
+        WHERE id IN (
+            SELECT id FROM sentiment.chunk
+            WHERE source_id = :source AND lane = :lane AND state = 'open'
+              AND (leased_by IS NOT NULL OR :cancel)
+            ORDER BY id FOR UPDATE  -- in order, as settlements lock them
+        )
     """
     arguments = {"source": lane.source_id, "lane": lane.backfill_id, "cancel": cancel}
     with database.transaction(engine) as connection:
@@ -303,6 +314,7 @@ def open_window(
             FROM sentiment.backfill_window w JOIN sentiment.backfill b ON b.id = w.backfill_id
             WHERE w.backfill_id = %s AND w.opened_at IS NULL AND b.state = 'running'
             ORDER BY w.number LIMIT 1
+            FOR SHARE OF b  -- whoever pauses or cancels it waits for this transaction
         ) AND opened_at IS NULL
         RETURNING record_ids, content_hashes
     """
@@ -318,11 +330,19 @@ def open_window(
     leases = ingest.create_chunks(cur, lane, run_id, list(planner(items)), holder)
     changes = {
         "read": len(members),
-        "unchanged": len(members),
+        "changed": len(members) - len(same),
+        "unchanged": len(same),
         "superseded": len(members) - len(same),
     }
     writing.count(cur, run_id, changes)
     return leases, changes
+
+
+def allow(engine: Engine, backfill_id: int, max_cost: float) -> None:
+    """Let it cost so much, in US dollars, from its beginning on."""
+    update = sa.update(BACKFILL).where(BACKFILL.c.id == backfill_id)
+    with database.transaction(engine) as connection:
+        connection.execute(update.values(max_cost=max_cost))
 
 
 def finish(engine: Engine, lane: Lane, *, by: str) -> bool:

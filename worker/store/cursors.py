@@ -107,7 +107,23 @@ def before(engine: Engine, source: str, change_id: int) -> dict[str, Any]:
 
 
 def at(engine: Engine, source: str, moment: datetime) -> dict[str, Any]:
-    """Where the cursors stood at a time."""
+    """Where the cursors stood at a time. Raises ConfigurationError where the history does not
+    reach back so far."""
+    c = CURSOR_CHANGE.c
+    first = (
+        sa.select(c.before, c.changed_at)
+        .distinct(c.partition)
+        .join(SOURCE, SOURCE.c.id == c.source_id)
+        .where(SOURCE.c.name == source)
+        .order_by(c.partition, c.id)
+    )
+    with database.transaction(engine) as connection:
+        begins = [at for known, at in connection.execute(first) if known is not None]
+    if begins and max(begins) > moment:
+        raise ConfigurationError(
+            f"The history of {source!r} begins on {max(begins):%Y-%m-%d %H:%M} UTC.",
+            hint="Go back to a later time, or read everything again: --beginning.",
+        )
     return _positions(engine, source, CURSOR_CHANGE.c.changed_at > moment)
 
 

@@ -54,7 +54,11 @@ def status(engine: Engine) -> list[Row]:
     )
     last = (
         sa.select(RUN_HISTORY.c.state, RUN_HISTORY.c.finished_at)
-        .where(RUN_HISTORY.c.source == s.c.name)
+        .where(
+            RUN_HISTORY.c.source == s.c.name,
+            RUN_HISTORY.c.backfill_id.is_(None),
+            RUN_HISTORY.c.trigger != "drain",
+        )
         .order_by(RUN_HISTORY.c.id.desc())
         .limit(1)
         .lateral()
@@ -85,7 +89,7 @@ def _waiting_provisionally() -> ColumnElement[int]:
     every record that TextBlob was asked about has one."""
     c, v = CHUNK.c, SCORE.c
     held = sa.select(sa.func.unnest(c.record_ids)).correlate(SOURCE)
-    held = held.where(c.source_id == SOURCE.c.id, c.state == "open", c.provisional)
+    held = held.where(c.source_id == SOURCE.c.id, c.state == "open", c.provisional, c.lane == 0)
     scored = sa.exists().where(
         v.record_id == RECORD.c.id, v.content_hash == RECORD.c.content_hash, v.provisional
     )

@@ -169,19 +169,19 @@ class PostgresLedger:
 
         return database.retrying(write, patience_s=self._patience_s)
 
-    def last_heard_of(self, lane: Lane) -> datetime | None:
-        """When the lane's last run ended, or was heard of last; or a time that was noted as
-        missed."""
+    def last_heard_of(self, lane: Lane) -> tuple[datetime, datetime] | None:
+        """When the lane's last run ended, or was heard of last, or a time was noted as missed; and
+        now. Both by the database's clock: the process's own may be set on or back."""
         statement = (
-            sa.select(sa.func.coalesce(RUN.c.finished_at, RUN.c.heartbeat_at))
+            sa.select(sa.func.coalesce(RUN.c.finished_at, RUN.c.heartbeat_at), sa.func.now())
             .where(RUN.c.source_id == lane.source_id, RUN.c.lane == lane.backfill_id)
             .where(RUN.c.trigger != "drain")
             .order_by(RUN.c.started_at.desc())
             .limit(1)
         )
         with database.transaction(self._engine) as connection:
-            found: datetime | None = connection.scalar(statement)
-            return found
+            found = connection.execute(statement).tuples().first()
+            return (found[0], found[1]) if found else None
 
     def missed(self, lane: Lane, due_at: datetime, why: str) -> None:
         """A row for a run that did not happen; the same reason again makes no second row."""

@@ -79,7 +79,13 @@ def settle(
             crashpoint.reached("split.before_commit")
         elif settlement.kind is SettlementKind.DEAD:
             quarantine.keep_members(cur, run_id, settlement)
-    again = [s for s in accepted if s.kind is SettlementKind.DONE and s.lease.chunk.last_reason]
+    # Only what was tried before, or is scored again on purpose, can be in quarantine.
+    again = [
+        s
+        for s in accepted
+        if s.kind is SettlementKind.DONE
+        and (s.lease.chunk.last_reason or s.lease.chunk.lane.backfill_id)
+    ]
     quarantine.forget_members(cur, [member for s in again for member, _ in s.scores])
     changes = _settled_counters(accepted)
     late = _moved_on(cur, refused)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from worker.cost import UNMEASURED, Pace, Prices
+from worker.records import Lane
 from worker.store import database
 from worker.store.tables import RUN, SCORER, SOURCE, SPEND
 
@@ -29,7 +30,8 @@ def by(
     until: date | None = None,
     source: str | None = None,
 ) -> list[Row]:
-    """Sums by any of day, month, source, model and model_version, the newest first."""
+    """Sums by any of day, month, source, model and model_version, the newest first; `answered`
+    are the texts of calls with a usable answer."""
     model = sa.func.coalesce(SCORER.c.model, "(no answer)")
     columns = {
         "day": SPEND.c.day,
@@ -40,6 +42,8 @@ def by(
     }
     chosen = [columns[name].label(name) for name in groups]
     sums = [sa.cast(sa.func.sum(SPEND.c[name]), sa.BigInteger).label(name) for name in _SUMS]
+    answered = sa.func.sum(SPEND.c.texts).filter(SPEND.c.scorer_id > 0)
+    sums.append(sa.cast(sa.func.coalesce(answered, 0), sa.BigInteger).label("answered"))
     statement = (
         sa.select(*chosen, *sums)
         .join(SOURCE, SOURCE.c.id == SPEND.c.source_id)
@@ -77,12 +81,12 @@ def spent(engine: Engine, prices: Prices) -> tuple[float, float]:
     )
 
 
-def spent_by_backfill(engine: Engine, backfill_id: int, prices: Prices) -> float:
+def spent_by_backfill(engine: Engine, lane: Lane, prices: Prices) -> float:
     """US dollars."""
     statement = sa.select(
         sa.func.coalesce(sa.func.sum(RUN.c.invocations), 0),
         sa.func.coalesce(sa.func.sum(RUN.c.billed_mb_ms), 0),
-    ).where(RUN.c.lane == backfill_id)
+    ).where(RUN.c.source_id == lane.source_id, RUN.c.lane == lane.backfill_id)
     with database.transaction(engine) as connection:
         calls, mb_ms = connection.execute(statement).one()
     return prices.usd(invocations=float(calls), mb_ms=float(mb_ms))

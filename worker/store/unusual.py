@@ -7,6 +7,9 @@ from sqlalchemy import Engine
 
 from worker.store import database
 
+STATES = ("done", "quarantined", "degraded")
+"""Runs that read their source to its end: only these are compared."""
+
 MIN_RUNS = 20
 """Runs that are compared with, at least: before that nothing is usual."""
 

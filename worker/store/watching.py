@@ -31,13 +31,14 @@ LEFT JOIN LATERAL (
     SELECT sum(cardinality(c.record_ids)) AS records,
            sum(cardinality(c.record_ids)) FILTER (WHERE c.provisional) AS provisional,
            extract(epoch FROM now() - min(c.created_at)) AS oldest_s
-    FROM sentiment.chunk c WHERE c.source_id = source.id AND c.state = 'open'
+    FROM sentiment.chunk c WHERE c.source_id = source.id AND c.state = 'open' AND c.lane = 0
 ) work ON true
 LEFT JOIN LATERAL (
     SELECT max(r.finished_at) FILTER (WHERE r.state IN ('done', 'quarantined')
                AND r.trigger IN ('schedule', 'once', 'retry')) AS last_success,
            sum(r.scored) AS scored, sum(r.throttled) AS throttled, sum(r.failed) AS failed,
-           count(*) FILTER (WHERE r.state = 'missed') AS missed
+           count(*) FILTER (
+               WHERE r.state = 'missed' AND coalesce(r.error, '') NOT LIKE 'paused %') AS missed
     FROM sentiment.run r WHERE r.source_id = source.id
 ) runs ON true
 LEFT JOIN LATERAL (

@@ -1,0 +1,122 @@
+"""Running and stopping backfills, for the command and for `serve` alike."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Engine
+
+from worker import bootstrap
+from worker.backfill import Selection
+from worker.bootstrap import Worker
+from worker.cli.planning import operator
+from worker.cli.stopping import Stopper
+from worker.cost import Prices
+from worker.cycle import cycle
+from worker.errors import ConfigurationError, DatabaseUnavailable
+from worker.log import get_logger
+from worker.ports import Observer
+from worker.records import Answer, Lane, RunReport
+from worker.scoring.aws_lambda import introduce
+from worker.settings import Settings
+from worker.store import backfills
+
+Row = Mapping[str, Any]
+
+log = get_logger(__name__)
+
+STOP_PATIENCE_S = 10.0
+"""How long a stop waits for calls under way before it takes their leases back."""
+
+
+async def run(
+    worker: Worker, settings: Settings, row: Row, observer: Observer, stopper: Stopper
+) -> RunReport:
+    """One run of a backfill that is running, as `backfills.get` gives it.
+
+    Raises ConfigurationError where the function has another model version than the plan wants (the
+    backfill is paused then), SourceBusy where another process has it.
+    """
+    lane = Lane(row["source_id"], row["id"])
+    try:
+        await _require_version(worker, Selection.from_json(row["selection"]).target_version)
+    except ConfigurationError as error:
+        await asyncio.to_thread(pause, worker.engine, row["id"], str(error))
+        raise
+    work = bootstrap.backfill_work(worker, settings, row)
+    report = await cycle(
+        worker.parts, worker.ledger, work, observer=observer, on_start=stopper.watch
+    )
+    with contextlib.suppress(DatabaseUnavailable):  # `serve`, or `resume`, closes it later
+        await asyncio.to_thread(bootstrap.close_backfill, worker, lane, report.stop_reason)
+    return report
+
+
+async def _require_version(worker: Worker, wanted: str | None) -> None:
+    """TextBlob by choice has versions of its own; it is not asked."""
+    if wanted is None or worker.target is None:
+        return
+    outcome = await introduce(worker.target)
+    if not isinstance(outcome, Answer):
+        raise ConfigurationError(
+            "The function does not answer, so its model version is not known.",
+            hint="See: sentiment-worker doctor",
+        )
+    found = outcome.scorer.version
+    if found != wanted:
+        raise ConfigurationError(
+            f"The function answers with model version {found}, the plan wants {wanted}.",
+            hint="Deploy that version, name it with LAMBDA_QUALIFIER, or plan anew.",
+        )
+
+
+def pause(engine: Engine, backfill_id: int, reason: str) -> None:
+    """Pause one that is running; nothing happens to another."""
+    running = ("running",)
+    backfills.transition(
+        engine, backfill_id, "paused", by=operator(), reason=reason, from_states=running
+    )
+
+
+def stop(
+    engine: Engine, backfill_id: int, state: str, from_states: Sequence[str], reason: str | None
+) -> Row:
+    """Pause or cancel, wait for calls under way, and see that nothing stays leased.
+
+    Raises ConfigurationError where it is in another state by now.
+    """
+    if not backfills.transition(
+        engine, backfill_id, state, by=operator(), reason=reason, from_states=from_states
+    ):
+        raise ConfigurationError(
+            f"Backfill {backfill_id} is {backfills.state_of(engine, backfill_id)}.",
+            hint="There is nothing to stop.",
+        )
+    row = backfills.get(engine, backfill_id)
+    deadline = time.monotonic() + STOP_PATIENCE_S
+    while row["leased_chunks"] and time.monotonic() < deadline:
+        time.sleep(0.3)
+        row = backfills.get(engine, backfill_id)
+    # Whoever still has a lease is dead, or too slow: its answer is refused by the fence.
+    lane = Lane(row["source_id"], backfill_id)
+    backfills.revoke_leases(engine, lane, cancel=state == "cancelled")
+    return backfills.get(engine, backfill_id)
+
+
+def with_cost(row: Row, prices: Prices) -> dict[str, Any]:
+    """With US dollars, and the seconds that are left at the speed until now (None: unknown)."""
+    spent = prices.usd(invocations=row["invocations"], mb_ms=row["billed_mb_ms"])
+    left, done = row["records"] - row["finished"], row["finished"]
+    rate = done / row["seconds"] if row["seconds"] else 0.0
+    known = row["state"] == "running" and rate
+    found = dict(row) | {
+        "cost_usd": round(spent, 6),
+        "time_left_s": round(left / rate, 1) if known else (0.0 if not left else None),
+    }
+    if "plan" in row:
+        found["planned_usd"] = row["plan"].get("cost_usd")
+    return found
