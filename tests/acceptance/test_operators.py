@@ -196,3 +196,44 @@ def test_the_cost_of_it_all(desk: Shell) -> None:
     assert estimated["pace_texts"] > 0
     assert estimated["invocations"] == 20_000
     assert desk("cost", "report", "--by", "weather").code == 2
+
+
+def test_another_version_judges_side_by_side_and_is_promoted(desk: Shell) -> None:
+    """The function that truncates long texts names itself another version: a real second one."""
+    old, new = "1.1.0", "1.1.0+truncate"
+    done = desk("rescore", "plan", "--source", "reviews", "--to", new, "--limit", 200,
+                "--label", "positive", "--output", "json")  # fmt: skip
+    assert done.code == 0, done.err
+    found = done.data
+    assert (found["records"], found["already_scored"]) == (200, 0)
+    refused = desk("backfill", "apply", found["id"])
+    assert refused.code == 2
+    assert old in refused.err
+    assert new in refused.err
+    assert status(desk, found["id"])["state"] == "paused"
+    assert desk("backfill", "resume", found["id"], LONG_TEXTS="truncate").code == 0
+    flips = desk("rescore", "flips", old, new, "--output", "json").data
+    assert flips["by_source"][0]["compared"] == 200
+    assert flips["by_source"][0]["other_label"] == len(flips["examples"]) == 0
+    assert desk("rescore", "promote", new, "--dry-run").code == 0
+    assert desk("rescore", "promote", new).code == 0
+    shown = desk("scores", "--limit", RECORDS * 2, "--output", "json").data
+    assert sum(row["model_version"] == new for row in shown) == 200
+    assert desk("rescore", "demote", new).code == 0
+    shown = desk("scores", "--limit", RECORDS * 2, "--output", "json").data
+    assert not any(row["model_version"] == new for row in shown)
+    assert desk("rescore", "promote", "9.9").code == 2
+
+
+def test_what_a_run_left_is_done_again(desk: Shell) -> None:
+    with open(desk.folder / "broken.csv", "w", encoding="utf-8") as file:
+        file.write("id,text\n1,a good day\n2\n")
+    assert desk("once", "broken.csv").code == 5
+    (run, *_) = desk("runs", "--source", "broken", "--output", "json").data
+    whole = desk("runs", "show", run["id"], "--output", "json").data
+    assert [row["stage"] for row in whole["quarantine"]] == ["read"]
+    assert desk("runs", "retry", run["id"], "--dry-run").code == 0
+    assert desk("runs", "retry", run["id"]).code == 0
+    (again, *_) = desk("runs", "--source", "broken", "--output", "json").data
+    assert (again["trigger"], again["invocations"]) == ("retry", 0)
+    assert desk("runs", "retry", 99_999).code == 2
