@@ -8,6 +8,7 @@ usage() {
 Usage: deploy.sh VERB [options]
 
   deploy                       build the image, push it, create or update the stack
+  outputs                      the ARNs and addresses to use it by
   logs [--since 1h] [--errors] [--follow]
   test                         call the function with two texts and check the answer
   metrics [--days 7]           invocations, errors, throttles and duration, a line a day
@@ -24,7 +25,8 @@ Settings, from the environment:
   HF_TOKEN              for gated models; a build secret, in no layer
   BUILD_OPTIONS         more options of build/build.py: --labels, --polarities
   TORCH_INDEX_URL       where pip finds torch's CPU build
-                        (the four above are of the image: give them again with each deploy)
+                        (the five above are of the image and are not remembered: give them again
+                        with each deploy, or the default model is built)
   MEMORY_SIZE, TIMEOUT, LOG_LEVEL, LONG_TEXTS, ARCHITECTURE, API, ALARM_EMAIL,
   ALLOWED_ORIGIN, MONTHLY_BUDGET, RESERVED_CONCURRENCY, PROVISIONED_CONCURRENCY,
   DEPLOYMENT_PREFERENCE, LOG_RETENTION_DAYS
@@ -92,6 +94,23 @@ delete_images() {
     [[ $ids == "[]" ]] ||
         aws ecr batch-delete-image --repository-name "$function" --image-ids "$ids" >/dev/null
 }
+
+# IAM deletes no policy that somebody still has.
+detach_policy() {
+    local arn kind name
+    arn=$(output InvokePolicyArn 2>/dev/null || true)
+    [[ $arn == arn:* ]] || return 0
+    for kind in role user group; do
+        while read -r name; do
+            [[ -n $name && $name != None ]] || continue
+            aws iam "detach-$kind-policy" "--$kind-name" "$name" --policy-arn "$arn"
+            say "Took $arn off the $kind $name."
+        done < <(aws iam list-entities-for-policy --policy-arn "$arn" --output text \
+            --query "Policy$(title "$kind")s[].[$(title "$kind")Name]")
+    done
+}
+
+title() { printf '%s%s' "$(tr '[:lower:]' '[:upper:]' <<<"${1:0:1}")" "${1:1}"; }
 
 delete_stack() {
     aws cloudformation delete-stack --stack-name "$1"
@@ -303,9 +322,11 @@ cleanup() {
     done
     if ((partial)); then
         confirm "This deletes the function $function, its API, queues, alarms and logs; its images stay."
+        detach_policy
         delete_stack "$function"
     else
         confirm "This deletes the function $function, its API, queues, alarms, logs and images."
+        detach_policy
         delete_stack "$function"
         delete_images
         delete_stack "$function-images"
@@ -319,7 +340,7 @@ for argument in "$@"; do
     if [[ $argument == --help || $argument == -h ]]; then verb=--help; fi
 done
 case $verb in
-    deploy | logs | metrics | rollback | backup | stop | start | cleanup) "$verb" "$@" ;;
+    deploy | outputs | logs | metrics | rollback | backup | stop | start | cleanup) "$verb" "$@" ;;
     test) test_ "$@" ;;
     -h | --help | help) usage ;;
     "")

@@ -32,6 +32,7 @@ check() {
         lacks "docker: install it, with buildx"
     elif docker info >/dev/null 2>&1; then
         ok "docker"
+        docker buildx version >/dev/null 2>&1 || lacks "docker buildx: install the plugin"
     else
         lacks "docker is installed and does not answer: is it running, may you use it?"
     fi
@@ -54,6 +55,8 @@ check() {
     fi
 }
 
+value() { awk -v name="$1" '$1 == name { print $2 }' <<<"$printed"; }
+
 case ${1:-} in
     -h | --help)
         usage
@@ -74,5 +77,8 @@ if [[ ${1:-} == --check ]]; then exit; fi
 "$here/deploy.sh" deploy
 "$here/deploy.sh" test
 echo
-echo "Use it: export LAMBDA_FUNCTION_NAME=<AliasArn> AWS_REGION=$AWS_REGION, attach InvokePolicyArn to"
-echo "the worker's role, then: sentiment-worker doctor"
+printed=$("$here/deploy.sh" outputs)
+echo "Use it where the worker runs:"
+echo "  aws iam attach-role-policy --role-name MY-WORKER-ROLE --policy-arn $(value InvokePolicyArn)"
+echo "  export LAMBDA_FUNCTION_NAME=$(value AliasArn) AWS_REGION=$AWS_REGION"
+echo "  sentiment-worker doctor"

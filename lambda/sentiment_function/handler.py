@@ -29,8 +29,8 @@ def model() -> Model:
     return Model(model_folder(), truncate=os.environ.get("LONG_TEXTS") == "truncate")
 
 
-# Loading while the environment initialises is free of charge up to ten seconds, and spares the
-# first caller the wait. https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+# Loading while the environment initialises: the first caller of a warmed one does not wait.
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 model()
 
 

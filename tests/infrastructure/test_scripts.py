@@ -45,6 +45,7 @@ def test_from_nothing_to_a_function(aws: Aws, local_lambda: str) -> None:
     done = aws(QUICK, AWS_ENDPOINT_URL_LAMBDA=local_lambda, LAMBDA_FUNCTION_NAME="sentiment")
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"count": 2' in done.stdout, "the last step calls the function (the local Lambda)"
+    assert "--policy-arn arn:aws:iam::" in done.stdout, "what it prints can be pasted"
     function = aws.client("lambda").get_function(FunctionName="sentiment")
     assert function["Configuration"]["MemorySize"] == 1769
     assert "@sha256:" in parameters(aws, "sentiment")["ImageUri"]
@@ -151,10 +152,19 @@ def test_metrics_and_backup(deployed: Aws) -> None:
 def test_cleanup_asks_and_partial_keeps_the_images(aws: Aws) -> None:
     name = {"LAMBDA_FUNCTION_NAME": "gone"}
     deploy(aws, "gone")
+    iam = aws.client("iam")
+    (policy,) = [
+        p for p in iam.list_policies(Scope="Local")["Policies"] if "gone" in p["PolicyName"]
+    ]
+    iam.create_role(RoleName="worker", AssumeRolePolicyDocument="{}")
+    iam.attach_role_policy(RoleName="worker", PolicyArn=policy["Arn"])
     refused = aws(DEPLOY, "cleanup", **name)
     assert refused.returncode == 2, "nobody is there to be asked"
     assert "--yes" in refused.stderr
-    assert aws(DEPLOY, "cleanup", "--partial", "--yes", **name).returncode == 0
+    partly = aws(DEPLOY, "cleanup", "--partial", "--yes", **name)
+    assert partly.returncode == 0, partly.stderr
+    assert iam.list_attached_role_policies(RoleName="worker")["AttachedPolicies"] == []
+    assert "off the role worker" in partly.stderr
     functions = aws.client("lambda").list_functions()["Functions"]
     assert "gone" not in {function["FunctionName"] for function in functions}
     assert aws.client("ecr").describe_images(repositoryName="gone")["imageDetails"]

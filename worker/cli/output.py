@@ -109,7 +109,7 @@ def cell(value: Any, column: str = "") -> Text:
     if isinstance(value, int):
         return Text(f"{value:,}")
     if isinstance(value, float):
-        return Text(f"{value:+.3f}" if value < 0 else f"{value:.3f}")
+        return Text(f"{value:g}" if 0 < abs(value) < 0.001 else f"{value:.3f}")
     if isinstance(value, datetime):
         return Text(value.strftime("%Y-%m-%d %H:%M:%S"), no_wrap=True)
     if isinstance(value, timedelta):
