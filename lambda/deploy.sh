@@ -12,7 +12,7 @@ Usage: deploy.sh VERB [options]
   logs [--since 1h] [--errors] [--follow]
   test                         call the function with two texts and check the answer
   metrics [--days 7]           invocations, errors, throttles and duration, a line a day
-  rollback                     deploy the image before the present one
+  rollback                     deploy the image that was live before the present one
   backup [FOLDER]              template, parameters, configuration and image digest
   stop | start                 reserved concurrency 0, and back: the emergency stop
   cleanup [--partial] [--yes]  delete everything; --partial keeps the image repository
@@ -31,7 +31,8 @@ Settings, from the environment:
   ALLOWED_ORIGIN, MONTHLY_BUDGET, RESERVED_CONCURRENCY, PROVISIONED_CONCURRENCY,
   DEPLOYMENT_PREFERENCE, LOG_RETENTION_DAYS
                         parameters of template.yaml; what is not set stays as it was
-  BASE_DIGEST           of the base image; else base-image.digest, else looked up and kept there
+  BASE_IMAGE            what the image stands on                (amazon/aws-lambda-python:3.13)
+  BASE_DIGEST           of it; else base-image.digest, else looked up and kept there
 
 Examples:
   MEMORY_SIZE=1024 ALARM_EMAIL=ops@example.org ./deploy.sh deploy
@@ -46,18 +47,29 @@ die() {
 }
 say() { printf '%s\n' "$*" >&2; }
 
+# The first version of the AWS CLI reads only the second name.
+region=${AWS_REGION:-${AWS_DEFAULT_REGION:-}}
 function=${LAMBDA_FUNCTION_NAME:-${SENTIMENT_LAMBDA_FUNCTION:-sentiment-analysis}}
-[[ $function == arn:* ]] && function=$(cut -d: -f7 <<<"$function") # the alias's, as the worker has it
+if [[ $function == arn:* ]]; then # the alias's, as the worker has it
+    there=$(cut -d: -f4 <<<"$function")
+    function=$(cut -d: -f7 <<<"$function")
+    [[ -z $region || $region == "$there" ]] ||
+        die "LAMBDA_FUNCTION_NAME is in $there, AWS_REGION is $region: which of them?"
+    region=$there
+fi
+[[ -z $region ]] || export AWS_REGION=$region AWS_DEFAULT_REGION=$region
+export AWS_DEFAULT_OUTPUT=json AWS_PAGER= # whatever the profile says
 yes=
 template=${TEMPLATE:-$here/template.yaml}
 base_image=${BASE_IMAGE:-amazon/aws-lambda-python:3.13}
 
-[[ $function =~ ^[a-z][a-z0-9-]{1,39}$ ]] || die "LAMBDA_FUNCTION_NAME=$function is no function's name"
+[[ $function =~ ^[a-z][a-z0-9]*(-[a-z0-9]+)*$ && ${#function} -le 40 ]] || die "LAMBDA_FUNCTION_NAME=$function is no function's name"
 
 confirm() {
     [[ $yes == 1 ]] && return
     [[ -t 0 ]] || die "$1 Say --yes to go on without being asked."
     local answer
+    say "Account $(aws sts get-caller-identity --query Account --output text), region ${region:-of the profile}."
     read -r -p "$1 Type the function's name to go on: " answer
     [[ $answer == "$function" ]] || die "nothing was done."
 }
@@ -75,7 +87,8 @@ update_stack() {
     local overrides=("FunctionName=$function" "ImageUri=$1") pair name
     for pair in "${parameters[@]}"; do
         name=${pair%%:*}
-        if [[ -n ${!name+set} ]]; then overrides+=("${pair#*:}=${!name}"); fi
+        # Empty means none where that is a value, and as it was where it is not.
+        if [[ -n ${!name:-} || (-n ${!name+set} && $name =~ ^(ALLOWED_ORIGIN|ALARM_EMAIL)$) ]]; then overrides+=("${pair#*:}=${!name}"); fi
     done
     aws cloudformation deploy --stack-name "$function" --template-file "$template" \
         --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset \
@@ -83,30 +96,38 @@ update_stack() {
 }
 
 make_repository() {
-    aws cloudformation deploy --stack-name "$function-images" \
+    local said
+    if ! said=$(aws cloudformation deploy --stack-name "$function-images" \
         --template-file "$here/repository.yaml" --no-fail-on-empty-changeset \
-        --tags "Project=$function" --parameter-overrides "FunctionName=$function" >&2
+        --tags "Project=$function" --parameter-overrides "FunctionName=$function" 2>&1) &&
+        [[ $said != *"No updates are to be performed"* ]]; then
+        die "$said"
+    fi
 }
 
 delete_images() {
     local ids
-    ids=$(aws ecr list-images --repository-name "$function" --query imageIds 2>/dev/null || echo "[]")
+    aws ecr describe-repositories --repository-names "$function" >/dev/null 2>&1 || return 0
+    ids=$(aws ecr list-images --repository-name "$function" --query imageIds --output json)
     [[ $ids == "[]" ]] ||
         aws ecr batch-delete-image --repository-name "$function" --image-ids "$ids" >/dev/null
 }
 
 # IAM deletes no policy that somebody still has.
 detach_policy() {
-    local arn kind name
-    arn=$(output InvokePolicyArn 2>/dev/null || true)
+    local arn kind name names
+    arn=$(aws cloudformation describe-stack-resource --stack-name "$function" --output text \
+        --logical-resource-id InvokePolicy --query StackResourceDetail.PhysicalResourceId \
+        2>/dev/null || true)
     [[ $arn == arn:* ]] || return 0
     for kind in role user group; do
+        names=$(aws iam list-entities-for-policy --policy-arn "$arn" --output text \
+            --query "Policy$(title "$kind")s[].[$(title "$kind")Name]")
         while read -r name; do
             [[ -n $name && $name != None ]] || continue
             aws iam "detach-$kind-policy" "--$kind-name" "$name" --policy-arn "$arn"
             say "Took $arn off the $kind $name."
-        done < <(aws iam list-entities-for-policy --policy-arn "$arn" --output text \
-            --query "Policy$(title "$kind")s[].[$(title "$kind")Name]")
+        done <<<"$names"
     done
 }
 
@@ -124,20 +145,40 @@ output() {
 
 parameter() {
     aws cloudformation describe-stacks --stack-name "$function" --output text \
-        --query "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue" 2>/dev/null || true
+        --query "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue"
+}
+
+# A stack's state; nothing where there is no such stack.
+state_of() {
+    aws cloudformation describe-stacks --stack-name "$1" --output text \
+        --query 'Stacks[0].StackStatus' 2>/dev/null || true
+}
+
+# A first creation that failed holds nothing, and refuses to be updated; two at once would lose.
+make_room_for() {
+    local state
+    state=$(state_of "$1")
+    case $state in
+        ROLLBACK_COMPLETE | REVIEW_IN_PROGRESS)
+            say "The stack $1 was never finished ($state): it is made anew."
+            delete_stack "$1"
+            ;;
+        *_IN_PROGRESS) die "the stack $1 is being changed ($state): wait for that to end." ;;
+    esac
 }
 
 # The base image's digest: given, kept, or looked up and then kept for the next time.
 base_digest() {
     local kept=$here/base-image.digest found
     if [[ -n ${BASE_DIGEST:-} ]]; then
-        echo "$BASE_DIGEST"
-    elif [[ -s $kept ]]; then
-        cat "$kept"
+        echo "${BASE_DIGEST#@}"
+    elif [[ -s $kept && $(cut -d@ -f1 "$kept") == "$base_image" ]]; then
+        cut -d@ -f2 "$kept"
     else
         found=$(docker buildx imagetools inspect "$base_image" --format '{{.Manifest.Digest}}' || true)
         if [[ $found == sha256:* ]]; then
-            echo "$found" | tee "$kept"
+            echo "$base_image@$found" >"$kept"
+            echo "$found"
             say "The base image is pinned in $kept; delete it to move on to a newer one."
         fi
     fi
@@ -145,13 +186,13 @@ base_digest() {
 
 build() {
     local tag=$1 digest platform=linux/amd64 secret=()
-    [[ ${ARCHITECTURE:-$(parameter Architecture)} == arm64 ]] && platform=linux/arm64
+    [[ ${ARCHITECTURE:-$(parameter Architecture 2>/dev/null || true)} == arm64 ]] && platform=linux/arm64
     digest=$(base_digest)
     [[ $digest == sha256:* ]] || die "no digest of $base_image: is the name right, the network there?"
     [[ -n ${HF_TOKEN:-} ]] && secret=(--secret "id=hf_token,env=HF_TOKEN")
     # The label makes each deployment another image, and so another version: SAM publishes one only
     # for a new image, not for new settings.
-    docker build --platform "$platform" --provenance=false --tag "$tag" --label "deployed=${tag##*:}" \
+    docker buildx build --load --platform "$platform" --provenance=false --tag "$tag" --label "deployed=${tag##*:}" \
         --build-arg "BASE_IMAGE=$base_image" --build-arg "BASE_DIGEST=@$digest" \
         ${MODEL_NAME:+--build-arg "MODEL_NAME=$MODEL_NAME"} \
         ${MODEL_REVISION:+--build-arg "MODEL_REVISION=$MODEL_REVISION"} \
@@ -163,8 +204,11 @@ build() {
 deploy() {
     local repository tag digest
     [[ ${TRUST_REMOTE_CODE:-false} == false ]] || die "TRUST_REMOTE_CODE stays false: no model's code is run."
-    aws cloudformation describe-stacks --stack-name "$function-images" >/dev/null 2>&1 ||
-        make_repository
+    [[ ${RESERVED_CONCURRENCY:--1} != 0 || ${PROVISIONED_CONCURRENCY:-0} == 0 ]] ||
+        die "RESERVED_CONCURRENCY=0 allows nothing to be provisioned."
+    make_room_for "$function"
+    make_room_for "$function-images"
+    make_repository
     repository=$(aws ecr describe-repositories --repository-names "$function" --output text \
         --query 'repositories[0].repositoryUri')
     tag=$repository:$(date -u +%Y%m%d-%H%M%S)
@@ -174,7 +218,22 @@ deploy() {
     digest=$(aws ecr describe-images --repository-name "$function" --output text \
         --image-ids "imageTag=${tag##*:}" --query 'imageDetails[0].imageDigest')
     update_stack "$repository@$digest"
+    remember "$digest"
     outputs
+}
+
+image() {
+    aws ecr batch-get-image --repository-name "$function" --image-ids "imageDigest=$1" \
+        --query "images[0].$2" --output text
+}
+
+# A tag says when an image went live: only such images are gone back to.
+remember() {
+    local manifest type
+    manifest=$(image "$1" imageManifest)
+    type=$(image "$1" imageManifestMediaType)
+    aws ecr put-image --repository-name "$function" --image-tag "live-$(date -u +%Y%m%d-%H%M%S)" \
+        --image-manifest "$manifest" --image-manifest-media-type "$type" >/dev/null
 }
 
 outputs() {
@@ -229,10 +288,10 @@ seconds() {
     local number=${1%[smhd]}
     [[ $number =~ ^[0-9]+$ ]] || die "$1 is no time: 30m, 2h, 7d"
     case $1 in
-        *m) echo $((number * 60)) ;;
-        *h) echo $((number * 3600)) ;;
-        *d) echo $((number * 86400)) ;;
-        *) echo "$number" ;;
+        *m) echo $((10#$number * 60)) ;;
+        *h) echo $((10#$number * 3600)) ;;
+        *d) echo $((10#$number * 86400)) ;;
+        *) echo $((10#$number)) ;;
     esac
 }
 
@@ -252,6 +311,7 @@ test_() {
 metrics() {
     local days=7 name statistic
     if [[ ${1:-} == --days ]]; then days=${2:?--days takes a number}; fi
+    [[ $days =~ ^[1-9][0-9]{0,2}$ ]] || die "--days takes a number from 1 to 999, not $days"
     for name in Invocations Errors Throttles Duration; do
         statistic=Sum
         if [[ $name == Duration ]]; then statistic=Average; fi
@@ -266,12 +326,14 @@ metrics() {
 rollback() {
     local present previous
     present=$(parameter ImageUri)
-    previous=$(aws ecr describe-images --repository-name "$function" --output text --query \
-        'reverse(sort_by(imageDetails, &imagePushedAt))[].[imageDigest]' |
-        awk -v now="${present##*@}" 'found {print; exit} $1 == now {found = 1}')
-    [[ $previous == sha256:* ]] || die "there is no image before ${present##*@}."
+    # Tags and digests of what went live, the newest first; the present one, then another.
+    previous=$(aws ecr list-images --repository-name "$function" --output text \
+        --query "imageIds[?starts_with(imageTag || '', 'live-')].[imageTag, imageDigest]" | sort -r |
+        awk -v now="${present##*@}" '$2 == now { seen = 1; next } seen { print $2; exit }')
+    [[ $previous == sha256:* ]] || die "no other image was live before ${present##*@}."
     say "From ${present##*@} back to $previous"
     update_stack "${present%@*}@$previous"
+    remember "$previous"
 }
 
 backup() {
@@ -302,6 +364,7 @@ start() {
     else
         aws lambda put-function-concurrency --function-name "$function" \
             --reserved-concurrent-executions "$reserved" >/dev/null
+        say "Reserved: $reserved at once, as the stack says."
     fi
     if ((${provisioned:-0} > 0)); then
         aws lambda put-provisioned-concurrency-config --function-name "$function" \

@@ -28,6 +28,9 @@ calls=(
 path=/2015-03-31/functions/function/invocations
 scratch=$(mktemp -d)
 running=()
+free_port() {
+    "$bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
 end() {
     local pid
     for pid in ${running[@]+"${running[@]}"}; do kill "$pid" 2>/dev/null || true; done
@@ -76,10 +79,15 @@ cat "$scratch/local"
 rie=${RIE:-$(command -v aws-lambda-rie || echo "$bin/../tools/bin/aws-lambda-rie")}
 if [[ -x $rie ]]; then
     echo "== AWS's runtime interface emulator"
-    (cd "$here" && exec "$rie" --runtime-interface-emulator-address 127.0.0.1:9002 \
-        "$bin/python" -m awslambdaric sentiment_function.handler.handler) >"$scratch/rie.log" 2>&1 &
+    port=$(free_port)
+    (cd "$here" && exec "$rie" --runtime-interface-emulator-address "127.0.0.1:$port" \
+        --runtime-api-address "127.0.0.1:$(free_port)" "$bin/python" -m awslambdaric sentiment_function.handler.handler) >"$scratch/rie.log" 2>&1 &
     running+=($!)
-    call_all "http://127.0.0.1:9002$path" "$scratch/rie"
+    call_all "http://127.0.0.1:$port$path" "$scratch/rie"
+    kill -0 "${running[1]}" || {
+        cat "$scratch/rie.log" >&2
+        exit 1
+    }
     diff "$scratch/local" "$scratch/rie"
     echo "the same answers"
 else
@@ -88,12 +96,13 @@ fi
 
 if [[ ${1:-} == --image ]]; then
     echo "== the image"
-    docker build -t sentiment-test-local --build-arg MODEL_NAME=embedded "$here" >&2
-    docker run --rm --read-only --tmpfs /tmp --user 65534:65534 -p 127.0.0.1:9003:8080 \
-        --name sentiment-test-local sentiment-test-local >"$scratch/image.log" 2>&1 &
+    docker buildx build --load -t sentiment-test-local --build-arg MODEL_NAME=embedded "$here" >&2
+    port=$(free_port)
+    docker run --rm --read-only --tmpfs /tmp --user 65534:65534 -p "127.0.0.1:$port:8080" \
+        --name "sentiment-test-local-$$" sentiment-test-local >"$scratch/image.log" 2>&1 &
     running+=($!)
-    call_all "http://127.0.0.1:9003$path" "$scratch/image"
-    docker stop sentiment-test-local >/dev/null
+    call_all "http://127.0.0.1:$port$path" "$scratch/image"
+    docker stop "sentiment-test-local-$$" >/dev/null
     diff "$scratch/local" "$scratch/image"
     echo "the same answers"
 fi

@@ -49,7 +49,7 @@ def main() -> None:
         say(f"quantising, calibrated on {len(token_ids[::2])} sentences")
         quantised = quantise.quantise(fused, token_ids[::2], work)
         say(f"comparing with the original on {len(token_ids[1::2])} others")
-        facts = check.compare(original, quantised, token_ids[1::2])
+        facts = check.compare(original, quantised, token_ids[1::2], found.labels)
         check.require_good(facts)
         tokenizer.save(str(work / "tokenizer.json"))
         write(options.out, work, found, facts)
@@ -63,23 +63,28 @@ def write(out: Path, work: Path, found: Checkpoint, facts: dict[str, float]) -> 
     for name in ("model.onnx", "tokenizer.json"):
         shutil.copyfile(work / name, out / name)
     files = {name: _sha256(out / name) for name in ("model.onnx", "tokenizer.json")}
-    manifest = {
-        "name": found.source.rsplit("/", 1)[-1],
-        "version": f"{found.revision[:7]}-{_digest(found, files)[:7]}",
+    scored_by = {
         "labels": found.labels,
         "polarities": found.polarities,
         "max_tokens": found.max_tokens,
         "files": files,
+    }
+    digest = _digest(list(scored_by.values()))
+    manifest = {
+        "name": found.source.rsplit("/", 1)[-1],
+        "version": f"{found.revision[:7]}-{digest[:7]}",
+        **scored_by,
+        "digest": digest,
         "source": {"model": found.source, "revision": found.revision},
         "quantisation": {"method": quantise.METHOD, "against_original": facts},
     }
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
 
 
-def _digest(found: Checkpoint, files: dict[str, str]) -> str:
-    """Of all that a score depends on: other weights, labels or polarities are another version."""
-    parts = (found.labels, found.polarities, found.max_tokens, sorted(files.items()))
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+def _digest(parts: list[object]) -> str:
+    """Of all that a score depends on: other weights, labels or polarities are another version. The
+    function makes it anew from the manifest, and refuses one that was changed."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def say(sentence: str) -> None:

@@ -23,7 +23,10 @@ CHANGE_BY_BATCH = 0.005
 
 
 def compare(
-    original: torch.nn.Module, quantised: Path, token_ids: Sequence[Sequence[int]]
+    original: torch.nn.Module,
+    quantised: Path,
+    token_ids: Sequence[Sequence[int]],
+    labels: Sequence[str],
 ) -> dict[str, float]:
     """Against the original, text by text; and against itself, in batches of any size and order."""
     small = session(quantised)
@@ -38,6 +41,10 @@ def compare(
             company = _softmax(small.run(None, feed([token_ids[i] for i in group]))[0])
             moved = max(moved, float(np.abs(alone[group] - company).max()))
             flipped += int((alone[group].argmax(1) != company.argmax(1)).sum())
+    if len(labels) != exact.shape[1]:
+        raise CannotBuild(
+            f"The model has {exact.shape[1]} labels, not {len(labels)}: name them all."
+        )
     change = np.abs(alone - exact).max(1)
     return {
         "sentences": len(token_ids),

@@ -85,6 +85,10 @@ def read(
         labels = [by_id[key] for key in sorted(by_id, key=int)]
     if len(labels) < 2:
         raise CannotBuild(f"{source} has no labels; name them: --labels negative,positive")
+    if str(config.get("problem_type", "")).startswith("multi_label"):
+        raise CannotBuild(f"{source} gives a text several labels at once; one a text is read here.")
+    if (by_id := config.get("id2label")) and len(by_id) != len(labels):
+        raise CannotBuild(f"{source} has {len(by_id)} labels, not {len(labels)}: name them all.")
     names = tuple(label.strip().lower() for label in labels)
     known = tuple(polarities) if polarities else polarities_of(names)
     if len(known) != len(names) or not all(-1 <= value <= 1 for value in known):
@@ -99,7 +103,7 @@ def _longest(folder: Path, config: dict[str, Any]) -> int:
         positions -= int(config.get("pad_token_id", 1)) + 1
     tokenizer = folder / "tokenizer_config.json"
     said = json.loads(tokenizer.read_text("utf-8")) if tokenizer.exists() else {}
-    return min(positions, int(min(said.get("model_max_length", MAX_TOKENS), MAX_TOKENS)))
+    return min(positions, int(min(said.get("model_max_length") or MAX_TOKENS, MAX_TOKENS)))
 
 
 def polarities_of(labels: Sequence[str]) -> tuple[float, ...]:

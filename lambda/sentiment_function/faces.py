@@ -22,6 +22,10 @@ from sentiment_function.wire import BadRequest
 CONSOLE_EXAMPLE = {"key1": "value1", "key2": "value2", "key3": "value3"}
 
 
+SCHEDULERS = ("aws.events", "aws.scheduler")
+"""EventBridge's rules, and EventBridge Scheduler."""
+
+
 class Action(StrEnum):
     SCORE = "score"
     HEALTH = "health"
@@ -44,7 +48,8 @@ def read(event: Any) -> Call:
         return Call(Action.SCORE, event)
     if (route := _route(event)) is not None:
         return _routed(event, *route)
-    if event.get("warmup") is True or event.get("source") == "aws.events":
+    warms = event.get("warmup") is True or event.get("source") in SCHEDULERS
+    if warms and "texts" not in event:
         return Call(Action.WARM_UP)
     if event == CONSOLE_EXAMPLE:
         return Call(Action.HEALTH)
@@ -99,7 +104,7 @@ def _allowed(event: dict[str, Any]) -> str:
 def _body(event: dict[str, Any]) -> Any:
     body = event.get("body")
     if not isinstance(body, str):
-        raise BadRequest("the body is empty")
+        raise BadRequest("the body is empty" if body is None else "the body must be text")
     try:
         if event.get("isBase64Encoded"):
             body = base64.b64decode(body, validate=True).decode("utf-8")

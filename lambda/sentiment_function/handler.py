@@ -21,6 +21,8 @@ metrics = Metrics(namespace="SentimentWorker", service=_service)
 
 _started = time.monotonic()
 _calls = itertools.count()
+_provisioned = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency"
+"""Then nobody waited for the environment."""
 
 
 @cache
@@ -36,7 +38,10 @@ model()
 
 def handler(event: Any, context: Any) -> dict[str, Any]:
     """Answers 4xx with a sentence to what is no request; raises only for a broken model."""
-    cold = next(_calls) == 0
+    cold = next(_calls) == 0 and not _provisioned
+    if cold:
+        metrics.add_metric("ColdStart", MetricUnit.Count, 1)
+        metrics.flush_metrics()
     try:
         call = faces.read(event)
         match call.action:
@@ -72,7 +77,6 @@ def _scored(request: Any, context: Any, *, cold: bool) -> dict[str, Any]:
     metrics.add_metric("Texts", MetricUnit.Count, len(texts))
     metrics.add_metric("Tokens", MetricUnit.Count, tokens)
     metrics.add_metric("Inference", MetricUnit.Milliseconds, milliseconds)
-    metrics.add_metric("ColdStart", MetricUnit.Count, int(cold))
     metrics.flush_metrics()
     return wire.answer(request, results, model=model().name, version=model().version)
 

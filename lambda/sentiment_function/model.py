@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from sentiment_function.wire import Refused, Result, Sentiment
 
@@ -22,11 +22,25 @@ BATCH_TOKENS = 256
 """Tokens a batch, padding included. Small batches of similar length pad little and stay in the
 processor's caches; docs/benchmarks.md has what others cost."""
 
+FILES = {"model.onnx", "tokenizer.json"}
+
 MAX_CHARS = 100_000
-"""What is read of a text: 25,000 tokens, 200 windows of the embedded model, a second."""
+MAX_TEXT_TOKENS = 25_000
+"""What is read of a text: about so many characters of English are so many tokens, two or three
+seconds of DistilBERT's time; of punctuation, or Chinese, each character is one."""
+
+MAX_CALL_TOKENS = 150_000
+"""What is read in a call: half a minute of DistilBERT on one vCPU. Texts beyond it are refused,
+each in its place, so that none takes its neighbours into the timeout."""
+
+TOO_LONG = "too long for this call: send fewer texts at once"
 
 _SPECIAL = 2
 """[CLS] and [SEP] in each window."""
+
+
+Window = list[int]
+"""The ids of its tokens, [CLS] and [SEP] included."""
 
 
 class BadModel(RuntimeError):
@@ -42,13 +56,14 @@ class Model:
     """
 
     def __init__(self, folder: Path, *, threads: int = 1, truncate: bool = False) -> None:
-        """Raises BadModel when a file's hash is not the manifest's."""
+        """Raises BadModel where files or manifest are not what the build wrote."""
         manifest = _verified(folder)
         self.name: str = manifest["name"]
         self.version: str = manifest["version"] + ("+truncate" if truncate else "")
         self._truncate = truncate
         self._labels: list[str] = manifest["labels"]
         self._polarities = np.array(manifest["polarities"], dtype=np.float64)
+        self._max_windows = max(1, MAX_TEXT_TOKENS // manifest["max_tokens"])
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(manifest["max_tokens"])
@@ -59,6 +74,9 @@ class Model:
         self._session = ort.InferenceSession(
             str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
+        width = self._run([self._windows("")[0][0]]).shape[1]
+        if width != len(self._labels):
+            raise BadModel(f"the model in {folder} has {width} labels, its manifest others")
 
     def sentiments(self, texts: Sequence[str]) -> list[Sentiment]:
         """One sentiment a text, in order. Any text: empty, megabytes, any script."""
@@ -68,21 +86,34 @@ class Model:
     def results(self, texts: Sequence[Any]) -> list[Result]:
         """One result a text, in order: a sentiment, or why it is no text."""
         results: list[Result] = [Refused("a text must be a string")] * len(texts)
-        readable = [i for i, text in enumerate(texts) if isinstance(text, str)]
-        windows = [self._windows(texts[i]) for i in readable]
-        probabilities = iter(self._probabilities([w for each in windows for w in each]))
-        for i, each in zip(readable, windows, strict=True):
-            cut = len(texts[i]) > MAX_CHARS or (self._truncate and bool(each[0].overflowing))
-            results[i] = self._sentiment(each, [next(probabilities) for _ in each], truncated=cut)
+        read: list[tuple[int, list[Window], bool]] = []
+        left = MAX_CALL_TOKENS
+        for i, text in enumerate(texts):
+            if not isinstance(text, str):
+                continue
+            windows, cut = self._windows(text)
+            tokens = sum(map(len, windows))
+            if tokens > left and read:
+                results[i] = Refused(TOO_LONG)
+                continue
+            left -= tokens
+            read.append((i, windows, cut))
+        probabilities = iter(self._probabilities([w for _, windows, _ in read for w in windows]))
+        for i, windows, cut in read:
+            rows = [next(probabilities) for _ in windows]
+            results[i] = self._sentiment(windows, rows, truncated=cut)
         return results
 
-    def _windows(self, text: str) -> list[Encoding]:
+    def _windows(self, text: str) -> tuple[list[Window], bool]:
+        """The windows that are read of a text, and whether something of it is not."""
         # Half a surrogate pair is legal in JSON, and nothing that UTF-8 or the tokenizer takes.
         readable = text[:MAX_CHARS].encode("utf-8", "replace").decode("utf-8")
         encoding = self._tokenizer.encode(readable)
-        return [encoding] if self._truncate else [encoding, *encoding.overflowing]
+        most = 1 if self._truncate else self._max_windows
+        windows = [encoding.ids, *(more.ids for more in encoding.overflowing[: most - 1])]
+        return windows, len(text) > MAX_CHARS or len(encoding.overflowing) >= most
 
-    def _probabilities(self, windows: Sequence[Encoding]) -> list[Any]:
+    def _probabilities(self, windows: Sequence[Window]) -> list[Any]:
         """Of each window, in order; computed in batches of similar length."""
         lengths = [len(window) for window in windows]
         found: list[Any] = [None] * len(windows)
@@ -91,19 +122,19 @@ class Model:
                 found[i] = row
         return found
 
-    def _run(self, windows: Sequence[Encoding]) -> Any:
+    def _run(self, windows: Sequence[Window]) -> Any:
         width = max(map(len, windows))
         ids = np.zeros((len(windows), width), dtype=np.int64)
         mask = np.zeros((len(windows), width), dtype=np.int64)
         for row, window in enumerate(windows):
-            ids[row, : len(window)] = window.ids
+            ids[row, : len(window)] = window
             mask[row, : len(window)] = 1
         logits = self._session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
         shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
         return shifted / shifted.sum(axis=1, keepdims=True)
 
     def _sentiment(
-        self, windows: Sequence[Encoding], rows: Sequence[Any], *, truncated: bool
+        self, windows: Sequence[Window], rows: Sequence[Any], *, truncated: bool
     ) -> Sentiment:
         weights = [max(1, len(window) - _SPECIAL) for window in windows]
         probabilities = np.average(rows, axis=0, weights=weights)
@@ -138,10 +169,23 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 def _verified(folder: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))
+        if manifest["digest"] != _digest(manifest):
+            raise BadModel(f"the manifest in {folder} is not as it was written")
+        for name in ("name", "version"):
+            if not isinstance(manifest[name], str):
+                raise BadModel(f"the manifest in {folder} has no {name}")
+        if manifest["files"].keys() != FILES:
+            raise BadModel(f"the manifest in {folder} must name {', '.join(sorted(FILES))}")
         for name, expected in manifest["files"].items():
             with open(folder / name, "rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != expected:
                     raise BadModel(f"{name} in {folder} is not the file that its manifest names")
-    except (OSError, ValueError, KeyError) as error:
-        raise BadModel(f"{folder} holds no usable model: {error}") from error
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise BadModel(f"{folder} holds no usable model: {error!r}") from error
     return manifest
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    """Of all that a score depends on, as lambda/build writes it."""
+    parts = [manifest[name] for name in ("labels", "polarities", "max_tokens", "files")]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

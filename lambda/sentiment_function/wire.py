@@ -17,6 +17,8 @@ from typing import Any
 
 MAX_TEXTS = 1_000
 ECHOED = ("ids", "chunk_id", "attempt")
+MAX_ECHOED = 256 * 1024
+"""Bytes."""
 
 
 class BadRequest(ValueError):
@@ -60,19 +62,25 @@ def texts_of(request: Any) -> list[Any]:
         raise BadRequest('send {"texts": ["...", "..."]}')
     if len(texts) > MAX_TEXTS:
         raise BadRequest(f"send at most {MAX_TEXTS} texts at once, not {len(texts)}")
-    if not _is_utf8([request.get(name) for name in ECHOED]):
-        raise BadRequest("ids, chunk_id and attempt must be text in UTF-8 and finite numbers")
+    ids = request.get("ids")
+    if ids is not None and not (isinstance(ids, list) and len(ids) == len(texts)):
+        raise BadRequest("ids must be a list, one a text")
+    if not _can_be_echoed([request.get(name) for name in ECHOED]):
+        raise BadRequest(
+            "ids, chunk_id and attempt must be text in UTF-8 and finite numbers, "
+            f"{MAX_ECHOED // 1024} KB together at most"
+        )
     return texts
 
 
-def _is_utf8(value: Any) -> bool:
-    """Can it be sent back? AWS's runtime client writes JSON in UTF-8, and dies of half a surrogate
-    pair; NaN is not JSON."""
+def _can_be_echoed(value: Any) -> bool:
+    """AWS's runtime client writes JSON in UTF-8, and dies of half a surrogate pair; NaN is not
+    JSON; and an answer of over 6 MB is lost after it was paid for."""
     try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        written = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         return False
-    return True
+    return len(written) <= MAX_ECHOED
 
 
 def answer(

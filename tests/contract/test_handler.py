@@ -129,8 +129,23 @@ def test_log_and_metrics_say_how_much_and_never_what() -> None:
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     logged = [line["message"] for line in lines if "message" in line]
     assert logged == ["scored", "refused", "refused"]
-    (measured,) = [line for line in lines if "_aws" in line]
-    assert (measured["Texts"], measured["ColdStart"]) == ([2.0], [1.0])
+    cold, measured = [line for line in lines if "_aws" in line]
+    assert (cold["ColdStart"], measured["Texts"]) == ([1.0], [2.0])
+
+
+@pytest.mark.parametrize("source", ["aws.events", "aws.scheduler"])
+def test_a_schedules_event_warms_and_texts_are_never_dropped(source: str) -> None:
+    assert handler({"source": source}, None)["body"] == {"warm": True}
+    assert handler({"source": source} | LOVE, None)["body"]["count"] == 1
+    assert handler({"warmup": True} | LOVE, None)["body"]["count"] == 1
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"ids": ["1", "2"]}, {"ids": "1"}, {"chunk_id": "x" * 300_000}, {"ids": ["'" * 300_000]}],
+)
+def test_what_is_echoed_is_checked_before_anything_is_scored(more: dict[str, Any]) -> None:
+    assert handler(LOVE | more, None)["statusCode"] == 400
 
 
 _json = st.recursive(

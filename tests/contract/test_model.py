@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from sentiment_function import model as sentiment_model
 from sentiment_function.model import EMBEDDED, BadModel, Model
 from sentiment_function.wire import Sentiment
 
@@ -88,3 +89,50 @@ def test_a_text_beyond_all_bounds_is_cut_and_flagged(model: Model) -> None:
     (found,) = model.sentiments(["good " * 40_000])
     assert found.truncated
     assert found.windows > 100
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": ["positive", "neutral", "negative"]},
+        {"files": {}},
+        {"max_tokens": 2},
+        {"polarities": [-5.0, 0.0, 5.0]},
+        {"labels": None},
+    ],
+)
+def test_a_manifest_that_was_changed_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(EMBEDDED, folder)
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8")) | change
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(BadModel):
+        Model(folder)
+
+
+def test_one_that_forgot_something_is_refused(tmp_path: Path) -> None:
+    for name in ("digest", "name", "version", "labels", "files"):
+        folder = tmp_path / name
+        shutil.copytree(EMBEDDED, folder)
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        del manifest[name]
+        (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+        with pytest.raises(BadModel):
+            Model(folder)
+
+
+def test_a_call_is_bounded_and_the_text_at_fault_is_named(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of punctuation each character is a token: a megabyte would be minutes."""
+    monkeypatch.setattr(sentiment_model, "MAX_CALL_TOKENS", 3_000)
+    monkeypatch.setattr(model, "_max_windows", 10)
+    first, small, hostile, last = model.results(["!" * 100_000, "good", "!" * 5_000, "bad"])
+    assert isinstance(first, Sentiment)
+    assert first.truncated
+    assert first.windows == 10
+    assert isinstance(small, Sentiment)
+    assert isinstance(last, Sentiment)
+    again = model.results(["!" * 5_000, "!" * 5_000, "!" * 5_000, "good"])
+    assert [isinstance(found, Sentiment) for found in again] == [True, True, False, True]
+    assert isinstance(hostile, Sentiment)

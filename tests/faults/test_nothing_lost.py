@@ -78,6 +78,9 @@ def _crash_at(world: World, point: str, times: int) -> Truth:
     for nth in range(1, times + 1):
         _provoke(world, point)
         world.fill(300)
+        # The other thread's world is on the same server: while it writes, what was committed after
+        # it began is not read yet (rightly), and a run might find nothing to crash at.
+        world.wait_until(partial(world.is_readable, "review"))
         passes = nth if point.startswith("call.") else 1  # the others a run may pass but once
         done = subprocess.run(
             [sys.executable, "-m", "tests.faults.crashing", "kill", point, str(passes), "once",

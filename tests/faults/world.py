@@ -161,6 +161,11 @@ class World:
         with self.connect() as connection:
             connection.execute(sql.encode(), (count,))
 
+    def is_readable(self, table: str) -> bool:
+        """Would a source with an xid8 cursor read the table to its end now?"""
+        sql = f"SELECT max(tx) < pg_snapshot_xmin(pg_current_snapshot()) FROM public.{table}"
+        return bool(self.rows(sql)[0][0])
+
     def once(self, *arguments: str, timeout: float = 150, **variables: str) -> Done:
         return self.shell("once", "--config", self.config, *arguments, timeout=timeout, **variables)
 

@@ -100,6 +100,7 @@ def test_the_alarms_and_their_bounds(translated: Template) -> None:
         "ErrorsAlarm": ("Errors", 5, 600),
         "DurationAlarm": (None, 83, None),
         "ThrottlesAlarm": ("Throttles", 0, 300),
+        "DeliveryAlarm": ("DestinationDeliveryFailures", 0, 300),
         "FailureQueueAlarm": ("ApproximateNumberOfMessagesVisible", 0, 300),
     }
     assert all(alarm["TreatMissingData"] == "notBreaching" for alarm in alarms.values())
