@@ -24,7 +24,7 @@ unit: $(VENV)/installed ## Only the tests without network and database
 	@cd $(ROOT) && $(BIN)/pytest tests/unit tests/contract
 
 # SEED=123 replays a run; its seed is the first thing that it prints.
-faults: $(VENV)/installed ## Break it on purpose, in small (7 minutes)
+faults: $(VENV)/installed ## Break it on purpose, in small (6 minutes)
 	@cd $(ROOT) && $(BIN)/pytest tests/faults $(if $(SEED),--seed $(SEED))
 
 infra: $(VENV)/tools/installed ## The Lambda's template, scripts, image file and emulator
