@@ -45,11 +45,12 @@ def main() -> None:
         token_ids = [encoding.ids for encoding in tokenizer.encode_batch(sentences)]
         say("exporting to ONNX")
         original = export.load(found.folder)
+        found.require_width(original.config.num_labels)
         fused = export.export(original, work)
         say(f"quantising, calibrated on {len(token_ids[::2])} sentences")
         quantised = quantise.quantise(fused, token_ids[::2], work)
         say(f"comparing with the original on {len(token_ids[1::2])} others")
-        facts = check.compare(original, quantised, token_ids[1::2], found.labels)
+        facts = check.compare(original, quantised, token_ids[1::2])
         check.require_good(facts)
         tokenizer.save(str(work / "tokenizer.json"))
         write(options.out, work, found, facts)

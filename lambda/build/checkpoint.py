@@ -43,6 +43,13 @@ class Checkpoint:
     """Of each label, in [-1, 1]."""
     max_tokens: int
 
+    def require_width(self, outputs: int) -> None:
+        """Raises CannotBuild where the model has not as many outputs as there are labels."""
+        if outputs != len(self.labels):
+            raise CannotBuild(
+                f"{self.source} has {outputs} labels, not {len(self.labels)}: name them all."
+            )
+
 
 def fetch(model: str, revision: str | None, into: Path) -> tuple[Path, str]:
     """(folder, revision). A folder is taken as it is, without a network; else the hub is asked,
@@ -87,8 +94,6 @@ def read(
         raise CannotBuild(f"{source} has no labels; name them: --labels negative,positive")
     if str(config.get("problem_type", "")).startswith("multi_label"):
         raise CannotBuild(f"{source} gives a text several labels at once; one a text is read here.")
-    if (by_id := config.get("id2label")) and len(by_id) != len(labels):
-        raise CannotBuild(f"{source} has {len(by_id)} labels, not {len(labels)}: name them all.")
     names = tuple(label.strip().lower() for label in labels)
     known = tuple(polarities) if polarities else polarities_of(names)
     if len(known) != len(names) or not all(-1 <= value <= 1 for value in known):

@@ -114,6 +114,7 @@ def test_plain_dynamic_quantisation_would_be_refused(original: Path, tmp_path: P
         ({"auto_map": {"AutoModel": "evil.py"}}, "never run here"),
         ({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, "--polarities"),
         ({"id2label": {}}, "--labels"),
+        ({"problem_type": "multi_label_classification"}, "several labels"),
     ],
 )
 def test_what_cannot_be_built_is_a_sentence(
@@ -137,6 +138,13 @@ def test_a_checkpoint_that_has_only_a_vocabulary(original: Path, tmp_path: Path)
     assert made.get_vocab() == fast.get_vocab()
     for sentence in SENTENCES:
         assert made.encode(sentence).ids == fast.encode(sentence).ids
+
+
+def test_labels_must_be_as_many_as_the_models(original: Path, tmp_path: Path) -> None:
+    done = build(original, tmp_path / "out", "--labels", "negative,neutral,positive")
+    assert done.returncode == 1
+    assert "has 2 labels, not 3" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_pickles_are_not_loaded(original: Path, tmp_path: Path) -> None:
