@@ -43,9 +43,12 @@ $(VENV)/tools/installed: $(VENV)/installed $(ROOT)tests/infrastructure/tools.txt
 $(VENV)/tools/bin/promtool:
 	@if command -v promtool >/dev/null; then ln -sf "$$(command -v promtool)" $@; \
 	elif command -v apt-get >/dev/null; then \
-	    scratch=$$(mktemp -d) && cd $$scratch && apt-get -qq download prometheus 2>/dev/null && \
+	    scratch=$$(mktemp -d) && cd $$scratch && \
+	    { apt-get -qq download prometheus 2>/dev/null || \
+	      { apt-get -qq update && apt-get -qq download prometheus; } 2>/dev/null; } && \
 	    dpkg-deb -x prometheus_*.deb . && cp usr/bin/promtool $@ && rm -rf $$scratch; \
-	else echo "promtool is needed: install Prometheus (https://prometheus.io/download/)"; exit 2; fi
+	fi
+	@test -x $@ || { echo "promtool is needed: install Prometheus (https://prometheus.io/download/)"; exit 2; }
 
 faults-full: $(VENV)/installed ## The figures of docs/reliability.md (40 minutes)
 	@cd $(ROOT) && $(BIN)/pytest tests/faults --full $(if $(SEED),--seed $(SEED))
