@@ -148,8 +148,10 @@ def freeze(world: World, workers: Workers, times: int) -> None:
 
 
 def _is_taken_over(world: World, workers: Workers, victim: int, lost: int) -> bool:
+    """Also one that stopped itself with the late answer of a run that was taken over before."""
     workers.thaw(but=victim)  # the other stops itself too, now and then
-    return _lost_runs(world) > lost
+    running = f"sentiment.run WHERE state = 'running' AND worker LIKE '%-{workers.pids[victim]}-%'"
+    return _lost_runs(world) > lost or not world.count(running)
 
 
 def _lost_runs(world: World) -> int:
