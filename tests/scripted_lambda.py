@@ -72,6 +72,7 @@ class ScriptedLambda:
     def __init__(self) -> None:
         self.script: Script = lambda request, n: scored(request)
         self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
         self._lock = threading.Lock()
         outer = self
 
@@ -97,6 +98,7 @@ class ScriptedLambda:
         with self._lock:
             number = len(self.requests)
             self.requests.append(request)
+            self.headers.append(dict(handler.headers))
         response = self.script(request, number)
         if response.drop:
             handler.close_connection = True

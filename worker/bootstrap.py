@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -24,7 +25,7 @@ from worker.local import lambda_process, postgres
 from worker.log import get_logger
 from worker.pipeline import Parts, StopReason
 from worker.policy import FallbackPolicy, Policy
-from worker.ports import Scorer, Source
+from worker.ports import Scorer, Source, Tracer
 from worker.records import NOTHING_AGAIN, Lane, Redrive, RunReport
 from worker.scoring.aws_lambda import AwsLambdaScorer
 from worker.scoring.target import LambdaTarget
@@ -43,6 +44,7 @@ from worker.store import (
 )
 from worker.store.journal import PostgresJournal
 from worker.store.runs import PostgresLedger
+from worker.tracing import OtlpTracer, SilentTracer
 from worker.web import health, metrics
 from worker.web.health import Pulse
 
@@ -119,7 +121,8 @@ async def open_worker(
     name = worker_name()
     patience = settings.database_patience.total_seconds()
     stopgap = TextBlobStopgap()
-    scorer: Scorer = AwsLambdaScorer(target) if target else TextBlobScorer(stopgap)
+    tracer: Tracer = SilentTracer() if settings.traces == "off" else OtlpTracer()
+    scorer: Scorer = AwsLambdaScorer(target, tracer) if target else TextBlobScorer(stopgap)
     policy = _policy(settings)
     circuit = Circuit(window_s=policy.parked_s)
     ceiling = target.max_concurrency if target else 1
@@ -139,6 +142,7 @@ async def open_worker(
         planner=partial(chunk.plan, max_items=settings.chunk_texts, max_bytes=settings.chunk_bytes),
         lease_s=settings.lease.total_seconds(),
         grace_s=settings.grace.total_seconds(),
+        tracer=tracer,
     )
     try:
         ledger = PostgresLedger(
@@ -148,6 +152,7 @@ async def open_worker(
     finally:
         await scorer.close()
         await stopgap.close()
+        await asyncio.to_thread(tracer.close)
 
 
 def pull_work(

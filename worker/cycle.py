@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import structlog
 
@@ -20,7 +21,7 @@ from worker.errors import DatabaseUnavailable, Exit, WorkerError
 from worker.feed import Feed
 from worker.log import get_logger
 from worker.pipeline import Parts, Run, StopReason
-from worker.ports import Ledger, Observer
+from worker.ports import Ledger, Observer, Span
 from worker.records import Counters, FailureKind, Lane, Pending, RunReport
 
 log = get_logger(__name__)
@@ -72,7 +73,10 @@ async def cycle(
         run_id = await asyncio.to_thread(ledger.start, work.lane, work.trigger, work.due_at)
         run = Run(parts, work.feed, work.lane, run_id, observer, work.supervise)
         on_start(run)
-        with structlog.contextvars.bound_contextvars(run=run_id, source=work.name):
+        with (
+            parts.tracer.span("run", _described(run_id, work)) as span,
+            structlog.contextvars.bound_contextvars(**_marks(run_id, work.name, span)),
+        ):
             log.info("run.started", trigger=work.trigger)
             crashpoint.reached("run.started")
             pending = await _executed(run, parts, ledger, run_id, work.lane)
@@ -99,7 +103,22 @@ async def cycle(
                 stop_reason=run.stop_reason,
             )
             _log_end(report)
+            _note_end(report, span)
             return report
+
+
+def _described(run_id: int, work: Work) -> dict[str, str | int]:
+    return {
+        "sentiment.run.id": run_id,
+        "sentiment.source": work.name,
+        "sentiment.trigger": work.trigger,
+    }
+
+
+def _marks(run_id: int, source: str, span: Span) -> dict[str, Any]:
+    """On each log line of the run."""
+    marks = {"run": run_id, "source": source}
+    return marks | {"trace_id": span.trace_id} if span.trace_id else marks
 
 
 async def _executed(run: Run, parts: Parts, ledger: Ledger, run_id: int, lane: Lane) -> Pending:
@@ -173,6 +192,21 @@ def judge_ending(
         why = f"{refused:,} row{'s' if refused != 1 else ''} went to quarantine"
         return Ending("quarantined", Exit.QUARANTINED, why, hint)
     return Ending("done", Exit.DONE)
+
+
+def _note_end(report: RunReport, span: Span) -> None:
+    counters = report.counters
+    span.note(
+        {
+            "sentiment.run.state": report.state,
+            "sentiment.records.read": counters.read,
+            "sentiment.records.scored": counters.scored,
+            "sentiment.records.provisional": counters.provisional,
+            "sentiment.records.pending": report.pending,
+        }
+    )
+    if report.exit_code not in (Exit.DONE, Exit.QUARANTINED):
+        span.failed(report.state)
 
 
 def _log_end(report: RunReport) -> None:

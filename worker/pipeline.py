@@ -23,10 +23,12 @@ from worker.fanout import FanOut
 from worker.feed import Feed
 from worker.judge import Judge, release
 from worker.log import get_logger
-from worker.ports import Journal, Observer, Planner
+from worker.ports import Journal, Observer, Planner, Span, Tracer
 from worker.records import (
     Answer,
+    Chunk,
     Counters,
+    Failure,
     FailureKind,
     Lane,
     Lease,
@@ -71,6 +73,7 @@ class Parts:
     lease_s: float
     grace_s: float
     """How long a stopping run waits for calls under way."""
+    tracer: Tracer
 
 
 class Run:
@@ -238,25 +241,31 @@ class Run:
         if not chunk.items:  # every record of it was rewritten since: nothing to ask
             await self._outcomes.put(Settlement(lease, SettlementKind.DONE))
             return
-        crashpoint.reached("call.before")
-        outcome = await self._parts.fanout.send(chunk)
-        crashpoint.reached("call.answered")
-        if not isinstance(outcome, Answer):
-            sent = outcome.kind is not FailureKind.CIRCUIT_OPEN
-            (log.warning if sent else log.debug)(
-                "chunk.failed",
-                lane=list(self._lane),
-                run=self._run_id,
-                chunk=chunk.id,
-                attempt=chunk.attempts + 1,
-                kind=outcome.kind.value,
-                code=outcome.code,
-                message=outcome.message,
-            )
-        settlement = await self._parts.judge.settle(lease, outcome)
+        with self._parts.tracer.span("chunk", _described(chunk)) as span:
+            crashpoint.reached("call.before")
+            outcome = await self._parts.fanout.send(chunk)
+            crashpoint.reached("call.answered")
+            if not isinstance(outcome, Answer):
+                self._tell(chunk, outcome, span)
+            settlement = await self._parts.judge.settle(lease, outcome)
+            span.note({"sentiment.chunk.became": settlement.kind.value})
         if settlement.kind is SettlementKind.PARK:
             crashpoint.reached("park.judged")
         await self._outcomes.put(settlement)
+
+    def _tell(self, chunk: Chunk, failure: Failure, span: Span) -> None:
+        span.failed(failure.code)
+        sent = failure.kind is not FailureKind.CIRCUIT_OPEN
+        (log.warning if sent else log.debug)(
+            "chunk.failed",
+            lane=list(self._lane),
+            run=self._run_id,
+            chunk=chunk.id,
+            attempt=chunk.attempts + 1,
+            kind=failure.kind.value,
+            code=failure.code,
+            message=failure.message,
+        )
 
     # -- record ----------------------------------------------------------------------------
 
@@ -330,6 +339,14 @@ class Run:
     def _count(self, changes: Mapping[str, int]) -> None:
         self.counters.add(changes)
         self._observer.update(self.counters, bytes_read=self._bytes_read)
+
+
+def _described(chunk: Chunk) -> dict[str, int]:
+    return {
+        "sentiment.chunk.id": chunk.id,
+        "sentiment.chunk.texts": len(chunk.items),
+        "sentiment.chunk.attempt": chunk.attempts + 1,
+    }
 
 
 def _first(errors: ExceptionGroup[Exception]) -> Exception:

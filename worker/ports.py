@@ -117,6 +117,33 @@ class Ledger(Protocol):
     def finish(self, run_id: int, state: str, error: str | None) -> Counters: ...
 
 
+class Span(Protocol):
+    """A piece of work under way."""
+
+    @property
+    def trace_id(self) -> str | None:
+        """32 hexadecimal digits; None where nothing is traced."""
+
+    @property
+    def trace_header(self) -> str | None:
+        """What the Lambda is told, so that its own spans become this one's children."""
+
+    def note(self, attributes: Mapping[str, str | int | float | bool]) -> None: ...
+
+    def failed(self, code: str) -> None: ...
+
+
+class Tracer(Protocol):
+    """Follows a record's way from outside; `worker.tracing`."""
+
+    def span(
+        self, name: str, attributes: Mapping[str, str | int | float | bool], *, calls: bool = False
+    ) -> AbstractContextManager[Span]:
+        """A child of the span around it; `calls` for one that waits for another service."""
+
+    def close(self) -> None: ...
+
+
 class Observer(Protocol):
     """Told how a run fares; draws bars, or nothing."""
 

@@ -168,6 +168,7 @@ class Settings(_Strict):
     budget_daily: float | None = Field(default=None, gt=0)
     budget_monthly: float | None = Field(default=None, gt=0)
     http: str = "127.0.0.1:9464"
+    traces: Literal["off", "otlp"] = "off"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
     source: tuple[SourceConfig, ...] = ()
@@ -256,6 +257,7 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "budget_daily": ("SENTIMENT_BUDGET_DAILY",),
     "budget_monthly": ("SENTIMENT_BUDGET_MONTHLY",),
     "http": ("SENTIMENT_HTTP",),
+    "traces": ("SENTIMENT_TRACES",),
     "log_level": ("LOG_LEVEL", "SENTIMENT_LOG_LEVEL"),
     "log_format": ("SENTIMENT_LOG_FORMAT",),
 }

@@ -59,6 +59,7 @@ class Invocation:
     payload: bytes
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     client_context: str | None = None
+    trace: str | None = None
     answer: asyncio.Future[Answered] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -166,7 +167,7 @@ class Environment:
             "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
             "Lambda-Runtime-Deadline-Ms": str(deadline),
             "Lambda-Runtime-Invoked-Function-Arn": self._config.arn,
-            "Lambda-Runtime-Trace-Id": f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}",
+            "Lambda-Runtime-Trace-Id": invocation.trace or _new_trace(),
         }
         if invocation.client_context:
             headers["Lambda-Runtime-Client-Context"] = invocation.client_context
@@ -279,6 +280,10 @@ class Environment:
             report += f"Init Duration: {initialised:.2f} ms\t"
         tail = (b"".join(self._log) + report.encode() + b"\n")[-LOG_TAIL_BYTES:]
         return Answered(answered.payload, answered.function_error, tail)
+
+
+def _new_trace() -> str:
+    return f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}"
 
 
 def _resident_mb(pid: int) -> int:

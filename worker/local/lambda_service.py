@@ -78,7 +78,8 @@ class LocalLambda:
             self._events.put_nowait(payload)
             return web.Response(status=202)
         context = request.headers.get("X-Amz-Client-Context")
-        invocation = Invocation(payload, client_context=context)
+        trace = request.headers.get("X-Amzn-Trace-Id")
+        invocation = Invocation(payload, client_context=context, trace=trace)
         answered = await self._run(invocation)
         if answered is None:
             return _error(429, "TooManyRequestsException", "Rate Exceeded.",

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 
 from worker.clean import storable
+from worker.ports import Span, Tracer
 from worker.records import (
     Answer,
     Chunk,
@@ -20,20 +21,25 @@ from worker.records import (
 )
 from worker.scoring import wire
 from worker.scoring.sender import Sender
-from worker.scoring.target import LambdaTarget
+from worker.scoring.target import LambdaTarget, Reply
+from worker.tracing import SilentTracer
 
 
 class AwsLambdaScorer:
     """One attempt is one HTTP request, made by the sender's process."""
 
-    def __init__(self, target: LambdaTarget) -> None:
+    def __init__(self, target: LambdaTarget, tracer: Tracer | None = None) -> None:
         self._sender = Sender(target)
+        self._tracer = tracer or SilentTracer()
+        self._about = {"faas.invoked_provider": "aws", "faas.invoked_name": target.function}
         self._plain = ScorerId("lambda", target.function, target.qualifier or "$LATEST")
 
     async def score(self, chunk: Chunk) -> Outcome:
         """Invoke once and verify the answer. Never raises for what happened on the way."""
         started = time.perf_counter()
-        reply = await self._sender.invoke(wire.encode(chunk))
+        with self._tracer.span("invocation", self._about, calls=True) as span:
+            reply = await self._sender.invoke(wire.encode(chunk), span.trace_header)
+            _describe(reply, span)
         if isinstance(reply, Failure):
             return reply
         if reply.function_error:
@@ -47,6 +53,17 @@ class AwsLambdaScorer:
 
     async def close(self) -> None:
         await self._sender.close()
+
+
+def _describe(reply: Reply | Failure, span: Span) -> None:
+    if isinstance(reply, Failure):
+        span.failed(reply.code)
+        return
+    span.note({"faas.invocation_id": reply.request_id})
+    if reply.bill:
+        span.note({"sentiment.billed_ms": reply.bill.milliseconds})
+    if reply.function_error:
+        span.failed(reply.function_error)
 
 
 async def introduce(target: LambdaTarget) -> Outcome:

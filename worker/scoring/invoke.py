@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +30,8 @@ _REPORT = re.compile(
     r"^REPORT .*\bBilled Duration: (\d{1,9}) ms\b.*\bMemory Size: (\d{1,6}) MB\b", re.MULTILINE
 )
 _CODE = re.compile(r"[A-Za-z][\w.:-]{0,63}", re.ASCII)
+
+_TRACE: ContextVar[str | None] = ContextVar("trace", default=None)
 
 USER_AGENT = f"sentiment-worker/{worker.__version__} boto3/{boto3.__version__}"
 """Also the faster way: botocore's own user agent is put together anew for each call, 15 % of it."""
@@ -85,17 +88,26 @@ class Invoker:
 
     def __init__(self, target: LambdaTarget) -> None:
         self._client = make_client(target)
+        self._client.meta.events.register("before-call.lambda.Invoke", _pass_on_trace)
         self._arguments = {"FunctionName": target.function, "LogType": "Tail"}
         if target.qualifier:
             self._arguments["Qualifier"] = target.qualifier
 
-    def invoke(self, payload: bytes) -> Reply | Failure:
-        """One HTTP request. Never raises for what happened on the way."""
+    def invoke(self, call: tuple[bytes, str | None]) -> Reply | Failure:
+        """One HTTP request of (payload, trace header). Never raises for what happened."""
+        payload, trace = call
+        _TRACE.set(trace)  # of this thread
         try:
             response = self._client.invoke(Payload=payload, **self._arguments)
             return _reply(response)
         except Exception as error:  # noqa: BLE001  whatever the SDK raises is an outcome
             return classify(error)
+
+
+def _pass_on_trace(params: dict[str, Any], **_: Any) -> None:
+    """https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader"""
+    if trace := _TRACE.get():
+        params["headers"]["X-Amzn-Trace-Id"] = trace
 
 
 def _reply(response: Any) -> Reply | Failure:
@@ -105,7 +117,12 @@ def _reply(response: Any) -> Reply | Failure:
         payload.close()
         return Failure(FailureKind.REJECTED, "answer_too_large", "The answer has no end.")
     payload.read(1)  # only at the end does the SDK see that a body was cut
-    return Reply(content, response.get("FunctionError"), bill_of(response.get("LogResult")))
+    return Reply(
+        content,
+        request_id=str(response["ResponseMetadata"].get("RequestId", "")),
+        function_error=response.get("FunctionError"),
+        bill=bill_of(response.get("LogResult")),
+    )
 
 
 def bill_of(log_tail: str | None) -> Bill | None:

@@ -36,12 +36,12 @@ class Sender:
         self._timeout_s = target.timeout_s + SLACK_S
         self._child = Child(__name__, target)
 
-    async def invoke(self, payload: bytes) -> Reply | Failure:
+    async def invoke(self, payload: bytes, trace: str | None = None) -> Reply | Failure:
         """The function's reply, or why there is none. Never raises for what happened outside."""
         try:
             # The SDK's read timeout is for each read: a body that drips would never meet it.
             async with asyncio.timeout(self._timeout_s):
-                reply: Reply | Failure = await self._child.call(payload)
+                reply: Reply | Failure = await self._child.call((payload, trace))
                 return reply
         except TimeoutError:
             # The child's thread is lost to that call; a new child has all of its threads.
@@ -54,7 +54,11 @@ class Sender:
         await self._child.close()
 
 
-def _invoker(target: LambdaTarget) -> tuple[Callable[[bytes], Reply | Failure], int]:
+Call = tuple[bytes, str | None]
+"""A payload and the trace that it belongs to."""
+
+
+def _invoker(target: LambdaTarget) -> tuple[Callable[[Call], Reply | Failure], int]:
     from worker.scoring.invoke import Invoker  # boto3: only the child pays for its import
 
     try:

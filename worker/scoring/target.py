@@ -28,5 +28,7 @@ class Reply:
     """What came back over HTTP, unverified."""
 
     payload: bytes
+    request_id: str = ""
+    """AWS's own name for the invocation, as its log has it."""
     function_error: str | None = None
     bill: Bill | None = None
