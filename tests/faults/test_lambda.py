@@ -201,8 +201,10 @@ def test_concurrency_control(
     world.fill(seconds * 2 * (16 + 4 + 32) * 11)
     phases = []
     with Workers(world, 1):
-        while len(endpoint.log) < 32:
-            time.sleep(0.05)
+        # The way up finds the limit by running into it: that is no part of a phase of seconds.
+        world.wait_until(lambda: endpoint.calls["limit"] > 0)
+        time.sleep(0.5)
+        found_by = endpoint.calls["limit"]
         for limit, throttled_at_most in ((16, 0.03), (4, 0.20), (32, 0.03)):
             endpoint.limit = limit
             started = time.monotonic()
@@ -219,13 +221,15 @@ def test_concurrency_control(
         draw(Path("docs/concurrency.svg"), log, phases, endpoint.latency_s)
     note(
         "8",
-        f"concurrency 64 against a limit of 16, then 4, then 32, {seconds} s each",
+        f"concurrency 64 against a limit of 16 (found by {found_by} throttled calls), then 4, then"
+        f" 32, {seconds} s each",
         "; ".join(
             f"{limit}: {share:.1%} throttled, {r:.0%} of the possible"
             for limit, share, _, r in figures
         ),
         "3 / 20 / 3 % throttled, 75 % of the possible",
     )
+    assert found_by <= 2 * 16, "slow start doubles: it overshoots by no more than that"
     assert all(share <= at_most for _, share, at_most, _ in figures), figures
     # Short phases hold more of the way up from 4 to 32, which is slow on purpose.
     wanted = 0.75 if scale.full else 0.6
@@ -236,7 +240,7 @@ def test_concurrency_control(
 def test_the_lambda_goes_away_and_comes_back(
     world: World, endpoint: FaultyLambda, scale: Scale, note: Note, fallback: str
 ) -> None:
-    away_s = scale.of(5, 60)
+    away_s: float = scale.of(5, 60)
     world.shell.variables["SENTIMENT_FALLBACK_POLICY"] = fallback
     world.configure("review")
     world.fill(200)
@@ -246,7 +250,10 @@ def test_the_lambda_goes_away_and_comes_back(
         started = time.monotonic()
         world.fill(400)
         time.sleep(away_s)
+        if fallback == "immediate":
+            world.wait_until(lambda: _provisional(world) == 400)
         provisional = _provisional(world)
+        away_s = time.monotonic() - started
         endpoint.away = False
         world.wait_until(lambda: world.truth("review").lost == 0, 60)
     # The first calls find it gone and open the circuit; from then on one probe a window (1 s).
@@ -254,7 +261,7 @@ def test_the_lambda_goes_away_and_comes_back(
     windows = away_s - 4.0
     note(
         "9",
-        f"the Lambda away for {away_s} s, then back; fallback {fallback}",
+        f"the Lambda away for {away_s:.0f} s, then back; fallback {fallback}",
         f"{len(probes)} probes in {windows:.0f} windows; {provisional} provisional scores,"
         f" {_provisional(world)} after its return",
         "one probe a window; provisional as the policy says; all replaced",

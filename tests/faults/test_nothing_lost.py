@@ -217,7 +217,7 @@ def test_the_harness_fails_a_broken_worker(world: World, control: str, note: Not
     rows = {"no_fence": 10**9, "id_cursor": 1_500, "cursor_first": 800}[control]
     writing = world.writers(3, rows=rows, pause_s=0.3)
     with Workers(world, 2, prefix=prefix) as workers, writing as writers:
-        for _ in range(8 if control == "no_fence" else 0):
+        for _ in range(16 if control == "no_fence" else 0):  # about every other one is caught
             freeze(world, workers, 1)
             if world.truth().stale:
                 break
