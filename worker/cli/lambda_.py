@@ -8,17 +8,16 @@ from typing import Annotated
 import typer
 
 from worker import log
+from worker.cli import tune
 from worker.cli.output import say
 from worker.errors import ConfigurationError
 from worker.local import lambda_process
 from worker.settings import LOCAL_FUNCTION
 
-app = typer.Typer(help="The sentiment function on this machine.", no_args_is_help=True)
-
-
-@app.callback()
-def group() -> None:
-    """The sentiment function on this machine."""
+app = typer.Typer(
+    help="The sentiment function: on this machine, and measured.", no_args_is_help=True
+)
+app.command(epilog=tune.EXAMPLES)(tune.tune)
 
 
 @app.command(

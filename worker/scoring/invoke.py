@@ -140,8 +140,8 @@ def bill_of(log_tail: str | None) -> Bill | None:
     return Bill(int(milliseconds), int(memory_mb))
 
 
-def make_client(target: LambdaTarget) -> Any:
-    """A boto3 client that sends each call once. Raises ConfigurationError."""
+def make_client(target: LambdaTarget, attempts: int = 1) -> Any:
+    """A boto3 client; by default it sends each call once. Raises ConfigurationError."""
     session = boto3.Session()
     keys = {
         "aws_access_key_id": target.access_key_id,
@@ -157,7 +157,7 @@ def make_client(target: LambdaTarget) -> Any:
             region_name=target.region,
             endpoint_url=target.endpoint_url,
             config=Config(
-                retries={"total_max_attempts": 1, "mode": "standard"},
+                retries={"total_max_attempts": attempts, "mode": "standard"},
                 connect_timeout=CONNECT_TIMEOUT_S,
                 read_timeout=target.timeout_s + 5.0,
                 max_pool_connections=target.max_concurrency,
