@@ -51,8 +51,9 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         **dict.fromkeys(("revision", "record_id"), int),
     },
     "schedule list": {
-        **dict.fromkeys(("source", "rhythm", "next"), TEXT),
-        **dict.fromkeys(("last_run", "last_finished", "paused_until", "reason"), (TEXT, MAYBE)),
+        **dict.fromkeys(("source", "rhythm"), TEXT),
+        **dict.fromkeys(("next", "last_runs"), list),
+        **dict.fromkeys(("last_finished", "paused_until", "reason"), (TEXT, MAYBE)),
     },
     "state history reviews": {
         **dict.fromkeys(("id",), int),

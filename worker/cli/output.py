@@ -104,6 +104,8 @@ def cell(value: Any, column: str = "") -> Text:
         return Text("-", style="dim")
     if column.endswith("_usd"):
         return Text(f"{value:,.6f}")  # a call costs a hundred-thousandth
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
     if isinstance(value, bool):
         return Text("yes" if value else "no")
     if isinstance(value, int):

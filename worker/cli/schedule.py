@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -27,6 +28,9 @@ from worker.store import pauses, reading
 
 app = typer.Typer(help="When sources run, and pausing them.", no_args_is_help=True)
 
+OUTCOMES = 5
+"""Of the last runs, how many to show."""
+
 SourceArgument = Annotated[str, typer.Argument(help="The source.")]
 
 
@@ -37,28 +41,29 @@ def list_(
     output: OutputOption = Output.TABLE,
     verbose: VerboseOption = False,
 ) -> None:
-    """Each source's rhythm, its next times (UTC), its last run, and whether it is paused."""
+    """Each source's rhythm, its next times (UTC), how its last runs ended (the newest first), and
+    whether it is paused."""
     settings = settings_for(config, verbose=verbose, quiet=True).settings
     sources = configured(settings, None)
     with reading_from(config, verbose=verbose) as engine:
         paused = pauses.present(engine)
-        known = {row["source"]: row for row in reading.status(engine)}
-    rows = [_row(source, ahead, paused, known) for source in sources]
-    columns = ("source", "rhythm", "next", "last_run", "last_finished", "paused_until", "reason")
+        ended = {row["source"]: row["last_finished"] for row in reading.status(engine)}
+        last = {source.name: reading.outcomes(engine, source.name, OUTCOMES) for source in sources}
+    rows = [
+        _row(source, ahead, paused.get(source.name, {}))
+        | {"last_runs": last[source.name], "last_finished": ended.get(source.name)}
+        for source in sources
+    ]
+    columns = ("source", "rhythm", "next", "last_runs", "last_finished", "paused_until", "reason")
     print_rows(rows, columns, output)
 
 
-def _row(
-    source: SourceConfig, ahead: int, paused: dict[str, Any], known: dict[str, Any]
-) -> dict[str, Any]:
-    pause, last = paused.get(source.name, {}), known.get(source.name, {})
+def _row(source: SourceConfig, ahead: int, pause: Mapping[str, Any]) -> dict[str, Any]:
     times = next_times(trigger_of(source.schedule, source.every), datetime.now(UTC), ahead)
     return {
         "source": source.name,
         "rhythm": source.schedule or f"every {source.every or 'quarter of an hour'}",
-        "next": ", ".join(f"{time:%Y-%m-%d %H:%M:%S}" for time in times),
-        "last_run": last.get("last_run"),
-        "last_finished": last.get("last_finished"),
+        "next": [f"{time:%Y-%m-%d %H:%M:%S}" for time in times],
         "paused_until": pause.get("until"),
         "reason": pause.get("reason"),
     }

@@ -127,6 +127,15 @@ def runs(engine: Engine, *, source: str | None, limit: int) -> list[Row]:
     return _all(engine, statement)
 
 
+def outcomes(engine: Engine, source: str, limit: int) -> list[str]:
+    """How its last runs by schedule or by hand ended, the newest first."""
+    c = RUN_HISTORY.c
+    statement = sa.select(c.state).where(
+        c.source == source, c.backfill_id.is_(None), c.trigger != "drain"
+    )
+    return [row["state"] for row in _all(engine, statement.order_by(c.id.desc()).limit(limit))]
+
+
 def quarantine(engine: Engine, *, source: str | None, limit: int) -> list[Row]:
     """The newest refusals first, without the raw bytes."""
     q = QUARANTINE.c
