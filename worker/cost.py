@@ -36,8 +36,8 @@ class Pace:
     """Texts; 0 where nothing was measured yet and the benchmark's figures stand in."""
 
 
-UNMEASURED = Pace(mb_ms_per_text=6.72 * 1769, seconds_per_text=0.00672, measured_on=0)
-"""DistilBERT, int8, 50 reviews in 0.336 s on one vCPU: docs/benchmarks.md."""
+UNMEASURED = Pace(mb_ms_per_text=6.54 * 1769, seconds_per_text=0.00654, measured_on=0)
+"""DistilBERT, int8, 50 tweets in 0.327 s on one vCPU: docs/benchmarks.md."""
 
 
 @dataclass(frozen=True, slots=True)
