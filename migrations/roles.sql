@@ -25,6 +25,9 @@ BEGIN
         GRANT USAGE ON SCHEMA sentiment, analytics TO sentiment_worker;
         GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA sentiment TO sentiment_worker;
         GRANT DELETE ON sentiment.quarantine TO sentiment_worker;
+        IF to_regclass('sentiment.touched') IS NOT NULL THEN  -- since 0009
+            GRANT DELETE ON sentiment.touched, sentiment.tally TO sentiment_worker;
+        END IF;
         GRANT USAGE ON ALL SEQUENCES IN SCHEMA sentiment TO sentiment_worker;
         GRANT SELECT ON ALL TABLES IN SCHEMA analytics TO sentiment_worker;
     END IF;

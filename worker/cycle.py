@@ -6,6 +6,7 @@ Callable without a scheduler: `once`, `serve` and whatever comes later call this
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -90,6 +91,8 @@ async def cycle(
             crashpoint.reached("run.before_finish")
             counters = await asyncio.to_thread(ledger.finish, run_id, ending.state, ending.error)
             crashpoint.reached("run.finished")
+            with contextlib.suppress(DatabaseUnavailable):  # then the next run does it
+                await asyncio.to_thread(ledger.roll_up)
             report = RunReport(
                 run_id=run_id,
                 source=work.name,

@@ -116,6 +116,9 @@ class Ledger(Protocol):
 
     def finish(self, run_id: int, state: str, error: str | None) -> Counters: ...
 
+    def roll_up(self) -> None:
+        """Bring what analysts see by day up to date with what runs have changed."""
+
 
 class Span(Protocol):
     """A piece of work under way."""

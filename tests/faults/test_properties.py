@@ -26,6 +26,7 @@ from tests.faults.conftest import Note, Scale
 from tests.faults.mix import verdict
 from tests.faults.world import World
 from tests.make import record
+from tests.rollups import WRONG_DAYS
 from worker import chunk, judge
 from worker.judge import release
 from worker.records import (
@@ -38,7 +39,7 @@ from worker.records import (
     Settlement,
     SettlementKind,
 )
-from worker.store import database
+from worker.store import database, overrides, rollup
 from worker.store.journal import PostgresJournal
 from worker.store.runs import PostgresLedger
 
@@ -135,6 +136,19 @@ class JournalMachine(RuleBasedStateMachine):
         rows = self._rows(str(id_))
         self.journals["w1"].requeue(self.source_id, self.run_id, [row.record_id for row in rows])
 
+    @precondition(lambda self: self.stored)
+    @rule(id_=IDS, takes_back=st.booleans())
+    def correct(self, id_: int, takes_back: bool) -> None:
+        """A person says otherwise, or takes that back."""
+        for row in self._rows(str(id_)):
+            overrides.put(
+                self.engine, row.record_id, None if takes_back else "negative", by="a", why="b"
+            )
+
+    @rule()
+    def fold(self) -> None:
+        self._fold()
+
     @invariant()
     def nothing_is_invented(self) -> None:
         """What is stored is what was ingested; a final score is the verdict on this very text."""
@@ -143,8 +157,8 @@ class JournalMachine(RuleBasedStateMachine):
             id_: text.replace("\0", "") for id_, text in self.stored.items()
         }
         for row in rows:
-            if row.label is not None and not row.provisional:
-                assert row.label == verdict(row.text).label
+            if row.machine_label is not None and row.scorer == "lambda":
+                assert row.machine_label == verdict(row.text).label
 
     def teardown(self) -> None:
         """Nothing is lost: when everything that can be done was done, every text has its score."""
@@ -159,14 +173,21 @@ class JournalMachine(RuleBasedStateMachine):
             self.journals["w1"].settle(self.run_id, [_settlement(lease, "done") for lease in taken])
         for row in self._rows():
             if row.text.strip():
-                assert row.label is not None, row
+                assert row.machine_label is not None, row
                 assert not row.provisional, row
             else:
-                assert row.label is None
+                assert row.machine_label is None
+        self._fold()
         assert not self.journals["w1"].pending(Lane(self.source_id)).records
 
     def _settle(self, worker: str, settlement: Settlement) -> None:
         self.journals[worker].settle(self.run_id, [settlement])
+
+    def _fold(self) -> None:
+        """What is rolled up by day is what counting it all anew would give."""
+        rollup.fold(self.engine)
+        with self.engine.connect() as connection:
+            assert not list(connection.execute(sa.text(WRONG_DAYS)))
 
     def _rows(self, external_id: str | None = None) -> list[Any]:
         """What an analyst sees of this source, or of one record of it."""

@@ -24,6 +24,7 @@ from tests.acceptance.command import COMMAND, Done, Shell
 from tests.faults.endpoint import FaultyLambda
 from tests.faults.mix import verdict
 from tests.faults.server import Server
+from tests.rollups import WRONG_DAYS
 from worker.store import database, migrate
 
 LEASE_S = 3
@@ -70,15 +71,19 @@ class Truth:
     """Rows that the source never committed, and scores that belong to another text."""
     stale: int
     """Settlements written by another than the lease's holder."""
+    miscounted: int
+    """Days that the roll-up counts otherwise than counting them all anew would."""
 
     @property
     def clean(self) -> bool:
-        return self.records > 0 and not (self.lost or self.doubled or self.invented or self.stale)
+        wrong = (self.lost, self.doubled, self.invented, self.stale, self.miscounted)
+        return self.records > 0 and not any(wrong)
 
     def __str__(self) -> str:
         return (
             f"{self.records:,} records, {self.lost} lost, {self.doubled} doubled,"
             f" {self.invented} invented, {self.stale} stale"
+            + (f", {self.miscounted} days miscounted" if self.miscounted else "")
         )
 
 
@@ -209,6 +214,7 @@ class World:
             invented=len(seen.keys() - held.keys())
             + sum(not _belongs(row) for rows in seen.values() for row in rows),
             stale=stale,
+            miscounted=len(self.rows(WRONG_DAYS)),
         )
 
     def sent_per_text(self) -> float:

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from worker.errors import SchemaOutdated
 from worker.store import database, migrate
-from worker.store.tables import ANALYTICS
+from worker.store.views import ANALYTICS
 
 
 def test_up_down_and_up_again(empty_database_url: str) -> None:

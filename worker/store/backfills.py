@@ -23,14 +23,13 @@ from worker.store import database, ingest, writing
 from worker.store.tables import (
     BACKFILL,
     BACKFILL_WINDOW,
-    BACKFILLS,
-    CURRENT_SENTIMENT,
     QUARANTINE,
     RECORD,
     SCORE,
     SCORER,
     SOURCE,
 )
+from worker.store.views import BACKFILLS, CURRENT_SENTIMENT
 from worker.store.writing import Cursor, Holder
 
 Row = Mapping[str, Any]

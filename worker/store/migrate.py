@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection
 import worker
 from worker.errors import DatabaseUnavailable, SchemaOutdated
 from worker.log import get_logger
-from worker.store import database
+from worker.store import database, rollup
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -94,6 +94,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
             time.sleep(1.0)
     if state(engine).is_current:
         grant_roles(engine)  # what a migration made is granted as the rest is
+        rollup.fold(engine)  # and counted, as if it had always been
 
 
 def downgrade(engine: Engine, revision: str) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from worker.errors import SourceBusy
 from worker.log import get_logger
 from worker.records import Counters, Lane
-from worker.store import database
+from worker.store import database, rollup
 from worker.store.tables import CHUNK, RUN, SOURCE
 
 log = get_logger(__name__)
@@ -252,6 +252,10 @@ class PostgresLedger:
                 return Counters(**connection.execute(statement).mappings().one())
 
         return database.retrying(write, patience_s=self._patience_s)
+
+    def roll_up(self) -> None:
+        """Bring `daily` up to date with what runs have changed."""
+        rollup.fold(self._engine)
 
 
 def _key(lane: Lane) -> dict[str, int]:

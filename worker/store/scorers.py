@@ -44,6 +44,13 @@ ORDER BY abs(new.polarity - old.polarity) DESC, record.id LIMIT :limit
 """
 
 
+# Whose word is current has changed for what it has scored.
+_TOUCH = sa.text(
+    "INSERT INTO sentiment.touched"
+    " SELECT DISTINCT record_id >> 13 FROM sentiment.score WHERE scorer_id = :scorer"
+)
+
+
 def listed(engine: Engine) -> list[Row]:
     """Every scorer with the number of its scores; `current` is the one that was promoted last."""
     scores = sa.select(sa.func.count()).where(SCORE.c.scorer_id == SCORER.c.id).scalar_subquery()
@@ -84,6 +91,7 @@ def promote(engine: Engine, scorer_id: int) -> None:
     statement = sa.update(SCORER).where(SCORER.c.id == scorer_id)
     with database.transaction(engine) as connection:
         connection.execute(statement.values(promoted_at=sa.func.clock_timestamp()))
+        connection.execute(_TOUCH, {"scorer": scorer_id})
 
 
 def demote(engine: Engine, scorer_id: int) -> Row:
@@ -104,6 +112,7 @@ def demote(engine: Engine, scorer_id: int) -> Row:
             )
         forget = sa.update(SCORER).where(SCORER.c.id == scorer_id).values(promoted_at=None)
         connection.execute(forget)
+        connection.execute(_TOUCH, {"scorer": scorer_id})
         return dict(found)
 
 

@@ -22,12 +22,11 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from worker.records import Counters
 
 METADATA = MetaData(schema="sentiment")
-ANALYTICS = MetaData(schema="analytics")
 
 _Time = DateTime(timezone=True)
 _now = text("now()")
@@ -115,6 +114,12 @@ RECORD = Table(
     Column("ingested_at", _Time, nullable=False, server_default=_now),
     Column("revised_at", _Time, nullable=False, server_default=_now),
     UniqueConstraint("source_id", "external_id"),
+    Index(
+        "record_by_moment",
+        "source_id",
+        text("COALESCE(published_at, ingested_at) DESC"),
+        "id",
+    ),
 )
 
 REVISION = Table(
@@ -327,80 +332,66 @@ PAUSE = Table(
     Index("pause_by_source", "source_id", text("until DESC")),
 )
 
-CURRENT_SENTIMENT = Table(
-    "current_sentiment",
-    ANALYTICS,
-    Column("source", Text),
-    Column("external_id", Text),
-    Column("text", Text),
-    Column("published_at", _Time),
+OVERRIDE = Table(
+    "override",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("record_id", ForeignKey(RECORD.c.id, ondelete="CASCADE"), nullable=False),
+    Column("content_hash", LargeBinary, nullable=False),
     Column("label", Text),
-    Column("score", Double),
     Column("polarity", Double),
-    Column("scorer", Text),
-    Column("model", Text),
-    Column("model_version", Text),
-    Column("provisional", Boolean),
-    Column("fallback_reason", Text),
-    Column("scored_at", _Time),
-    Column("skip_reason", Text),
-    Column("author", Text),
-    Column("language", Text),
-    Column("tags", JSONB),
-    Column("revision", Integer),
-    Column("ingested_at", _Time),
-    Column("record_id", BigInteger),
+    Column("made_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("made_at", _Time, nullable=False, server_default=_now),
+    Index("override_by_record", "record_id", "content_hash", text("id DESC")),
+    comment="A person's word on a text, beside the machine's; the last one holds, "
+    "null takes it back.",
 )
 
-DAILY_SENTIMENT = Table(
-    "daily_sentiment",
-    ANALYTICS,
-    Column("source", Text),
-    Column("day", Date),
-    *(Column(n, BigInteger) for n in ("records", "positive", "neutral", "negative")),
-    Column("mean_polarity", Double),
-    *(Column(n, BigInteger) for n in ("provisional", "unscored")),
+TOUCHED = Table(
+    "touched",
+    METADATA,
+    Column("block", BigInteger, nullable=False),
+    comment="Blocks of records that changed since daily was brought up to date. "
+    "Rows are only ever added, and deleted by whoever counts the block anew.",
 )
 
-RUN_HISTORY = Table(
-    "run_history",
-    ANALYTICS,
-    Column("id", BigInteger),
-    Column("source", Text),
-    Column("trigger", Text),
-    Column("state", Text),
-    Column("started_at", _Time),
-    Column("finished_at", _Time),
-    Column("duration", INTERVAL),
-    Column("error", Text),
-    *(Column(name, BigInteger) for name in _COUNTERS),
-    Column("backfill_id", BigInteger),
-    Column("due_at", _Time),
-    Column("warnings", ARRAY(Text)),
+_TALLIED = (
+    *("records", "scored", "positive", "neutral", "negative"),
+    *("provisional", "rescored", "overridden", "micropolarity"),
 )
 
-PENDING_WORK = Table(
-    "pending_work",
-    ANALYTICS,
-    Column("source", Text),
-    *(Column(n, BigInteger) for n in ("chunks", "records", "provisional_records", "leased_chunks")),
-    Column("oldest", _Time),
+TALLY = Table(
+    "tally",
+    METADATA,
+    Column("block", BigInteger, nullable=False),
+    Column("source_id", Integer, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("tag", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    *(Column(name, BigInteger, nullable=False) for name in _TALLIED),
+    Index("tally_by_block", "block"),
+    comment="What a block of records (id / 8192) adds to daily.",
 )
 
-BACKFILLS = Table(
-    "backfills",
-    ANALYTICS,
-    Column("id", BigInteger),
-    *(Column(n, Text) for n in ("source", "state", "reason")),
-    *(Column(n, _Time) for n in ("since", "until")),
+DAILY = Table(
+    "daily",
+    METADATA,
+    Column("source_id", Integer, primary_key=True, autoincrement=False),
+    Column("tag", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
     *(
-        Column(n, BigInteger)
-        for n in (
-            *("records", "finished", "leased_chunks", "planned_invocations", "invocations"),
-            *("billed_mb_ms", "scored", "superseded", "dead"),
+        Column(
+            name,
+            BigInteger,
+            nullable=False,
+            comment="Sum of polarity in millionths: "
+            "whole numbers do not drift as they are added to and taken from."
+            if name == "micropolarity"
+            else None,
         )
+        for name in _TALLIED
     ),
-    *(Column(n, Double) for n in ("seconds", "max_cost")),
-    *(Column(n, Text) for n in ("created_by", "changed_by")),
-    *(Column(n, _Time) for n in ("created_at", "changed_at")),
+    comment="By source and day; tag is empty for all records together.",
 )

@@ -1,0 +1,150 @@
+"""The views of schema analytics as SQLAlchemy Core, for queries that are composed. What they mean
+is in migrations/views; a test holds the two together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSONB
+
+from worker.records import Counters
+
+ANALYTICS = MetaData(schema="analytics")
+
+_Time = DateTime(timezone=True)
+
+SOURCES = Table(
+    "sources",
+    ANALYTICS,
+    Column("id", Integer),
+    *(Column(name, Text) for name in ("name", "kind")),
+    Column("created_at", _Time),
+)
+
+CURRENT_SENTIMENT = Table(
+    "current_sentiment",
+    ANALYTICS,
+    Column("source", Text),
+    Column("external_id", Text),
+    Column("text", Text),
+    Column("published_at", _Time),
+    Column("label", Text),
+    Column("score", Double),
+    Column("polarity", Double),
+    Column("scorer", Text),
+    Column("model", Text),
+    Column("model_version", Text),
+    Column("provisional", Boolean),
+    Column("fallback_reason", Text),
+    Column("scored_at", _Time),
+    Column("skip_reason", Text),
+    Column("author", Text),
+    Column("language", Text),
+    Column("tags", JSONB),
+    Column("revision", Integer),
+    Column("ingested_at", _Time),
+    Column("record_id", BigInteger),
+    Column("source_id", Integer),
+    Column("moment", _Time),
+    Column("machine_label", Text),
+    Column("machine_polarity", Double),
+    *(Column(name, Text) for name in ("overridden_by", "override_why")),
+    Column("overridden_at", _Time),
+)
+
+
+def _by_day() -> Iterator[Column[Any]]:
+    yield from (Column(n, BigInteger) for n in ("records", "positive", "neutral", "negative"))
+    yield Column("mean_polarity", Double)
+    yield from (
+        Column(n, BigInteger) for n in ("provisional", "unscored", "rescored", "overridden")
+    )
+    yield from (Column(n, Double) for n in ("share_provisional", "share_unscored"))
+    yield Column("source_id", Integer)
+
+
+DAILY_SENTIMENT = Table(
+    "daily_sentiment",
+    ANALYTICS,
+    Column("source", Text),
+    Column("day", Date),
+    *_by_day(),
+)
+
+DAILY_BY_TAG = Table(
+    "daily_by_tag",
+    ANALYTICS,
+    Column("source", Text),
+    Column("day", Date),
+    *(Column(name, Text) for name in ("tag", "value")),
+    *_by_day(),
+)
+
+OVERRIDES = Table(
+    "overrides",
+    ANALYTICS,
+    Column("id", BigInteger),
+    *(Column(name, Text) for name in ("source", "external_id", "text", "label")),
+    Column("polarity", Double),
+    Column("machine_label", Text),
+    Column("machine_polarity", Double),
+    *(Column(name, Text) for name in ("model", "model_version", "made_by", "why")),
+    Column("made_at", _Time),
+    Column("in_force", Boolean),
+)
+
+RUN_HISTORY = Table(
+    "run_history",
+    ANALYTICS,
+    Column("id", BigInteger),
+    Column("source", Text),
+    Column("trigger", Text),
+    Column("state", Text),
+    Column("started_at", _Time),
+    Column("finished_at", _Time),
+    Column("duration", INTERVAL),
+    Column("error", Text),
+    *(Column(name, BigInteger) for name in Counters.__dataclass_fields__),
+    Column("backfill_id", BigInteger),
+    Column("due_at", _Time),
+    Column("warnings", ARRAY(Text)),
+)
+
+PENDING_WORK = Table(
+    "pending_work",
+    ANALYTICS,
+    Column("source", Text),
+    *(Column(n, BigInteger) for n in ("chunks", "records", "provisional_records", "leased_chunks")),
+    Column("oldest", _Time),
+)
+
+BACKFILLS = Table(
+    "backfills",
+    ANALYTICS,
+    Column("id", BigInteger),
+    *(Column(n, Text) for n in ("source", "state", "reason")),
+    *(Column(n, _Time) for n in ("since", "until")),
+    *(
+        Column(n, BigInteger)
+        for n in (
+            *("records", "finished", "leased_chunks", "planned_invocations", "invocations"),
+            *("billed_mb_ms", "scored", "superseded", "dead"),
+        )
+    ),
+    *(Column(n, Double) for n in ("seconds", "max_cost")),
+    *(Column(n, Text) for n in ("created_by", "changed_by")),
+    *(Column(n, _Time) for n in ("created_at", "changed_at")),
+)
