@@ -274,12 +274,14 @@ class Loaded:
 
 def load(
     file: Path | None = None,
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] | None = None,
 ) -> Loaded:
-    """Read the file (the default one only if it exists) and the environment.
+    """Read the file (the default one only if it exists) and the environment (the process's, unless
+    another is given).
 
     Raises ConfigurationError with one sentence a mistake.
     """
+    environ = os.environ if environ is None else environ
     found = file or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None)
     values = _from_file(found) if found else {}
     origins = dict.fromkeys(values, str(found))

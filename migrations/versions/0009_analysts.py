@@ -86,8 +86,8 @@ SELECT generate_series(0, coalesce((SELECT max(id) FROM sentiment.record) >> 13,
 DOWNGRADE = """
 DROP VIEW analytics.overrides, analytics.daily_by_tag, analytics.daily_sentiment,
     analytics.current_sentiment;
-DROP FUNCTION analytics.source_id;
-DROP VIEW analytics.sources;
+DROP FUNCTION analytics.source_id, analytics.matches;
+DROP VIEW analytics.sources, analytics.schema_version;
 DROP TABLE sentiment.override, sentiment.touched, sentiment.tally, sentiment.daily;
 """
 

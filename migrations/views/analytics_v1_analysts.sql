@@ -1,6 +1,11 @@
 -- Version 1, what came for analysts: people's word beside the machine's, and roll-ups by day.
 -- Columns are added at the end of a view; what stood before keeps its name, type and meaning.
 
+CREATE VIEW analytics.schema_version AS
+SELECT version_num AS revision FROM sentiment.alembic_version;
+COMMENT ON VIEW analytics.schema_version IS 'Which migration the database is at: one row.';
+COMMENT ON COLUMN analytics.schema_version.revision IS 'The migration''s number.';
+
 CREATE VIEW analytics.sources AS
 SELECT id, name, kind, created_at FROM sentiment.source;
 COMMENT ON VIEW analytics.sources IS 'One row a source that was ever read.';
@@ -234,3 +239,75 @@ COMMENT ON COLUMN analytics.overrides.why IS 'Why.';
 COMMENT ON COLUMN analytics.overrides.made_at IS 'When.';
 COMMENT ON COLUMN analytics.overrides.in_force IS
     'True where current_sentiment shows it: the last word on the text as it stands.';
+
+COMMENT ON COLUMN analytics.run_history.id IS 'In the order in which they began.';
+COMMENT ON COLUMN analytics.run_history.source IS 'The source''s name.';
+COMMENT ON COLUMN analytics.run_history.trigger IS
+    'Why it ran: once, schedule, drain (of what waited), redrive, retry or backfill.';
+COMMENT ON COLUMN analytics.run_history.state IS
+    'running; done; quarantined (done, some rows refused); degraded (some records wait); partial; '
+    'failed; stopped; lost (its process died); paused; over_budget; missed (it never began).';
+COMMENT ON COLUMN analytics.run_history.started_at IS 'When it began.';
+COMMENT ON COLUMN analytics.run_history.finished_at IS 'When it ended; null while it runs.';
+COMMENT ON COLUMN analytics.run_history.duration IS 'finished_at - started_at.';
+COMMENT ON COLUMN analytics.run_history.error IS 'Why it did not end well, in a sentence.';
+COMMENT ON COLUMN analytics.run_history.read IS 'Rows read, the sum of the five that follow.';
+COMMENT ON COLUMN analytics.run_history.new IS 'Records seen for the first time.';
+COMMENT ON COLUMN analytics.run_history.changed IS 'Records that were rewritten at the source.';
+COMMENT ON COLUMN analytics.run_history.unchanged IS 'Records that were there already.';
+COMMENT ON COLUMN analytics.run_history.duplicate IS 'Ids that came again in the same page.';
+COMMENT ON COLUMN analytics.run_history.quarantined IS 'Rows that could not become records.';
+COMMENT ON COLUMN analytics.run_history.skipped IS 'Of new and changed: nothing to score.';
+COMMENT ON COLUMN analytics.run_history.scored IS 'Records that the model scored.';
+COMMENT ON COLUMN analytics.run_history.provisional IS 'Records that TextBlob scored meanwhile.';
+COMMENT ON COLUMN analytics.run_history.undecided IS 'Records that TextBlob could not judge.';
+COMMENT ON COLUMN analytics.run_history.superseded IS 'Records rewritten before they were scored.';
+COMMENT ON COLUMN analytics.run_history.dead IS 'Records that the model could not score.';
+COMMENT ON COLUMN analytics.run_history.invocations IS 'Calls of the Lambda.';
+COMMENT ON COLUMN analytics.run_history.texts_sent IS 'Texts in them; equal texts are sent once.';
+COMMENT ON COLUMN analytics.run_history.throttled IS 'Calls that were throttled.';
+COMMENT ON COLUMN analytics.run_history.failed IS 'Calls without a usable answer.';
+COMMENT ON COLUMN analytics.run_history.fenced IS
+    'Outcomes that came too late, and were refused: somebody else had taken over.';
+COMMENT ON COLUMN analytics.run_history.billed_ms IS 'Milliseconds, by Lambda''s report lines.';
+COMMENT ON COLUMN analytics.run_history.billed_mb_ms IS
+    'Megabytes times milliseconds; / 1,024,000 is GB-seconds.';
+COMMENT ON COLUMN analytics.run_history.backfill_id IS 'The backfill that it worked for, if any.';
+COMMENT ON COLUMN analytics.run_history.due_at IS 'When the schedule wanted it.';
+COMMENT ON COLUMN analytics.run_history.warnings IS 'What was unlike the last weeks.';
+
+COMMENT ON COLUMN analytics.pending_work.source IS 'The source''s name.';
+COMMENT ON COLUMN analytics.pending_work.chunks IS 'Chunks that are not finished.';
+COMMENT ON COLUMN analytics.pending_work.records IS 'Records in them.';
+COMMENT ON COLUMN analytics.pending_work.provisional_records IS
+    'Of them, those that TextBlob was asked about.';
+COMMENT ON COLUMN analytics.pending_work.leased_chunks IS 'Chunks that a worker has in hand now.';
+COMMENT ON COLUMN analytics.pending_work.oldest IS 'Since when the oldest waits.';
+
+COMMENT ON COLUMN analytics.backfills.id IS 'What `backfill status ID` takes.';
+COMMENT ON COLUMN analytics.backfills.source IS 'The source''s name.';
+COMMENT ON COLUMN analytics.backfills.state IS 'planned, running, paused, cancelled or done.';
+COMMENT ON COLUMN analytics.backfills.reason IS 'Why it is in that state.';
+COMMENT ON COLUMN analytics.backfills.since IS 'Records from this moment on; null: from the first.';
+COMMENT ON COLUMN analytics.backfills.until IS 'Records before this moment; null: to the last.';
+COMMENT ON COLUMN analytics.backfills.records IS 'Records planned.';
+COMMENT ON COLUMN analytics.backfills.leased_chunks IS 'Chunks that a worker has in hand now.';
+COMMENT ON COLUMN analytics.backfills.planned_invocations IS 'Calls planned.';
+COMMENT ON COLUMN analytics.backfills.invocations IS 'Calls made.';
+COMMENT ON COLUMN analytics.backfills.billed_mb_ms IS
+    'Megabytes times milliseconds; / 1,024,000 is GB-seconds.';
+COMMENT ON COLUMN analytics.backfills.seconds IS 'Time that its runs took.';
+COMMENT ON COLUMN analytics.backfills.scored IS 'Records that the model scored.';
+COMMENT ON COLUMN analytics.backfills.superseded IS 'Records rewritten since it was planned.';
+COMMENT ON COLUMN analytics.backfills.dead IS 'Records that the model could not score.';
+COMMENT ON COLUMN analytics.backfills.max_cost IS 'US dollars at which it stops.';
+COMMENT ON COLUMN analytics.backfills.created_by IS 'Who planned it.';
+COMMENT ON COLUMN analytics.backfills.created_at IS 'When.';
+COMMENT ON COLUMN analytics.backfills.changed_by IS 'Who changed its state last.';
+COMMENT ON COLUMN analytics.backfills.changed_at IS 'When.';
+
+CREATE FUNCTION analytics.matches(body text, query text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT to_tsvector('english', $1) @@ websearch_to_tsquery('english', $2) $$;
+COMMENT ON FUNCTION analytics.matches(text, text) IS
+    'Does the text hold these words? As a search engine reads them: refund -shipping "lost bag" or "no reply".';

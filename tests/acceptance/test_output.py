@@ -48,7 +48,23 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         **dict.fromkeys(("score", "polarity"), NUMBER),
         "provisional": FLAG,
         "tags": (dict, MAYBE),
-        **dict.fromkeys(("revision", "record_id"), int),
+        **dict.fromkeys(("revision", "record_id", "source_id"), int),
+        "moment": TEXT,
+        "machine_label": (TEXT, MAYBE),
+        "machine_polarity": (*NUMBER, MAYBE),
+        **dict.fromkeys(("overridden_by", "override_why", "overridden_at"), (TEXT, MAYBE)),
+    },
+    "override list": {
+        **dict.fromkeys(("source", "external_id", "text", "made_by", "why", "made_at"), TEXT),
+        **dict.fromkeys(("label", "machine_label", "model", "model_version"), (TEXT, MAYBE)),
+        **dict.fromkeys(("polarity", "machine_polarity"), NUMBER),
+        "id": int,
+        "in_force": FLAG,
+    },
+    "override agreement": {
+        **dict.fromkeys(("source", "model", "model_version"), TEXT),
+        **dict.fromkeys(("judged", "same_label"), int),
+        **dict.fromkeys(("agreement", "mean_distance"), NUMBER),
     },
     "schedule list": {
         **dict.fromkeys(("source", "rhythm"), TEXT),
@@ -106,6 +122,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     shell = Shell(folder)
     assert shell("once").code == 5
     assert shell("backfill", "plan", "--source", "reviews").code == 0
+    assert shell("override", "set", "reviews", "1", "positive", "--why", "so it is").code == 0
     return shell
 
 

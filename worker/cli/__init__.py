@@ -21,10 +21,12 @@ from worker.cli import (
     lambda_,
     look,
     once,
+    override,
     quarantine,
     rescore,
     runs,
     schedule,
+    scores,
     serve,
     state,
 )
@@ -52,11 +54,12 @@ def options(
         raise typer.Exit
 
 
-for module in (once, serve, look, doctor, demo):
+for module in (once, serve, scores, look, doctor, demo):
     module.register(app)
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(rescore.app, name="rescore")
 app.add_typer(runs.app, name="runs")
+app.add_typer(override.app, name="override")
 app.add_typer(cost.app, name="cost")
 app.add_typer(state.app, name="state")
 app.add_typer(schedule.app, name="schedule")

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from worker import bootstrap
-from worker.cli.output import ConfigOption, VerboseOption, say, settings_for
-from worker.errors import Exit
+from worker.cli.output import WORDS, ConfigOption, VerboseOption, say, settings_for
+from worker.errors import ConfigurationError, Exit
 from worker.store import migrate
 
 app = typer.Typer(help="Migrations, roles and grants.", no_args_is_help=True)
@@ -59,13 +59,54 @@ def check(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
         say(f"The database is at {migrate.state(engine).head}, as it should be.")
 
 
-@app.command(epilog="Example:  [bold]sentiment-worker db roles[/bold]")
-def roles(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
-    """Create the three roles and their grants where that is allowed, and say how to use them."""
+@app.command(epilog="Example:  [bold]sentiment-worker db search on[/bold]")
+def search(
+    what: Annotated[str, typer.Argument(metavar="on|off", help="Make the index, or drop it.")],
+    config: ConfigOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Make `scores --matches` and analytics.matches() fast on millions of records, with an index.
+
+    Runs beside a worker at work (a minute a million records). Each new record then takes about a
+    quarter longer to be stored; `off` undoes it. Without it searching works too, and takes longer.
+    """
+    if what not in ("on", "off"):
+        raise ConfigurationError(f"{what!r} is neither on nor off.")
+    settings = settings_for(config, verbose=verbose, quiet=True).settings
+    with bootstrap.open_database(settings) as engine:
+        migrate.require_current(engine)
+        with WORDS.status("Making the index ..." if what == "on" else "Dropping the index ..."):
+            migrate.search(engine, wanted=what == "on")
+    say("Searching words has its index now." if what == "on" else "The index is gone.")
+
+
+_ROLES_EXAMPLES = (
+    "Examples:  [bold]sentiment-worker db roles[/bold]   "
+    "[bold]sentiment-worker db roles --analyst ana --analyst metabase[/bold]"
+)
+
+
+@app.command(epilog=_ROLES_EXAMPLES)
+def roles(
+    analyst: Annotated[
+        list[str] | None,
+        typer.Option(help="A login that shall read schema analytics; may be repeated."),
+    ] = None,
+    config: ConfigOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Create the three roles and their grants where that is allowed, and say how to use them.
+
+    A login given with --analyst becomes one: it reads, each question ends after 30 s. Needs the
+    rights of an administrator. Safe to repeat.
+    """
     settings = settings_for(config, verbose=verbose, quiet=True).settings
     with bootstrap.open_database(settings) as engine:
         migrate.require_current(engine)
         found = migrate.grant_roles(engine)
+        for login in analyst or ():
+            migrate.make_analyst(engine, login)
+            say(f"{login!r} reads schema analytics, and nothing else of ours.")
     missing = [role for role, exists in found.items() if not exists]
     for role in missing:
         say(f"Missing, and not ours to create. As an administrator: CREATE ROLE {role} NOLOGIN;")
@@ -74,4 +115,4 @@ def roles(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
         raise typer.Exit(Exit.MISUSED)
     say("Roles and grants are in place. Give them to logins as an administrator:")
     say("  GRANT sentiment_worker TO my_worker_login;    -- what DATABASE_URL of the worker names")
-    say("  GRANT sentiment_analyst TO my_analyst_login;  -- SELECT on schema analytics alone")
+    say("  sentiment-worker db roles --analyst my_analyst_login   -- SELECT on analytics alone")

@@ -1,4 +1,4 @@
-"""The reading commands: status, scores, report."""
+"""The reading commands: status and report."""
 
 from __future__ import annotations
 
@@ -27,18 +27,13 @@ from worker.cli.output import (
 from worker.durations import parse_duration
 from worker.errors import ConfigurationError
 from worker.store import migrate, reading
-from worker.store.reading import ScoreFilter
 
 SourceOption = Annotated[str | None, typer.Option("--source", "-s", help="Only this source.")]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")]
 
-LABELS = ("positive", "neutral", "negative")
-ORDERS = ("newest", "oldest", "most-negative", "most-positive")
-
 
 def register(app: typer.Typer) -> None:
     app.command(epilog="Example:  [bold]sentiment-worker status --output json[/bold]")(status)
-    app.command(epilog=_SCORES_EXAMPLES)(scores)
     app.command(epilog="Example:  [bold]sentiment-worker report --source reviews[/bold]")(report)
 
 
@@ -72,53 +67,6 @@ def status(
     with reading_from(config, verbose=verbose) as engine:
         if not print_rows(reading.status(engine), columns, output):
             say("Nothing was ingested yet. Begin with: sentiment-worker once reviews.csv")
-
-
-_SCORES_EXAMPLES = (
-    "Examples:  [bold]sentiment-worker scores --order most-negative --since 7d[/bold]   "
-    "[bold]sentiment-worker scores --label negative --contains refund --output json[/bold]"
-)
-
-
-def scores(
-    config: ConfigOption = None,
-    source: SourceOption = None,
-    label: Annotated[
-        str | None, typer.Option(help=f"{', '.join(LABELS)}, or a model's own.")
-    ] = None,
-    since: Annotated[
-        str | None, typer.Option(help="From this time on: 2026-01-31, or 7d for a week ago.")
-    ] = None,
-    until: Annotated[str | None, typer.Option(help="Before this time.")] = None,
-    provisional: Annotated[
-        bool | None, typer.Option("--provisional/--final", help="Only TextBlob's, or none of them.")
-    ] = None,
-    contains: Annotated[str | None, typer.Option(help="Only texts with this in them.")] = None,
-    order: Annotated[str, typer.Option(help=f"{', '.join(ORDERS)}.")] = "newest",
-    limit: LimitOption = 20,
-    output: OutputOption = Output.TABLE,
-    verbose: VerboseOption = False,
-) -> None:
-    """Current sentiment, one row a record. Times are UTC."""
-    if order not in ORDERS:
-        raise ConfigurationError(f"--order {order!r} is unknown.", hint=f"Use {', '.join(ORDERS)}.")
-    wanted = ScoreFilter(
-        source=source,
-        label=label.lower() if label else None,
-        since=moment(since, "--since"),
-        until=moment(until, "--until"),
-        provisional=provisional,
-        text=contains,
-        limit=limit,
-        order=order,
-    )
-    columns = (
-        *("source", "external_id", "published_at", "label", "polarity"),
-        *("provisional", "model_version", "text"),
-    )
-    with reading_from(config, verbose=verbose, source=source) as engine:
-        if not print_rows(reading.scores(engine, wanted), columns, output):
-            say("No record matches.")
 
 
 def report(

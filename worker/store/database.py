@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import psycopg
 import sqlalchemy as sa
 import stamina
-from sqlalchemy import Engine, exc
+from sqlalchemy import Engine, event, exc
 from sqlalchemy.engine import URL, Connection
 
 from worker import urls
@@ -50,6 +50,17 @@ def unpooled(engine: Engine, *, application: str) -> Engine:
     return sa.create_engine(
         engine.url, poolclass=sa.NullPool, connect_args=_connect_args(application)
     )
+
+
+def read_only(engine: Engine, *, timeout_s: float) -> Engine:
+    """The same engine for questions alone: nothing is written, none takes longer than that."""
+    reading = engine.execution_options(postgresql_readonly=True)
+
+    @event.listens_for(reading, "begin")
+    def limit(connection: Connection) -> None:
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(timeout_s * 1000)}")
+
+    return reading
 
 
 def _connect_args(application: str) -> dict[str, Any]:

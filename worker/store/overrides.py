@@ -20,9 +20,9 @@ POLARITY = {"positive": 1.0, "neutral": 0.0, "negative": -1.0}
 
 _AGREEMENT = """
 SELECT source, model, model_version,
-       count(*) AS corrected_or_confirmed,
+       count(*) AS judged,
        count(*) FILTER (WHERE label = machine_label) AS same_label,
-       avg((label = machine_label)::int) AS agreement,
+       avg((label = machine_label)::int)::float8 AS agreement,
        avg(abs(polarity - machine_polarity)) AS mean_distance
 FROM analytics.overrides
 WHERE in_force AND machine_label IS NOT NULL

@@ -19,7 +19,13 @@ from worker.store.tables import (
     SCORE,
     SOURCE,
 )
-from worker.store.views import CURRENT_SENTIMENT, DAILY_SENTIMENT, PENDING_WORK, RUN_HISTORY
+from worker.store.views import (
+    CURRENT_SENTIMENT,
+    DAILY_SENTIMENT,
+    PENDING_WORK,
+    RUN_HISTORY,
+    SOURCES,
+)
 
 Row = Mapping[str, Any]
 
@@ -33,7 +39,14 @@ class ScoreFilter:
     since: datetime | None = None
     until: datetime | None = None
     provisional: bool | None = None
+    scorer: str | None = None
+    """lambda, textblob or person."""
+    min_polarity: float | None = None
+    max_polarity: float | None = None
     text: str | None = None
+    """Is somewhere in the text, in any case."""
+    words: str | None = None
+    """As a search engine reads them: `analytics.matches`."""
     limit: int | None = 20
     order: str = "newest"
 
@@ -96,7 +109,8 @@ def _waiting_provisionally() -> ColumnElement[int]:
 
 def require_source(engine: Engine, name: str) -> None:
     """Raises ConfigurationError for a source that nothing was ever read from: a typo is loud."""
-    known = [row["name"] for row in _all(engine, sa.select(SOURCE.c.name).order_by(SOURCE.c.name))]
+    names = sa.select(SOURCES.c.name).order_by(SOURCES.c.name)
+    known = [row["name"] for row in _all(engine, names)]
     if name not in known:
         there = ", ".join(known[:20]) or "none yet"
         raise ConfigurationError(f"No source is named {name!r}.", hint=f"There are: {there}.")
@@ -105,7 +119,7 @@ def require_source(engine: Engine, name: str) -> None:
 def source_id(engine: Engine, name: str) -> int:
     """Of a source that `require_source` knows."""
     with database.transaction(engine) as connection:
-        return int(connection.scalar(sa.select(SOURCE.c.id).where(SOURCE.c.name == name)) or 0)
+        return int(connection.scalar(sa.select(SOURCES.c.id).where(SOURCES.c.name == name)) or 0)
 
 
 def run(engine: Engine, run_id: int) -> Row:
@@ -243,7 +257,11 @@ def _scores(wanted: ScoreFilter) -> Select[Any]:
         (wanted.since, c.moment.__ge__),
         (wanted.until, c.moment.__lt__),
         (wanted.provisional, c.provisional.is_),
+        (wanted.scorer, c.scorer.__eq__),
+        (wanted.min_polarity, c.polarity.__ge__),
+        (wanted.max_polarity, c.polarity.__le__),
         (wanted.text, lambda text: c.text.icontains(text, autoescape=True)),
+        (wanted.words, lambda words: sa.func.analytics.matches(c.text, words)),
     ]
     for value, condition in conditions:
         if value is not None:

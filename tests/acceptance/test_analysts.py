@@ -1,0 +1,217 @@
+"""As an analyst would: filter, export, correct, count by day, from the shell and from Python."""
+
+from __future__ import annotations
+
+import csv
+import json
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psycopg
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import Engine
+
+from tests.acceptance.command import Shell
+from tests.rollups import WRONG_DAYS
+from tests.scripted_lambda import ScriptedLambda
+from worker import analysis
+from worker.store import database
+
+FORMULA = '=HYPERLINK("http://example.org","a good day")'
+
+
+@pytest.fixture
+def desk(tmp_path: Path, database_url: str, scripted_lambda: ScriptedLambda) -> Shell:
+    """Six reviews of two products on three days; one looks like a formula, one has no text."""
+    (tmp_path / "reviews.csv").write_text(
+        "id,text,time,product\n"
+        "1,a good day,2026-01-01T10:00:00Z,tea\n"
+        "2,a bad refund,2026-01-01T11:00:00Z,tea\n"
+        "3,a bad night without refunds,2026-01-02T10:00:00Z,coffee\n"
+        f'4,"{FORMULA.replace(chr(34), chr(34) * 2)}",2026-01-02T11:00:00Z,coffee\n'
+        "5,plain,2026-01-03T10:00:00Z,tea\n"
+        "6,,2026-01-03T11:00:00Z,tea\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "sentiment-worker.toml").write_text(
+        '[[source]]\nname = "reviews"\nkind = "file"\npath = "reviews.csv"\ntags = ["product"]\n'
+    )
+    shell = Shell(
+        tmp_path,
+        DATABASE_URL=database_url,
+        AWS_ENDPOINT_URL_LAMBDA=scripted_lambda.url,
+        AWS_REGION="local",
+    )
+    assert shell("once").code == 0
+    return shell
+
+
+def ids(desk: Shell, *arguments: object) -> list[str]:
+    done = desk("scores", *arguments, "--output", "json")
+    assert done.code == 0, done.err
+    return sorted(row["external_id"] for row in done.data)
+
+
+def test_filters(desk: Shell) -> None:
+    assert ids(desk) == ["1", "2", "3", "4", "5", "6"]
+    assert ids(desk, "--matches", "refund") == ["2", "3"], "English: a refund, refunds"
+    assert ids(desk, "--matches", "refund -night") == ["2"]
+    assert ids(desk, "--contains", "refunds") == ["3"]
+    assert ids(desk, "--min-polarity", "0.5") == ["1", "4"]
+    assert ids(desk, "--max-polarity", "-0.5", "--since", "2026-01-02") == ["3"]
+    assert ids(desk, "--scorer", "textblob") == []
+    assert desk("scores", "--scorer", "somebody").code == 2
+    assert desk("scores", "--min-polarity", "7").code == 2
+
+
+def test_exports(desk: Shell) -> None:
+    for ending in (".csv", ".jsonl", ".parquet", ".xlsx"):
+        done = desk("scores", "--order", "oldest", "--export", f"out{ending}")
+        assert done.code == 0, done.err
+        assert "6 rows" in done.err
+    with open(desk.folder / "out.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["external_id"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
+    assert rows[3]["text"] == f"'{FORMULA}", "a spreadsheet shows it and runs nothing"
+    assert rows[1]["polarity"] == "-0.7", "a number stays a number"
+    lines = (desk.folder / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(lines[3])["text"] == FORMULA
+    assert json.loads(lines[0])["tags"] == {"product": "tea"}
+    table = pq.read_table(desk.folder / "out.parquet")
+    assert table.column("published_at")[0].as_py() == datetime(2026, 1, 1, 10, tzinfo=UTC)
+    assert table.column("overridden_at").null_count == 6
+    with zipfile.ZipFile(desk.folder / "out.xlsx") as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+        assert "<f>" not in sheet
+        assert "HYPERLINK" in sheet
+
+
+def test_an_export_is_whole_or_not_there(desk: Shell) -> None:
+    refused = desk("scores", "--export", "out.docx")
+    assert refused.code == 2
+    assert ".xlsx" in refused.err
+    assert desk("scores", "--export", "no/such/folder/out.csv").code == 2
+    (desk.folder / "out.csv").write_text("before")
+    assert desk("scores", "--export", "out.csv", DATABASE_URL="postgresql://x@127.0.0.1:9/x",
+                SENTIMENT_DATABASE_PATIENCE="1s").code == 3  # fmt: skip
+    assert (desk.folder / "out.csv").read_text() == "before"
+    assert not list(desk.folder.glob(".out*"))
+
+
+def test_a_person_corrects_the_machine_and_takes_it_back(desk: Shell, engine: Engine) -> None:
+    said = desk("override", "set", "reviews", "1", "negative", "--why", "sarcasm")
+    assert said.code == 0, said.err
+    (row,) = [r for r in desk("scores", "-o", "json").data if r["external_id"] == "1"]
+    assert (row["label"], row["polarity"], row["scorer"]) == ("negative", -1.0, "person")
+    assert (row["machine_label"], row["machine_polarity"]) == ("positive", 0.85)
+    assert (row["override_why"], row["provisional"]) == ("sarcasm", False)
+    assert desk("override", "set", "reviews", "2", "negative", "--why", "so it is").code == 0
+    (agreed,) = desk("override", "agreement", "--output", "json").data
+    assert (agreed["judged"], agreed["same_label"]) == (2, 1)
+    assert agreed["agreement"] == pytest.approx(0.5)
+    days = {row.day: row for row in _rows(engine, "SELECT * FROM analytics.daily_sentiment")}
+    assert [day.overridden for _, day in sorted(days.items())] == [2, 0, 0]
+    assert not _rows(engine, WRONG_DAYS)
+    assert desk("override", "withdraw", "reviews", "1", "--why", "it was meant").code == 0
+    assert desk("scores", "--label", "positive", "-o", "json").data[-1]["external_id"] == "1"
+    listed = desk("override", "list", "--output", "json").data
+    assert [(r["label"], r["in_force"]) for r in listed] == [
+        (None, False), ("negative", True), ("negative", False),
+    ]  # fmt: skip
+    assert not _rows(engine, WRONG_DAYS)
+    # A text that is rewritten at the source is the machine's again.
+    rewritten = (desk.folder / "reviews.csv").read_text().replace("bad refund", "good refund")
+    (desk.folder / "reviews.csv").write_text(rewritten)
+    assert desk("once").code == 0
+    assert ids(desk, "--scorer", "person") == []
+    assert not _rows(engine, WRONG_DAYS)
+    for wrong in (["reviews", "1", "furious"], ["reviews", "99", "positive"]):
+        assert desk("override", "set", *wrong, "--why", "x").code == 2
+
+
+def test_days_and_tags(desk: Shell, engine: Engine) -> None:
+    by_tag = _rows(
+        engine,
+        "SELECT day::text, value, records, positive, negative, unscored"
+        " FROM analytics.daily_by_tag WHERE tag = 'product' ORDER BY day, value",
+    )
+    assert [list(row) for row in by_tag] == [
+        ["2026-01-01", "tea", 2, 1, 1, 0],
+        ["2026-01-02", "coffee", 2, 1, 1, 0],
+        ["2026-01-03", "tea", 2, 0, 0, 1],
+    ]
+    assert not _rows(engine, WRONG_DAYS)
+
+
+def test_from_python(desk: Shell, database_url: str) -> None:
+    with analysis.connect(database_url) as sentiment:
+        frame = sentiment.scores(order="oldest")
+        assert list(frame["external_id"]) == ["1", "2", "3", "4", "5", "6"]
+        assert str(frame["published_at"].dtype) == "datetime64[us, UTC]"
+        assert str(frame["polarity"].dtype) == "float64"
+        assert str(frame["provisional"].dtype) == "boolean"
+        nothing = sentiment.scores(source="reviews", since="2030-01-01")
+        assert nothing.empty
+        assert (nothing.dtypes == frame.dtypes).all(), "an empty answer has the same types"
+        parts = list(sentiment.scores_in_parts(rows=4, order="oldest"))
+        assert [len(part) for part in parts] == [4, 2]
+        assert pd.concat(parts)["text"].tolist() == frame["text"].tolist()
+        daily = sentiment.daily(source="reviews", until="2026-01-03")
+        assert daily["records"].tolist() == [2, 2]
+        assert daily["day"].dtype == "datetime64[s]"
+        assert sentiment.by_tag("product")["value"].tolist() == ["coffee", "tea", "tea"]
+        assert sentiment.runs()["state"].tolist() == ["done"]
+        assert sentiment.overrides().empty
+        counted = sentiment.sql(
+            "SELECT count(*) AS n FROM analytics.current_sentiment WHERE label = :label",
+            label="positive",
+        )
+        assert counted["n"].tolist() == [2]
+        with pytest.raises(Exception, match="read-only"):
+            sentiment.sql("DELETE FROM sentiment.score")
+    with (
+        analysis.connect(database_url, timeout_s=0.2) as sentiment,
+        pytest.raises(Exception, match="statement timeout"),
+    ):
+        sentiment.sql("SELECT pg_sleep(5)")
+
+
+def test_an_analysts_login_sees_what_it_may_and_no_more(desk: Shell, database_url: str) -> None:
+    with psycopg.connect(_plain(database_url), autocommit=True) as admin:
+        admin.execute("DROP ROLE IF EXISTS ana")
+        admin.execute("CREATE ROLE ana LOGIN")
+        done = desk("db", "roles", "--analyst", "ana")
+        assert done.code == 0, done.err
+        settings = admin.execute("SELECT rolconfig FROM pg_roles WHERE rolname = 'ana'").fetchone()
+    assert settings == (["statement_timeout=30s", "default_transaction_read_only=on"],)
+    url = database.normalise_url(database_url).set(username="ana")
+    as_ana = Shell(desk.folder, DATABASE_URL=url.render_as_string(hide_password=False))
+    done = as_ana("scores", "--source", "reviews", "--output", "json")
+    assert done.code == 0, done.err
+    assert len(done.data) == 6
+    assert as_ana("report").code == 0
+    assert as_ana("runs").code == 0
+    refused = as_ana("override", "set", "reviews", "1", "positive", "--why", "x")
+    assert refused.code == 2
+    with psycopg.connect(_plain(as_ana.variables["DATABASE_URL"])) as ana:
+        assert ana.execute("SHOW statement_timeout").fetchone() == ("30s",)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            ana.execute("SELECT * FROM sentiment.record")
+    with psycopg.connect(_plain(database_url), autocommit=True) as admin:
+        admin.execute("DROP OWNED BY ana")
+        admin.execute("DROP ROLE ana")
+
+
+def _plain(url: str) -> str:
+    plain = database.normalise_url(url).set(drivername="postgresql")
+    return plain.render_as_string(hide_password=False)
+
+
+def _rows(engine: Engine, sql: str) -> list[Any]:
+    with engine.connect() as connection:
+        return list(connection.execute(sa.text(sql)))

@@ -1,0 +1,54 @@
+"""Each question of docs/analytics.md, asked of the airline tweets as the page asks it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from tests.acceptance.command import Shell
+from tests.conftest import DATA, needs_data
+from worker.store import database
+
+PAGE = Path(__file__).parents[2] / "docs" / "analytics.md"
+QUESTIONS = re.findall(r"\*\*(\d+)\. (.+?)\*\*.*?```sql\n(.+?)```", PAGE.read_text(), re.DOTALL)
+NOTHING = {"8", "9"}
+"""Nobody has corrected anything; and ten days have no fourteen days before them."""
+
+
+def test_there_are_ten() -> None:
+    assert [number for number, *_ in QUESTIONS] == [str(n) for n in range(1, 11)]
+
+
+@needs_data
+def test_every_question_has_an_answer(tmp_path: Path, database_url: str, local_lambda: str) -> None:
+    (tmp_path / "sentiment-worker.toml").write_text(
+        '[[source]]\nname = "tweets"\nkind = "file"\n'
+        f'path = "{DATA / "ingest" / "airline_tweets.csv"}"\nid = "tweet_id"\ntext = "text"\n'
+        'time = "created_at"\nauthor = "author"\ntags = ["airline"]\n'
+    )
+    shell = Shell(
+        tmp_path,
+        DATABASE_URL=database_url,
+        AWS_ENDPOINT_URL_LAMBDA=local_lambda,
+        AWS_REGION="local",
+        SENTIMENT_MAX_CONCURRENCY="2",
+    )
+    done = shell("once")
+    assert done.code in (0, 5), done.err
+    engine = database.make_engine(database_url, application="tests")
+    reading = database.read_only(engine, timeout_s=30)
+    answers = {}
+    for number, question, sql in QUESTIONS:
+        with database.transaction(reading) as connection:
+            connection.exec_driver_sql("SET LOCAL ROLE sentiment_analyst")
+            answers[number] = list(connection.execute(sa.text(sql.replace(":", r"\:"))))
+        assert answers[number] or number in NOTHING, question
+    engine.dispose()
+    assert answers["3"][0].airline != answers["3"][-1].airline
+    assert answers["3"][0].share_negative > answers["3"][-1].share_negative
+    assert sum(row.records for row in answers["1"]) == 14_485
+    assert {row.label for row in answers["5"]} >= {"negative"}
+    assert pytest.approx(float(answers["1"][0].net_polarity), abs=1) == 0

@@ -1,0 +1,112 @@
+"""`scores`: current sentiment, filtered, on the terminal or into a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from worker import export
+from worker.cli.look import SourceOption, moment, reading_from
+from worker.cli.output import (
+    ConfigOption,
+    Output,
+    OutputOption,
+    VerboseOption,
+    print_rows,
+    say,
+)
+from worker.errors import ConfigurationError
+from worker.store import reading
+from worker.store.reading import ScoreFilter
+
+LABELS = ("positive", "neutral", "negative")
+ORDERS = ("newest", "oldest", "most-negative", "most-positive")
+SCORERS = ("lambda", "textblob", "person")
+ON_SCREEN = 20
+
+COLUMNS = (
+    *("source", "external_id", "published_at", "label", "polarity"),
+    *("provisional", "model_version", "text"),
+)
+
+EXAMPLES = (
+    "Examples:  [bold]sentiment-worker scores --order most-negative --since 7d[/bold]   "
+    "[bold]sentiment-worker scores --label negative --matches 'refund -shipping' --output json"
+    "[/bold]   [bold]sentiment-worker scores --source reviews --export reviews.xlsx[/bold]"
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog=EXAMPLES)(scores)
+
+
+def scores(
+    config: ConfigOption = None,
+    source: SourceOption = None,
+    label: Annotated[
+        str | None, typer.Option(help=f"{', '.join(LABELS)}, or a model's own.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="From this time on: 2026-01-31, or 7d for a week ago.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Before this time.")] = None,
+    provisional: Annotated[
+        bool | None, typer.Option("--provisional/--final", help="Only TextBlob's, or none of them.")
+    ] = None,
+    scorer: Annotated[str | None, typer.Option(help=f"{', '.join(SCORERS)}.")] = None,
+    min_polarity: Annotated[
+        float | None, typer.Option(min=-1, max=1, help="From -1 (negative) to 1 (positive).")
+    ] = None,
+    max_polarity: Annotated[float | None, typer.Option(min=-1, max=1, help="At most.")] = None,
+    contains: Annotated[
+        str | None, typer.Option(help="Only texts with exactly this in them.")
+    ] = None,
+    matches: Annotated[
+        str | None,
+        typer.Option(help="Only texts with these words, as a search engine reads them (English)."),
+    ] = None,
+    order: Annotated[str, typer.Option(help=f"{', '.join(ORDERS)}.")] = "newest",
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", "-n", min=1, help=f"At most. Default: {ON_SCREEN}; exports: all."),
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--export",
+            help=f"Write every column to this file: {', '.join(export.FORMATS)}, by its ending.",
+        ),
+    ] = None,
+    output: OutputOption = Output.TABLE,
+    verbose: VerboseOption = False,
+) -> None:
+    """Current sentiment, one row a record. Times are UTC."""
+    if order not in ORDERS:
+        raise ConfigurationError(f"--order {order!r} is unknown.", hint=f"Use {', '.join(ORDERS)}.")
+    if scorer is not None and scorer not in SCORERS:
+        hint = f"Use {', '.join(SCORERS)}."
+        raise ConfigurationError(f"--scorer {scorer!r} is unknown.", hint=hint)
+    writer = export.writer_for(to) if to else None
+    wanted = ScoreFilter(
+        source=source,
+        label=label.lower() if label else None,
+        since=moment(since, "--since"),
+        until=moment(until, "--until"),
+        provisional=provisional,
+        scorer=scorer,
+        min_polarity=min_polarity,
+        max_polarity=max_polarity,
+        text=contains,
+        words=matches,
+        limit=limit or (None if to else ON_SCREEN),
+        order=order,
+    )
+    with reading_from(config, verbose=verbose, source=source) as engine:
+        found = reading.scores(engine, wanted)
+        if writer and to:
+            rows = export.save(found, to, writer)
+            say(f"{rows:,} rows are in {to}.")
+        elif not print_rows(found, COLUMNS, output):
+            say("No record matches.")
