@@ -9,7 +9,7 @@ VENV := $(ROOT).venv
 BIN := $(VENV)/bin
 export SENTIMENT_HOME ?= $(ROOT).sentiment-worker
 
-.PHONY: help demo test unit infra model faults faults-full bench-function install lint types check bench wheel lock clean
+.PHONY: help demo test unit infra model faults faults-full bench-function bench-analysts trust install lint types check bench wheel lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -74,6 +74,12 @@ check: lint types test ## Everything that must pass before a commit
 
 bench: $(VENV)/installed ## The figures of docs/benchmarks.md, measured here (about 5 minutes)
 	@cd $(ROOT) && $(BIN)/python -m tests.benchmarks.throughput
+
+bench-analysts: $(VENV)/installed ## What analysts wait for on five million scores (5 minutes)
+	@cd $(ROOT) && $(BIN)/python -m tests.benchmarks.analysts
+
+trust: $(VENV)/installed ## docs/trust.md: model and TextBlob on labelled sets (2 minutes)
+	@cd $(ROOT) && $(BIN)/python -m tests.benchmarks.trust
 
 model: $(VENV)/model/installed ## Building a model: DistilBERT's exact shape to int8, compared
 	@cd $(ROOT) && $(VENV)/model/bin/pytest -c tests/model/pytest.ini --noconftest tests/model
