@@ -79,7 +79,7 @@ def main() -> None:
             _by("words", {_span(span): _of_length(every, span) for span in LENGTHS}),
             "How sure it says it is (`score`), and how often it is right:",
             _by("score", {_band(b): _as_sure(every, b) for b in itertools.pairwise(SURE)}),
-            "English tweets, three classes: what they are (rows) and what the model says (columns).",
+            "English tweets, three classes: what they are (rows), what the model says (columns).",
             _confusion(tweets),
             "Other languages (XLM-T tweets, three classes; guessing is right a third of the time):",
             _by("language", others),
