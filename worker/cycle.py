@@ -6,7 +6,6 @@ Callable without a scheduler: `once`, `serve` and whatever comes later call this
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -63,11 +62,26 @@ async def cycle(
     observer: Observer,
     on_start: Callable[[Run], None] = lambda run: None,
 ) -> RunReport:
-    """Run a lane once, alone.
+    """Run a lane once, alone, and bring the days up to date.
 
     Raises SourceBusy when another run holds it, DatabaseUnavailable when the database is away
     longer than the patience.
     """
+    report = await _alone(parts, ledger, work, observer, on_start)
+    try:
+        await asyncio.to_thread(ledger.roll_up)
+    except WorkerError as error:  # the run itself has ended well; the next one makes up for it
+        log.warning("roll_up.failed", run=report.run_id, error=str(error), hint=error.hint)
+    return report
+
+
+async def _alone(
+    parts: Parts,
+    ledger: Ledger,
+    work: Work,
+    observer: Observer,
+    on_start: Callable[[Run], None],
+) -> RunReport:
     started = time.monotonic()
     async with _held(ledger, work):
         crashpoint.reached("run.locked")
@@ -91,8 +105,6 @@ async def cycle(
             crashpoint.reached("run.before_finish")
             counters = await asyncio.to_thread(ledger.finish, run_id, ending.state, ending.error)
             crashpoint.reached("run.finished")
-            with contextlib.suppress(DatabaseUnavailable):  # then the next run does it
-                await asyncio.to_thread(ledger.roll_up)
             report = RunReport(
                 run_id=run_id,
                 source=work.name,

@@ -19,9 +19,11 @@ from typing import Any
 from worker.errors import ConfigurationError
 
 Row = Mapping[str, Any]
-Writer = Callable[[Iterator[Row], Path], int]
+Columns = Mapping[str, type]
+"""Each column's name, and what is in it: str, int, float, bool, datetime, or object (JSON)."""
+Writer = Callable[[Iterator[Row], Columns, Path], int]
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 BATCH = 10_000
 """Rows of a Parquet row group."""
@@ -42,21 +44,22 @@ def writer_for(path: Path) -> Writer:
     return FORMATS[ending]()
 
 
-def save(rows: Iterable[Row], path: Path, write: Writer) -> int:
-    """Write rows to `path`, and say how many. The file is there whole, or as it was before."""
+def save(rows: Iterable[Row], columns: Columns, path: Path, write: Writer) -> int:
+    """Write rows to `path`, and say how many. The file is there whole, or as it was before; its
+    owner alone may read it: records may be personal."""
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(handle)
         aside = Path(name)
         try:
-            count = write(iter(rows), aside)
-            aside.chmod(0o600)  # records may be personal: who may read them is the user's to say
+            count = write(iter(rows), columns, aside)
             aside.replace(path)
         finally:
             aside.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigurationError(
-            f"{path} cannot be written: {error.strerror}.", hint="Name a folder that exists."
+            f"{path} cannot be written: {error.strerror}.",
+            hint="Name a file in a folder that exists, with room for it.",
         ) from error
     return count
 
@@ -69,25 +72,20 @@ def harmless(value: Any) -> Any:
 
 
 def _csv() -> Writer:
-    def write(rows: Iterator[Row], path: Path) -> int:
+    def write(rows: Iterator[Row], columns: Columns, path: Path) -> int:
+        count = 0
         with path.open("w", encoding="utf-8", newline="") as file:
-            return _write_csv(rows, csv.writer(file))
+            out = csv.writer(file)
+            out.writerow(columns)
+            for count, row in enumerate(rows, 1):  # noqa: B007  how many there were
+                out.writerow([harmless(_plain(row[name])) for name in columns])
+        return count
 
     return write
 
 
-def _write_csv(rows: Iterator[Row], out: Any) -> int:
-    count = 0
-    for row in rows:
-        if not count:
-            out.writerow(row.keys())
-        out.writerow([harmless(_plain(value)) for value in row.values()])
-        count += 1
-    return count
-
-
 def _jsonl() -> Writer:
-    def write(rows: Iterator[Row], path: Path) -> int:
+    def write(rows: Iterator[Row], columns: Columns, path: Path) -> int:
         count = 0
         with path.open("w", encoding="utf-8", newline="\n") as file:
             for count, row in enumerate(rows, 1):  # noqa: B007  how many there were
@@ -104,68 +102,72 @@ def _parquet() -> Writer:
     except ImportError as error:
         raise _missing("Parquet", "parquet") from error
 
-    def write(rows: Iterator[Row], path: Path) -> int:
-        count, out = 0, None
-        while batch := list(itertools.islice(rows, BATCH)):
-            columns = {name: [_whole(row[name]) for row in batch] for name in batch[0]}
-            schema = out.schema if out else _parquet_schema(pa, batch[0])
-            table = pa.table(columns, schema=schema)
-            out = out or pq.ParquetWriter(path, schema, compression="zstd")
-            out.write_table(table)
-            count += len(batch)
-        if out:
-            out.close()
+    kinds = {
+        str: pa.string(),
+        int: pa.int64(),
+        float: pa.float64(),
+        bool: pa.bool_(),
+        datetime: pa.timestamp("us", tz="UTC"),
+        object: pa.string(),
+    }
+
+    def write(rows: Iterator[Row], columns: Columns, path: Path) -> int:
+        schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
+        count = 0
+        with pq.ParquetWriter(path, schema, compression="zstd") as out:
+            while batch := list(itertools.islice(rows, BATCH)):
+                out.write_table(
+                    pa.table(
+                        {
+                            name: [_whole(row[name], kind) for row in batch]
+                            for name, kind in columns.items()
+                        },
+                        schema=schema,
+                    )
+                )
+                count += len(batch)
         return count
 
     return write
 
 
-def _parquet_schema(pa: Any, row: Row) -> Any:
-    """Said, and not guessed from the first rows: those may hold nothing but nulls."""
-    moment = pa.timestamp("us", tz="UTC")
-    types = {
-        **dict.fromkeys(("score", "polarity", "machine_polarity"), pa.float64()),
-        **dict.fromkeys(("published_at", "scored_at", "ingested_at", "moment"), moment),
-        "overridden_at": moment,
-        "provisional": pa.bool_(),
-        **dict.fromkeys(("revision", "record_id", "source_id"), pa.int64()),
-    }
-    return pa.schema([(name, types.get(name, pa.string())) for name in row])
-
-
 def _xlsx() -> Writer:
     try:
         import xlsxwriter
+        from xlsxwriter.exceptions import XlsxWriterException
     except ImportError as error:
         raise _missing("XLSX", "analysis") from error
 
-    def write(rows: Iterator[Row], path: Path) -> int:
+    def write(rows: Iterator[Row], columns: Columns, path: Path) -> int:
         options = {
-            # Row by row through a temporary file: memory does not grow.
+            # Row by row through a temporary file beside the other: memory does not grow.
             "constant_memory": True,
+            "tmpdir": str(path.parent),
+            "use_zip64": True,
             "strings_to_formulas": False,
             "strings_to_urls": False,
             "default_date_format": "yyyy-mm-dd hh:mm:ss",
             "remove_timezone": True,
         }
-        with xlsxwriter.Workbook(str(path), options) as book:
-            return _write_sheet(rows, book.add_worksheet("scores"))
+        try:
+            with xlsxwriter.Workbook(str(path), options) as book:
+                return _write_sheet(rows, columns, book.add_worksheet("scores"))
+        except XlsxWriterException as error:
+            raise ConfigurationError(f"The workbook cannot be written: {error}.") from error
 
     return write
 
 
-def _write_sheet(rows: Iterator[Row], sheet: Any) -> int:
+def _write_sheet(rows: Iterator[Row], columns: Columns, sheet: Any) -> int:
+    _write_line(sheet, 0, list(columns))
     count = 0
-    for row in rows:
-        if not count:
-            _write_line(sheet, 0, list(row.keys()))
-        count += 1
+    for count, row in enumerate(rows, 1):
         if count >= SHEET_ROWS:
             raise ConfigurationError(
                 f"A sheet holds {SHEET_ROWS - 1:,} rows, and there are more.",
                 hint="Narrow the filters, or export to .csv or .parquet.",
             )
-        _write_line(sheet, count, [_in_a_cell(value) for value in row.values()])
+        _write_line(sheet, count, [_in_a_cell(row[name]) for name in columns])
     return count
 
 
@@ -191,8 +193,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _whole(value: Any) -> Any:
-    return _plain(value) if isinstance(value, dict | list) else value
+def _whole(value: Any, kind: type) -> Any:
+    return _plain(value) if kind is object else value
 
 
 def _missing(what: str, extra: str) -> ConfigurationError:

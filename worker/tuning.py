@@ -27,7 +27,7 @@ class Trial:
     """Why it was given up; then `billed_ms` counts for nothing."""
 
     def at(self, memory_mb: int) -> Trial:
-        """The same, of a version with so much memory: one that failed has not said it."""
+        """The same, with the memory named: a call that failed brought no report line to say it."""
         return replace(self, memory_mb=memory_mb)
 
     @property

@@ -31,6 +31,15 @@ _COUNTS = """
     micropolarity  bigint NOT NULL
 """
 
+_TRIGGERS = "".join(
+    f"""
+CREATE TRIGGER touch_{event.lower()} AFTER {event} ON sentiment.{table}
+    REFERENCING {"OLD" if event == "DELETE" else "NEW"} TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION sentiment.touch();"""
+    for table in ("record", "score", "override")
+    for event in ("INSERT", "UPDATE", "DELETE")
+)
+
 UPGRADE = f"""
 CREATE TABLE sentiment.override (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -78,6 +87,27 @@ COMMENT ON COLUMN sentiment.daily.micropolarity IS
     'Sum of polarity in millionths: '
     'whole numbers do not drift as they are added to and taken from.';
 
+-- By triggers, so that it holds for every writer: this worker, one of the version before that has
+-- not been restarted yet, and the owner at a prompt.
+CREATE FUNCTION sentiment.touch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF tg_table_name = 'record' THEN
+        INSERT INTO sentiment.touched SELECT DISTINCT id >> 13 FROM changed;
+    ELSE
+        INSERT INTO sentiment.touched SELECT DISTINCT record_id >> 13 FROM changed;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION sentiment.touch_scored() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO sentiment.touched
+    SELECT DISTINCT record_id >> 13 FROM sentiment.score WHERE scorer_id = new.id;
+    RETURN NULL;
+END $$;
+{_TRIGGERS}
+CREATE TRIGGER touch_promoted AFTER UPDATE OF promoted_at ON sentiment.scorer
+    FOR EACH ROW EXECUTE FUNCTION sentiment.touch_scored();
+
 -- What is there already is counted by whoever upgrades, or else by the next run.
 INSERT INTO sentiment.touched
 SELECT generate_series(0, coalesce((SELECT max(id) FROM sentiment.record) >> 13, -1));
@@ -88,6 +118,8 @@ DROP VIEW analytics.overrides, analytics.daily_by_tag, analytics.daily_sentiment
     analytics.current_sentiment;
 DROP FUNCTION analytics.source_id, analytics.matches;
 DROP VIEW analytics.sources, analytics.schema_version;
+DROP TRIGGER touch_promoted ON sentiment.scorer;
+DROP FUNCTION sentiment.touch, sentiment.touch_scored CASCADE;
 DROP TABLE sentiment.override, sentiment.touched, sentiment.tally, sentiment.daily;
 """
 

@@ -106,7 +106,7 @@ COMMENT ON COLUMN analytics.current_sentiment.moment IS
 COMMENT ON COLUMN analytics.current_sentiment.machine_label IS
     'What the machine says, also where a person says something else.';
 COMMENT ON COLUMN analytics.current_sentiment.machine_polarity IS 'The machine''s polarity.';
-COMMENT ON COLUMN analytics.current_sentiment.overridden_by IS 'Who corrected the machine; else null.';
+COMMENT ON COLUMN analytics.current_sentiment.overridden_by IS 'Which person judged it; else null.';
 COMMENT ON COLUMN analytics.current_sentiment.override_why IS 'Why.';
 COMMENT ON COLUMN analytics.current_sentiment.overridden_at IS 'When.';
 
@@ -146,7 +146,8 @@ COMMENT ON COLUMN analytics.daily_sentiment.provisional IS
 COMMENT ON COLUMN analytics.daily_sentiment.unscored IS 'Records without a label.';
 COMMENT ON COLUMN analytics.daily_sentiment.rescored IS
     'Records whose text as it stands was scored by more than one model or version.';
-COMMENT ON COLUMN analytics.daily_sentiment.overridden IS 'Records that a person corrected.';
+COMMENT ON COLUMN analytics.daily_sentiment.overridden IS
+    'Records that a person judged, whether or not the machine says the same.';
 COMMENT ON COLUMN analytics.daily_sentiment.share_provisional IS 'Of all records, from 0 to 1.';
 COMMENT ON COLUMN analytics.daily_sentiment.share_unscored IS 'Of all records, from 0 to 1.';
 COMMENT ON COLUMN analytics.daily_sentiment.source_id IS 'Of analytics.sources.';
@@ -223,7 +224,7 @@ LEFT JOIN LATERAL (
 ) machine ON true
 LEFT JOIN sentiment.scorer ON scorer.id = machine.scorer_id;
 COMMENT ON VIEW analytics.overrides IS
-    'One row each time that a person corrected the machine, or took that back (label null).';
+    'One row each time that a person judged a record, or took that back (label null).';
 COMMENT ON COLUMN analytics.overrides.id IS 'In the order in which they were made.';
 COMMENT ON COLUMN analytics.overrides.source IS 'The source''s name.';
 COMMENT ON COLUMN analytics.overrides.external_id IS 'The record''s id at the source.';

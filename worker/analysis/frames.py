@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Engine, Select, Table
 
 from worker import bootstrap
-from worker.durations import parse_duration
+from worker.durations import parse_moment
 from worker.settings import load
 from worker.store import database, migrate, reading
 from worker.store.reading import ScoreFilter
@@ -35,7 +35,7 @@ def connect(
     """Stored sentiment, to be asked. `url` is a database; without one it is what the settings
     say (`DATABASE_URL`, `sentiment-worker.toml`), else the embedded database.
 
-    Nothing can be written through it, and no question takes longer than `timeout_s` seconds.
+    Nothing can be written through it, and no statement takes longer than `timeout_s` seconds.
     Raises DatabaseUnavailable, SchemaOutdated, ConfigurationError.
     """
     settings = load(config, environ={"DATABASE_URL": url} if url else None).settings
@@ -57,11 +57,11 @@ class Sentiment:
         scorer, min_polarity, max_polarity, text (is in it), words (a search engine's query),
         order ("newest", "oldest", "most-negative", "most-positive"), limit.
         """
-        return _frame(reading.scores(self._engine, _filter(wanted)), CURRENT_SENTIMENT)
+        return _frame(self._scores(wanted), CURRENT_SENTIMENT)
 
     def scores_in_parts(self, rows: int = 50_000, **wanted: Any) -> Iterator[pd.DataFrame]:
         """The same in frames of `rows` rows, one in memory at a time."""
-        found = reading.scores(self._engine, _filter(wanted))
+        found = self._scores(wanted)
         while part := list(itertools.islice(found, rows)):
             yield _frame(part, CURRENT_SENTIMENT)
 
@@ -106,6 +106,12 @@ class Sentiment:
             result = connection.execute(sa.text(query), arguments)
             return pd.DataFrame.from_records(list(result), columns=list(result.keys()))
 
+    def _scores(self, wanted: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """Raises ConfigurationError for a source that nobody knows: a typo is no empty answer."""
+        if wanted.get("source") is not None:
+            reading.require_source(self._engine, wanted["source"])
+        return reading.scores(self._engine, _filter(wanted))
+
     def _ask(self, statement: Select[Any], view: Table) -> pd.DataFrame:
         with database.transaction(self._engine) as connection:
             return _frame(connection.execute(statement).mappings(), view)
@@ -123,9 +129,9 @@ def _in_time(
     if source is not None:
         statement = statement.where(view.c.source == source)
     if first is not None:
-        statement = statement.where(view.c.day >= first.date())
+        statement = statement.where(view.c.day >= first.astimezone(UTC).date())
     if end is not None:
-        statement = statement.where(view.c.day < end.date())
+        statement = statement.where(view.c.day < end.astimezone(UTC).date())
     return statement
 
 
@@ -133,10 +139,7 @@ def _moment(value: Moment) -> datetime | None:
     if value is None:
         return None
     if isinstance(value, str):
-        try:
-            return datetime.now(UTC) - parse_duration(value)
-        except ValueError:
-            value = datetime.fromisoformat(value)
+        return parse_moment(value)
     if not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day, tzinfo=UTC)
     return value if value.tzinfo else value.replace(tzinfo=UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +24,7 @@ from worker.cli.output import (
     say,
     settings_for,
 )
-from worker.durations import parse_duration
+from worker.durations import parse_moment
 from worker.errors import ConfigurationError
 from worker.store import migrate, reading
 
@@ -89,13 +89,8 @@ def moment(text: str | None, option: str) -> datetime | None:
     if text is None:
         return None
     try:
-        return datetime.now(UTC) - parse_duration(text)
-    except ValueError:
-        pass
-    try:
-        found = datetime.fromisoformat(text)
+        return parse_moment(text)
     except ValueError:
         raise ConfigurationError(
             f"{option} {text!r} is no time.", hint="Write 2026-01-31, 2026-01-31T08:00 or 7d."
         ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

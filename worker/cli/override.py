@@ -110,7 +110,7 @@ def _say(
         record_id = overrides.find(engine, source, record)
         if not dry_run:
             overrides.put(engine, record_id, label, by=operator(), why=why)
-            rollup.fold(engine)
+            rollup.fold(engine, wait=True)
     would = "would be" if dry_run else "is"
     what = "the machine's again" if label is None else f"{label}, by {operator()}"
     say(f"Record {record} of {source!r} {would} {what}.")

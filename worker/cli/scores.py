@@ -19,10 +19,10 @@ from worker.cli.output import (
 )
 from worker.errors import ConfigurationError
 from worker.store import reading
-from worker.store.reading import ScoreFilter
+from worker.store.reading import ORDERS, ScoreFilter
+from worker.store.views import CURRENT_SENTIMENT, kinds
 
 LABELS = ("positive", "neutral", "negative")
-ORDERS = ("newest", "oldest", "most-negative", "most-positive")
 SCORERS = ("lambda", "textblob", "person")
 ON_SCREEN = 20
 
@@ -83,8 +83,6 @@ def scores(
     verbose: VerboseOption = False,
 ) -> None:
     """Current sentiment, one row a record. Times are UTC."""
-    if order not in ORDERS:
-        raise ConfigurationError(f"--order {order!r} is unknown.", hint=f"Use {', '.join(ORDERS)}.")
     if scorer is not None and scorer not in SCORERS:
         hint = f"Use {', '.join(SCORERS)}."
         raise ConfigurationError(f"--scorer {scorer!r} is unknown.", hint=hint)
@@ -106,7 +104,7 @@ def scores(
     with reading_from(config, verbose=verbose, source=source) as engine:
         found = reading.scores(engine, wanted)
         if writer and to:
-            rows = export.save(found, to, writer)
+            rows = export.save(found, kinds(CURRENT_SENTIMENT), to, writer)
             say(f"{rows:,} rows are in {to}.")
         elif not print_rows(found, COLUMNS, output):
             say("No record matches.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import signal
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -21,6 +20,7 @@ from worker.cli.output import (
     print_json,
     print_rows,
     say,
+    say_error,
     settings_for,
 )
 from worker.cli.planning import DryRunOption
@@ -138,6 +138,8 @@ def _announce(
             f"Publishes {kinds} version{'s' if kinds > 1 else ''} of {where}, with"
             f" {', '.join(f'{mb} MB' for mb in memory)}, and deletes them. Do not deploy meanwhile."
         )
+        if not settings.lambda_qualifier:
+            say("Calls without a version or an alias have the memory that is measured meanwhile.")
 
 
 def _measured(
@@ -153,14 +155,18 @@ def _measured(
     with WORDS.status("Measuring ...") as status:
         if not memory:
             return asyncio.run(measuring.measure(target, texts, sizes, calls))
-        # A SIGTERM too gives the function its memory back.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         versions = measuring.Versions(target)
         for memory_mb in sorted(set(memory)):
             status.update(f"Measuring {memory_mb} MB ...")
-            with versions.with_memory(memory_mb) as version:
-                found = asyncio.run(measuring.measure(version, texts, sizes, calls))
-                trials += [trial.at(memory_mb) for trial in found]
+            try:
+                with versions.with_memory(memory_mb) as version:
+                    found = asyncio.run(measuring.measure(version, texts, sizes, calls))
+                    trials += [trial.at(memory_mb) for trial in found]
+            except ConfigurationError as error:
+                if not trials:
+                    raise
+                say_error(error)  # what was measured before it was paid for
+                break
     return trials
 
 

@@ -81,6 +81,7 @@ class Versions:
     def with_memory(self, memory_mb: int) -> Iterator[LambdaTarget]:
         """A version with so much memory, to be called; it is gone afterwards."""
         before, known = self.memory_mb(), self._versions()
+        log.info("tune.changes", memory_mb=memory_mb, before=before)
         try:
             with _explained():
                 self._set(memory_mb)
@@ -88,18 +89,14 @@ class Versions:
                     FunctionName=self._target.function, Description="measured by lambda tune"
                 )["Version"]
                 self._wait("published_version_active", Qualifier=version)
-            try:
-                yield replace(self._target, qualifier=version)
-            finally:
-                # Lambda gives an older version where nothing has changed since: that one stays.
-                if version not in known:
-                    with _explained():
-                        self._client.delete_function(
-                            FunctionName=self._target.function, Qualifier=version
-                        )
+            yield replace(self._target, qualifier=version)
         finally:
             with _explained():
+                self._wait("function_updated_v2")  # it may have been broken off in a change
                 self._set(before)
+                # Lambda gives an older version where nothing has changed since: that one stays.
+                for made in self._versions() - known:
+                    self._client.delete_function(FunctionName=self._target.function, Qualifier=made)
             log.info("tune.restored", memory_mb=before)
 
     def _configuration(self) -> Any:
@@ -141,4 +138,6 @@ def _unqualified(function: str) -> str:
     parts = function.split(":")
     if function.startswith("arn:"):
         return ":".join(parts[:7])
-    return parts[0] if len(parts) == 2 else function
+    if "function" in parts:  # 123456789012:function:name:live
+        return ":".join(parts[: parts.index("function") + 2])
+    return parts[0]

@@ -59,6 +59,8 @@ def read_only(engine: Engine, *, timeout_s: float) -> Engine:
     @event.listens_for(reading, "begin")
     def limit(connection: Connection) -> None:
         connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(timeout_s * 1000)}")
+        # Who reads in parts may take their time over each.
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '1h'")
 
     return reading
 
@@ -139,10 +141,17 @@ def _translate(error: BaseException) -> Exception:
             f"The database is not migrated to this version: {text}",
             hint="Run: sentiment-worker db upgrade",
         )
+    if state == "57014":
+        return ConfigurationError(
+            "The question took longer than it may.",
+            hint="Ask for less, or raise the statement timeout of the login.",
+        )
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return DatabaseUnavailable(f"The database gave up: {text}")
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
-        return DatabaseUnavailable("The database is read-only (a standby, or failing over).")
+        return DatabaseUnavailable(
+            "The database is read-only (a standby, failing over, or this login only reads)."
+        )
     return error if isinstance(error, Exception) else RuntimeError(text)
 
 

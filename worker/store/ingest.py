@@ -13,7 +13,7 @@ from worker.chunk import distinct
 from worker.errors import CursorMoved
 from worker.ports import Planner
 from worker.records import Chunk, Item, Lane, Lease, Member, Page, Record
-from worker.store import leases, quarantine, rollup, writing
+from worker.store import leases, quarantine, writing
 from worker.store.writing import Cursor, Holder
 
 _STAGE_RECORDS = """
@@ -120,7 +120,6 @@ def store_page(
     quarantine.forget_records(cur, [i for i, _ in revised])
     if page.complete:
         quarantine.forget_rows(cur, source_id, page)
-    rollup.touch(cur, [row[0] for row in rows])
     changes = {
         "read": len(page.records) + len(page.refusals),
         "new": len(fresh),

@@ -114,6 +114,8 @@ def downgrade(engine: Engine, revision: str) -> None:
 
     with _session(engine) as connection:
         command.downgrade(_config(connection), revision)
+    if state(engine).current:
+        grant_roles(engine)  # views that were made anew
 
 
 def grant_roles(engine: Engine) -> dict[str, bool]:
@@ -136,16 +138,29 @@ def make_analyst(engine: Engine, login: str) -> None:
         "ALTER ROLE {} SET default_transaction_read_only = on",
     )
     with database.cursor(engine) as cur:
-        cur.execute("SELECT FROM pg_roles WHERE rolname = %s AND rolcanlogin", (login,))
-        if not cur.fetchall():
+        cur.execute(
+            "SELECT has_schema_privilege(rolname, 'sentiment', 'USAGE') FROM pg_roles"
+            " WHERE rolname = %s AND rolcanlogin",
+            (login,),
+        )
+        found = cur.fetchone()
+        if found is None:
             raise ConfigurationError(
                 f"There is no login {login!r}.", hint="As an administrator: CREATE ROLE ... LOGIN"
+            )
+        if found[0]:
+            raise ConfigurationError(
+                f"{login!r} may do more than read: as an analyst it could not work any more.",
+                hint="Give analysts a login of their own.",
             )
         for step in steps:
             cur.execute(psycopg.sql.SQL(step).format(name))
 
 
 SEARCH_INDEX = "record_words"
+_SEARCHES = f"""
+SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('sentiment.{SEARCH_INDEX}')
+"""  # noqa: S608  a name of ours
 
 
 def search(engine: Engine, *, wanted: bool) -> None:
@@ -158,11 +173,14 @@ def search(engine: Engine, *, wanted: bool) -> None:
     with database.translated(), own.connect() as plain:
         connection = plain.execution_options(isolation_level="AUTOCOMMIT")
         connection.exec_driver_sql("SET lock_timeout = 0")
+        if wanted:
+            connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS btree_gin")
+            if connection.scalar(sa.text(_SEARCHES)):
+                return
         # One that was broken off is there, and useless: made anew.
         drop = f"DROP INDEX CONCURRENTLY IF EXISTS sentiment.{SEARCH_INDEX}"
         connection.exec_driver_sql(drop)
         if wanted:
-            connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS btree_gin")
             connection.exec_driver_sql(
                 f"CREATE INDEX CONCURRENTLY {SEARCH_INDEX} ON sentiment.record"
                 " USING gin (source_id, to_tsvector('english', text))"
@@ -190,7 +208,11 @@ def _session(engine: Engine) -> Iterator[Connection]:
     """One migrating process at a time; the lock goes with the session, so it is not pooled."""
     own = database.unpooled(engine, application="sentiment-worker migrations")
     with database.translated(), own.connect() as connection:
-        take = "SELECT pg_advisory_lock(hashtext('sentiment-worker migrations'))"
-        connection.execute(sa.text(take))
+        # Asked again and again: one that waits inside the statement holds a snapshot, and an index
+        # that the other makes CONCURRENTLY would wait for that.
+        take = sa.text("SELECT pg_try_advisory_lock(hashtext('sentiment-worker migrations'))")
+        while not connection.scalar(take):
+            connection.commit()
+            time.sleep(0.2)
         connection.commit()
         yield connection

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from worker.errors import ConfigurationError
-from worker.store import database, rollup
-from worker.store.tables import OVERRIDE, RECORD, SOURCE, TOUCHED
+from worker.store import database
+from worker.store.tables import OVERRIDE, RECORD, SOURCE
 from worker.store.views import OVERRIDES
 
 Row = Mapping[str, Any]
@@ -53,10 +53,8 @@ def put(
         *(sa.literal(value, OVERRIDE.c[name].type) for name, value in values.items()),
     ).where(RECORD.c.id == record_id)
     insert = sa.insert(OVERRIDE).from_select(["record_id", "content_hash", *values], read)
-    touch = sa.insert(TOUCHED).values(block=record_id >> rollup.BLOCK_BITS)
     with database.transaction(engine) as connection:
         connection.execute(insert)
-        connection.execute(touch)
 
 
 def find(engine: Engine, source: str, external_id: str) -> int:

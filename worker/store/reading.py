@@ -29,6 +29,13 @@ from worker.store.views import (
 
 Row = Mapping[str, Any]
 
+ORDERS: Mapping[str, ColumnElement[Any]] = {
+    "newest": CURRENT_SENTIMENT.c.moment.desc(),
+    "oldest": CURRENT_SENTIMENT.c.moment.asc(),
+    "most-negative": CURRENT_SENTIMENT.c.polarity.asc(),
+    "most-positive": CURRENT_SENTIMENT.c.polarity.desc().nulls_last(),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ScoreFilter:
@@ -243,15 +250,13 @@ def daily(engine: Engine, *, source: str | None = None) -> list[Row]:
 
 def _scores(wanted: ScoreFilter) -> Select[Any]:
     c = CURRENT_SENTIMENT.c
-    order = {
-        "newest": c.moment.desc(),
-        "oldest": c.moment,
-        "most-negative": c.polarity,
-        "most-positive": c.polarity.desc().nulls_last(),
-    }[wanted.order]
-    statement = sa.select(CURRENT_SENTIMENT).order_by(order, c.record_id)
+    if wanted.order not in ORDERS:
+        raise ConfigurationError(
+            f"The order {wanted.order!r} is unknown.", hint=f"Use {', '.join(ORDERS)}."
+        )
+    statement = sa.select(CURRENT_SENTIMENT).order_by(ORDERS[wanted.order], c.record_id)
     conditions: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
-        # The name looked up first, and not joined: so an index gives the newest at once.
+        # By id: joined by name, PostgreSQL would sort the whole source for its newest hundred.
         (wanted.source, lambda name: c.source_id == sa.func.analytics.source_id(name)),
         (wanted.label, c.label.__eq__),
         (wanted.since, c.moment.__ge__),

@@ -1,19 +1,17 @@
 """Roll-ups by day, kept up to date by what changed.
 
-Whoever writes records or scores leaves the numbers of their blocks in `touched`, in the same
-transaction. A fold takes some of those blocks, counts them anew, and moves `daily` by the
-difference to what they had counted for. So the work grows with what changed, and what is folded
-is exact: docs/decisions/0008.
+Triggers leave the numbers of the blocks whose records, scores or overrides change in `touched`,
+in the transaction that changes them. A fold takes some of those blocks, counts them anew, and
+moves `daily` by the difference to what they had counted for. So the work grows with what changed,
+and what is folded is exact: docs/decisions/0008.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-from sqlalchemy import Engine
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
 
 from worker.store import database, writing
-from worker.store.writing import Cursor
 
 BLOCK_BITS = 13
 """8,192 records a block: a run that touches one record counts so many anew, in about 30 ms."""
@@ -21,7 +19,7 @@ BLOCK_BITS = 13
 BLOCKS_AT_ONCE = 8
 """In one transaction."""
 
-_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('sentiment-worker roll-up'))"
+_KEY = "hashtext('sentiment-worker roll-up')"
 
 # Rows of `touched` are deleted before the records are read: what is touched later is in a later
 # row, which stays for the next fold.
@@ -98,26 +96,32 @@ ON CONFLICT (source_id, tag, value, day) DO UPDATE SET {_ADDED}
 """  # noqa: S608  only the names of columns go in
 
 
-def touch(cur: Cursor, record_ids: Collection[int]) -> None:
-    """Say that records, or their scores, changed. In the transaction that changes them."""
-    if blocks := sorted({record_id >> BLOCK_BITS for record_id in record_ids}):
-        cur.execute(b"INSERT INTO sentiment.touched SELECT unnest(%s::bigint[])", (blocks,))
+def fold(engine: Engine, *, wait: bool = False) -> int:
+    """Bring `daily` up to date with what was changed until now; returns how many blocks were
+    counted anew.
 
-
-def fold(engine: Engine) -> int:
-    """Bring `daily` up to date; returns how many blocks were counted anew.
-
-    Safe to call from many processes: one of them does it, the others leave it to that one.
+    Safe to call from many processes: one of them folds. The others leave it to that one, or with
+    `wait` until it is their turn.
     """
+    with database.cursor(engine) as cur:
+        sql = "SELECT count(DISTINCT block) FROM sentiment.touched"
+        left = int(writing.rows(cur, sql, ())[0][0])
     done = 0
-    while blocks := _fold_some(engine):
+    while done < left and (blocks := _fold_some(engine, wait=wait)):
         done += blocks
     return done
 
 
-def _fold_some(engine: Engine) -> int:
+def hold(connection: Connection) -> None:
+    """Let nobody fold before this transaction ends."""
+    connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_KEY})"))
+
+
+def _fold_some(engine: Engine, *, wait: bool) -> int:
     with database.cursor(engine) as cur:
-        if not writing.rows(cur, _LOCK, ())[0][0]:
+        if wait:
+            cur.execute(f"SELECT pg_advisory_xact_lock({_KEY})".encode())
+        elif not writing.rows(cur, f"SELECT pg_try_advisory_xact_lock({_KEY})", ())[0][0]:
             return 0
         taken = writing.rows(cur, _TAKE, {"limit": BLOCKS_AT_ONCE})
         blocks = sorted({block for (block,) in taken})

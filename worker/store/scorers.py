@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from worker.errors import ConfigurationError
-from worker.store import database
+from worker.store import database, rollup
 from worker.store.tables import SCORE, SCORER
 
 Row = Mapping[str, Any]
@@ -42,13 +42,6 @@ SELECT source.name AS source, record.external_id,
 {_PAIRS} AND old.label <> new.label
 ORDER BY abs(new.polarity - old.polarity) DESC, record.id LIMIT :limit
 """
-
-
-# Whose word is current has changed for what it has scored.
-_TOUCH = sa.text(
-    "INSERT INTO sentiment.touched"
-    " SELECT DISTINCT record_id >> 13 FROM sentiment.score WHERE scorer_id = :scorer"
-)
 
 
 def listed(engine: Engine) -> list[Row]:
@@ -90,8 +83,8 @@ def promote(engine: Engine, scorer_id: int) -> None:
     """Its scores are current from now on, where it has any."""
     statement = sa.update(SCORER).where(SCORER.c.id == scorer_id)
     with database.transaction(engine) as connection:
+        rollup.hold(connection)
         connection.execute(statement.values(promoted_at=sa.func.clock_timestamp()))
-        connection.execute(_TOUCH, {"scorer": scorer_id})
 
 
 def demote(engine: Engine, scorer_id: int) -> Row:
@@ -111,8 +104,8 @@ def demote(engine: Engine, scorer_id: int) -> Row:
                 hint="Promote the one that should speak: sentiment-worker rescore promote VERSION",
             )
         forget = sa.update(SCORER).where(SCORER.c.id == scorer_id).values(promoted_at=None)
+        rollup.hold(connection)
         connection.execute(forget)
-        connection.execute(_TOUCH, {"scorer": scorer_id})
         return dict(found)
 
 

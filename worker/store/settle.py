@@ -10,7 +10,7 @@ import psycopg
 
 from worker import crashpoint
 from worker.records import Chunk, ScorerId, Settlement, SettlementKind
-from worker.store import quarantine, rollup, writing
+from worker.store import quarantine, writing
 from worker.store.writing import Cursor
 
 ScorerIds = Mapping[ScorerId, int]
@@ -86,7 +86,6 @@ def settle(
         if s.kind is SettlementKind.DONE
         and (s.lease.chunk.last_reason or s.lease.chunk.lane.backfill_id)
     ]
-    rollup.touch(cur, [member.record_id for s in accepted for member, _ in s.scores])
     quarantine.forget_members(cur, [member for s in again for member, _ in s.scores])
     changes = _settled_counters(accepted)
     late = _moved_on(cur, refused)

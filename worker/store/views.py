@@ -34,6 +34,12 @@ SOURCES = Table(
     Column("created_at", _Time),
 )
 
+
+def kinds(view: Table) -> dict[str, type]:
+    """Each column's name, and the Python type of what is in it."""
+    return {column.name: column.type.python_type for column in view.c}
+
+
 CURRENT_SENTIMENT = Table(
     "current_sentiment",
     ANALYTICS,
