@@ -13,7 +13,7 @@ WITH seen AS (
 ), every AS (
     SELECT '' AS tag, '' AS value, seen.* FROM seen
     UNION ALL
-    SELECT t.key, left(t.value, 200), seen.* FROM seen CROSS JOIN jsonb_each_text(tags) t
+    SELECT left(t.key, 200), left(t.value, 200), seen.* FROM seen CROSS JOIN jsonb_each_text(tags) t
 ), wanted AS (
     SELECT source_id, day, tag, value, count(*) AS records, count(label) AS scored,
            count(*) FILTER (WHERE label = 'positive') AS positive,

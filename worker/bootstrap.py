@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -189,15 +189,17 @@ def open_health(settings: Settings, worker: Worker, pulse: Pulse) -> Iterator[st
     if settings.http == "off":
         yield None
         return
-    seen = metrics.registry(partial(_seen, worker.engine, settings), worker.parts.fanout)
+    names = {source.name for source in settings.source}
+    seen = metrics.registry(partial(_seen, worker.engine, settings, names), worker.parts.fanout)
     app = health.application(pulse, partial(watching.answers, worker.engine), seen)
     with health.serving(settings.http, app) as url:
         yield url
 
 
-def _seen(engine: Engine, settings: Settings) -> metrics.Seen:
+def _seen(engine: Engine, settings: Settings, names: Collection[str]) -> metrics.Seen:
+    """Of the sources that are configured: nobody should be woken for a file that was read once."""
     return metrics.Seen(
-        watching.sources(engine),
+        [row for row in watching.sources(engine) if not names or row["source"] in names],
         *spending.spent(engine, settings.prices),
         *watching.backfills(engine),
     )
@@ -240,6 +242,7 @@ def close_backfill(worker: Worker, lane: Lane, stop_reason: str | None = None) -
         StopReason.MAX_COST: "its --max-cost is spent",
         StopReason.SIGNAL: "its process was told to stop",
     }
+    backfills.finish(engine, lane, by=by)  # it may have come to its end all the same
     if stop_reason in reasons:
         reason = reasons[StopReason(stop_reason)]
         running = ("running",)
@@ -247,8 +250,7 @@ def close_backfill(worker: Worker, lane: Lane, stop_reason: str | None = None) -
             engine, backfill_id, "paused", by=by, reason=reason, from_states=running
         )
     if backfills.state_of(engine, backfill_id) == "cancelled":
-        backfills.revoke_leases(engine, lane, cancel=True)
-    backfills.finish(engine, lane, by=by)
+        backfills.revoke_leases(engine, lane, state="cancelled")
 
 
 def _is_closed(circuit: Circuit) -> bool:

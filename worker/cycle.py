@@ -189,7 +189,8 @@ def judge_ending(
         return Ending("degraded", Exit.MISUSED, cause.message, hint)
     if stopped in (StopReason.BUDGET, StopReason.MAX_COST):
         what = "The budget" if stopped is StopReason.BUDGET else "Its --max-cost"
-        why = f"{what} is spent; {pending_records:,} records wait"
+        waits = f"{pending_records:,} records wait" if pending_records else "nothing more was read"
+        why = f"{what} is spent; {waits}"
         return Ending("over_budget", Exit.OVER_BUDGET, why, _GO_ON[stopped])
     if stopped is StopReason.PAUSED:
         return Ending(stopped, Exit.DEGRADED, "It was paused, or cancelled, while it ran")

@@ -14,13 +14,16 @@ def parse_duration(text: str) -> timedelta:
     found = _DURATION.fullmatch(text.strip())
     if not found:
         raise ValueError(f"{text!r} is no duration; write it like 30s, 10m, 2h or 1d")
-    return timedelta(**{_UNITS[found[2]]: float(found[1])})
+    try:
+        return timedelta(**{_UNITS[found[2]]: float(found[1])})
+    except OverflowError:
+        raise ValueError(f"{text!r} is longer than anything lasts") from None
 
 
 def parse_moment(text: str) -> datetime:
     """A day, a time, or how long ago; without a zone it is UTC. Raises ValueError."""
     try:
         return datetime.now(UTC) - parse_duration(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -238,6 +238,8 @@ class Run:
         if self.stopped:
             await self._outcomes.put(release(lease))
             return
+        if self._hand.get(chunk.id) is not lease:
+            return  # lost while it waited: its answer would be refused
         if not chunk.items:  # every record of it was rewritten since: nothing to ask
             await self._outcomes.put(Settlement(lease, SettlementKind.DONE))
             return

@@ -7,6 +7,7 @@ Kubernetes secrets), and may point to Parameter Store (ssm://name) or Secrets Ma
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -162,8 +163,8 @@ class Settings(_Strict):
     lease: Duration = timedelta(seconds=120)
     grace: Duration = timedelta(seconds=25)
     database_patience: Duration = timedelta(seconds=60)
-    price_gb_second: float = Field(default=Prices().gb_second, ge=0)
-    price_request: float = Field(default=Prices().request, ge=0)
+    price_gb_second: float = Field(default=Prices().gb_second, ge=0, allow_inf_nan=False)
+    price_request: float = Field(default=Prices().request, ge=0, allow_inf_nan=False)
     prices_read_on: date = Prices().read_on
     budget_daily: float | None = Field(default=None, gt=0)
     budget_monthly: float | None = Field(default=None, gt=0)
@@ -301,7 +302,7 @@ def load(
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        raise ConfigurationError(_explain(error, origins)) from None
+        raise ConfigurationError(_explain(error, origins, sources)) from None
     return Loaded(settings, origins, found)
 
 
@@ -344,15 +345,42 @@ def _from_environment(variable: str, environ: Mapping[str, str]) -> tuple[str | 
         ) from error
 
 
-def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+PLAIN = {
+    "extra_forbidden": "there is no such setting",
+    "tuple_type": 'write a list, like ["airline"]; sources begin with [[source]]',
+    "union_tag_invalid": "kind is file or sql",
+    "union_tag_not_found": "kind is missing: file or sql",
+    "missing": "is missing",
+}
+"""Instead of pydantic's own words."""
+
+
+def _place(loc: Sequence[int | str], sources: Any) -> str:
+    """`source 'reviews': tags` rather than `source.0.file.tags`."""
+    if len(loc) < 2 or loc[0] != "source" or not isinstance(loc[1], int):
+        return ".".join(str(part) for part in loc)
+    source = sources[loc[1]] if isinstance(sources, list) and loc[1] < len(sources) else {}
+    named = source.get("name") if isinstance(source, dict) else None
+    rest = ".".join(str(part) for part in loc[2:] if part not in ("file", "sql"))
+    return f"source {named or loc[1] + 1!r}" + (f": {rest}" if rest else "")
+
+
+def _meant(name: str, of_a_source: bool) -> str:
+    """The setting that was probably meant."""
+    known = {*FileSourceConfig.model_fields, *SqlSourceConfig.model_fields}
+    close = difflib.get_close_matches(name, known if of_a_source else Settings.model_fields, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str], sources: Any) -> str:
     """One sentence a mistake, with where it stands; never the value, it may be a secret."""
     sentences = []
     for mistake in error.errors(include_input=False, include_url=False, include_context=False):
-        where = ".".join(str(part) for part in mistake["loc"])
+        where = _place(mistake["loc"], sources)
         origin = origins.get(str(mistake["loc"][0]) if mistake["loc"] else "", "")
-        message = mistake["msg"].removeprefix("Value error, ")
+        message = PLAIN.get(mistake["type"], mistake["msg"].removeprefix("Value error, "))
         if mistake["type"] == "extra_forbidden":
-            message = "there is no such setting"
+            message += _meant(str(mistake["loc"][-1]), len(mistake["loc"]) > 1)
         place = f"{where} ({origin}): " if origin else f"{where}: " if where else ""
         sentences.append(f"{place}{message}")
     return "The configuration is wrong. " + "; ".join(sentences) + "."

@@ -119,6 +119,25 @@ def test_serve_takes_up_what_is_detached(desk: Shell) -> None:
         assert serve.wait(30) == 0
 
 
+def test_a_deploy_does_not_end_what_is_detached(desk: Shell) -> None:
+    """SIGTERM ends the process, not the backfill: the next `serve` goes on by itself."""
+    found = plan(desk)
+    assert desk("backfill", "apply", found["id"], "--detach").code == 0
+    for _ in range(2):
+        with desk.started("serve", SENTIMENT_GRACE="0.1s") as serve:
+            deadline = time.monotonic() + 60
+            before = status(desk, found["id"])["invocations"]
+            while status(desk, found["id"])["invocations"] == before:
+                assert time.monotonic() < deadline
+            serve.terminate()
+            assert serve.wait(30) == 0
+        if status(desk, found["id"])["state"] == "done":
+            break
+        assert status(desk, found["id"])["state"] == "running"
+    assert desk("backfill", "resume", found["id"]).code == 0
+    assert status(desk, found["id"])["state"] == "done"
+
+
 def test_too_dear_is_refused_with_a_code_of_its_own(desk: Shell) -> None:
     done = desk("backfill", "plan", "--source", "reviews", "--max-cost", "0.0000001")
     assert done.code == 7
@@ -234,7 +253,27 @@ def test_what_a_run_left_is_done_again(desk: Shell) -> None:
     whole = desk("runs", "show", run["id"], "--output", "json").data
     assert [row["stage"] for row in whole["quarantine"]] == ["read"]
     assert desk("runs", "retry", run["id"], "--dry-run").code == 0
-    assert desk("runs", "retry", run["id"]).code == 0
+    retried = desk("runs", "retry", run["id"])
+    assert retried.code == 5, "the file itself is not configured: its row stays"
+    assert "stay in quarantine" in retried.err
     (again, *_) = desk("runs", "--source", "broken", "--output", "json").data
     assert (again["trigger"], again["invocations"]) == ("retry", 0)
     assert desk("runs", "retry", 99_999).code == 2
+
+
+def test_a_state_that_is_none_of_this_sources_is_refused(desk: Shell, tmp_path: Path) -> None:
+    state = desk("state", "get", "reviews").data
+    (partition,) = state
+    wrong = tmp_path / "wrong.json"
+    for text in (
+        json.dumps({"/another/file.csv": state[partition]}),
+        json.dumps({partition: state[partition] | {"offset": "x"}}),
+        '{"a": {"b": NaN}}',
+        '{"a": {"b": "\\ud800"}}',
+        '{"a": {"b": "\\u0000"}}',
+        "[" * 100_000,
+    ):
+        wrong.write_text(text)
+        refused = desk("state", "set", "reviews", wrong, "--why", "a mistake")
+        assert refused.code == 2, (text[:60], refused.err)
+    assert desk("state", "get", "reviews").data == state

@@ -259,7 +259,8 @@ def test_cancelled_it_leaves_nothing_open(desk: Desk) -> None:
         reason=None,
         from_states=backfills.CANCELLABLE,
     )
-    assert backfills.revoke_leases(desk.engine, lane, cancel=True) == 2
+    assert backfills.revoke_leases(desk.engine, lane, state="paused") == 0
+    assert backfills.revoke_leases(desk.engine, lane, state="cancelled") == 2
     assert desk.rows("SELECT DISTINCT state FROM sentiment.chunk WHERE lane > 0") == [
         ("cancelled",)
     ]

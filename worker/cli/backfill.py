@@ -29,6 +29,7 @@ from worker.cli.output import (
 )
 from worker.cli.planning import (
     DryRunOption,
+    MaxCostOption,
     SinceOption,
     UntilOption,
     VersionOption,
@@ -46,7 +47,9 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-IdArgument = Annotated[int, typer.Argument(help="The id that `backfill plan` printed.")]
+IdArgument = Annotated[
+    int, typer.Argument(max=2**63 - 1, help="The id that `backfill plan` printed.")
+]
 _PLAN_EXAMPLES = (
     "Examples:  [bold]sentiment-worker backfill plan --source reviews --since 2026-01-01 "
     "--until 2026-02-01 --max-cost 0.50[/bold]   "
@@ -67,11 +70,10 @@ def plan(
         ),
     ] = Only.ALL,
     model_version: VersionOption = None,
-    max_cost: Annotated[
-        float | None,
-        typer.Option(min=0.0, help="US dollars: refuse a dearer plan, and stop there."),
+    max_cost: MaxCostOption = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", min=1, max=2**31, help="At most.")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most.")] = None,
     dry_run: DryRunOption = False,
     config: ConfigOption = None,
     output: OutputOption = Output.TABLE,
@@ -141,7 +143,8 @@ def resume(
         bool, typer.Option("--detach", help="Leave the work to a running `serve`.")
     ] = False,
     max_cost: Annotated[
-        float | None, typer.Option(min=0.0, help="US dollars, in place of what the plan allowed.")
+        float | None,
+        typer.Option(min=1e-9, max=1e9, help="US dollars, in place of what the plan allowed."),
     ] = None,
     dry_run: DryRunOption = False,
     config: ConfigOption = None,
@@ -211,7 +214,7 @@ def _tell(row: Mapping[str, Any], report: RunReport, prices: cost.Prices) -> Non
     if report.error:
         say(f"{report.error}.", style="yellow")
     if row["state"] in ("paused", "running"):
-        say(f"Go on with: sentiment-worker backfill resume {row['id']}")
+        say(report.hint or f"Go on with: sentiment-worker backfill resume {row['id']}")
 
 
 @app.command(epilog="Example:  [bold]sentiment-worker backfill status 3 --follow[/bold]")
@@ -236,7 +239,7 @@ def status(
                 say("No backfill was planned yet. See: sentiment-worker backfill plan --help")
             return
         row = backfilling.with_cost(backfills.get(engine, backfill_id), settings.prices)
-        if follow and WORDS.is_terminal:
+        if follow:
             row = _followed(engine, row, settings.prices)
     if output is Output.JSON:
         print_json(row)

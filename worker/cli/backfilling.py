@@ -19,6 +19,7 @@ from worker.cost import Prices
 from worker.cycle import cycle
 from worker.errors import ConfigurationError, DatabaseUnavailable
 from worker.log import get_logger
+from worker.pipeline import StopReason
 from worker.ports import Observer
 from worker.records import Answer, Lane, RunReport
 from worker.scoring.aws_lambda import introduce
@@ -34,25 +35,37 @@ STOP_PATIENCE_S = 10.0
 
 
 async def run(
-    worker: Worker, settings: Settings, row: Row, observer: Observer, stopper: Stopper
+    worker: Worker,
+    settings: Settings,
+    row: Row,
+    observer: Observer,
+    stopper: Stopper,
+    *,
+    detached: bool = False,
 ) -> RunReport:
     """One run of a backfill that is running, as `backfills.get` gives it.
 
-    Raises ConfigurationError where the function has another model version than the plan wants (the
-    backfill is paused then), SourceBusy where another process has it.
+    Raises ConfigurationError where the function has another model version than the plan wants, or
+    does not answer, and SourceBusy where another process has it. Whoever runs it in the foreground
+    learns why it is paused then, or when told to stop; `detached`, it stays running: the process
+    that takes it up next, or in whose shell the right function is named, goes on.
     """
     lane = Lane(row["source_id"], row["id"])
     try:
         await _require_version(worker, Selection.from_json(row["selection"]).target_version)
     except ConfigurationError as error:
-        await asyncio.to_thread(pause, worker.engine, row["id"], str(error))
+        if not detached:
+            await asyncio.to_thread(pause, worker.engine, row["id"], str(error))
         raise
     work = bootstrap.backfill_work(worker, settings, row)
     report = await cycle(
         worker.parts, worker.ledger, work, observer=observer, on_start=stopper.watch
     )
+    told = report.stop_reason
+    if detached and told is StopReason.SIGNAL:
+        told = None
     with contextlib.suppress(DatabaseUnavailable):  # `serve`, or `resume`, closes it later
-        await asyncio.to_thread(bootstrap.close_backfill, worker, lane, report.stop_reason)
+        await asyncio.to_thread(bootstrap.close_backfill, worker, lane, told)
     return report
 
 
@@ -103,7 +116,7 @@ def stop(
         row = backfills.get(engine, backfill_id)
     # Whoever still has a lease is dead, or too slow: its answer is refused by the fence.
     lane = Lane(row["source_id"], backfill_id)
-    backfills.revoke_leases(engine, lane, cancel=state == "cancelled")
+    backfills.revoke_leases(engine, lane, state=state)
     return backfills.get(engine, backfill_id)
 
 

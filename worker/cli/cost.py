@@ -83,7 +83,7 @@ def report(
 
 def _day(text: str | None, option: str) -> date | None:
     found = moment(text, option)
-    return found.date() if found else None
+    return found.astimezone(UTC).date() if found else None
 
 
 def _priced(row: Any, prices: Prices) -> dict[str, Any]:

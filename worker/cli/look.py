@@ -29,7 +29,9 @@ from worker.errors import ConfigurationError
 from worker.store import migrate, reading
 
 SourceOption = Annotated[str | None, typer.Option("--source", "-s", help="Only this source.")]
-LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")]
+LimitOption = Annotated[
+    int, typer.Option("--limit", "-n", min=1, max=2**31, help="How many at most.")
+]
 
 
 def register(app: typer.Typer) -> None:

@@ -28,7 +28,11 @@ SinceOption = Annotated[
 UntilOption = Annotated[str | None, typer.Option(help="Before this time.")]
 VersionOption = Annotated[
     str | None,
-    typer.Option(help="The model version that is wanted; the function is asked for it first."),
+    typer.Option(help="The model version that is wanted; `apply` asks the function for it first."),
+]
+MaxCostOption = Annotated[
+    float | None,
+    typer.Option(min=1e-9, max=1e9, help="US dollars: refuse a dearer plan, and stop there."),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
@@ -113,6 +117,13 @@ def _print_plan(
     }
     for name, value in rows.items():
         DATA.print(f"{name:16}{value}", markup=False, soft_wrap=True)
+    if plan.already_scored and selection.only is Only.ALL and not selection.target_version:
+        say(
+            f"{plan.already_scored:,} of them have a model's score: sending them again costs, and"
+            " changes nothing unless the function's model is another one now. Leave them out with"
+            " --only missing.",
+            style="yellow",
+        )
 
 
 @contextmanager

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from sqlalchemy import Engine
 
 from worker.backfill import Only, Selection
 from worker.cli.look import moment, reading_from
 from worker.cli.output import (
+    WORDS,
     ConfigOption,
     Output,
     OutputOption,
@@ -18,8 +20,14 @@ from worker.cli.output import (
     say,
     settings_for,
 )
-from worker.cli.planning import DryRunOption, SinceOption, UntilOption, VersionOption, make_plan
-from worker.store import scorers
+from worker.cli.planning import (
+    DryRunOption,
+    SinceOption,
+    UntilOption,
+    VersionOption,
+    make_plan,
+)
+from worker.store import rollup, scorers
 
 app = typer.Typer(
     help="Score what is stored by another model version, side by side; compare; promote.",
@@ -49,7 +57,8 @@ def plan(
     since: SinceOption = None,
     until: UntilOption = None,
     max_cost: Annotated[
-        float | None, typer.Option(min=0.0, help="US dollars: refuse a dearer plan; stop there.")
+        float | None,
+        typer.Option(min=1e-9, max=1e9, help="US dollars: refuse a dearer plan; stop there."),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most.")] = None,
     dry_run: DryRunOption = False,
@@ -129,6 +138,7 @@ def promote(
             say(f"{scorer['scores']:,} scores of {version} would speak. Nothing was done.")
             return
         scorers.promote(engine, scorer["id"])
+        _count_anew(engine)
         say(f"{scorer['model']} {version} is current. Back: rescore demote {version}")
 
 
@@ -146,4 +156,11 @@ def demote(
             say(f"{version} would no longer be current. Nothing was done.")
             return
         now = scorers.demote(engine, scorer["id"])
+        _count_anew(engine)
         say(f"{now['model']} {now['version']} is current again.")
+
+
+def _count_anew(engine: Engine) -> None:
+    """The days, where another word is current now."""
+    with WORDS.status("Counting the days anew ..."):
+        rollup.fold(engine, wait=True)

@@ -20,7 +20,7 @@ from worker.cli.output import (
 )
 from worker.cli.planning import DryRunOption
 from worker.cli.running import Turn, run_all
-from worker.errors import ConfigurationError
+from worker.errors import ConfigurationError, Exit
 from worker.records import Redrive
 from worker.store import reading
 
@@ -68,7 +68,7 @@ def list_(
 
 @app.command("show", epilog="Example:  [bold]sentiment-worker runs show 17[/bold]")
 def show(
-    run_id: Annotated[int, typer.Argument(help="The id that `runs` shows.")],
+    run_id: Annotated[int, typer.Argument(max=2**63 - 1, help="The id that `runs` shows.")],
     config: ConfigOption = None,
     output: OutputOption = Output.TABLE,
     verbose: VerboseOption = False,
@@ -89,7 +89,7 @@ def show(
 
 @app.command("retry", epilog="Example:  [bold]sentiment-worker runs retry 17[/bold]")
 def retry(
-    run_id: Annotated[int, typer.Argument(help="The id that `runs` shows.")],
+    run_id: Annotated[int, typer.Argument(max=2**63 - 1, help="The id that `runs` shows.")],
     dry_run: DryRunOption = False,
     config: ConfigOption = None,
     verbose: VerboseOption = False,
@@ -113,14 +113,21 @@ def retry(
     configured = {source.name: source for source in loaded.settings.source}.get(found["source"])
     partitions = frozenset(row["partition"] for row in rows if row["stage"] == "read")
     records = tuple(row["record_id"] for row in rows if row["record_id"] is not None)
+    unread = 0
+    if configured is None and partitions:
+        unread = sum(row["stage"] == "read" for row in rows)
+        partitions = frozenset()
+        say(
+            f"The source {found['source']!r} is not configured, so its {unread:,} unread rows stay"
+            " in quarantine: give its file again, with `once`.",
+            style="yellow",
+        )
     if dry_run:
         again = "reads the source on, " if configured else ""
-        say(f"{again}tries {len(rows):,} rows of quarantine again, and what waits for the model.")
+        count = len(rows) - unread
+        say(f"{again}tries {count:,} rows of quarantine again, and what waits for the model.")
         return
-    if configured is None:
-        say(f"The source {found['source']!r} is not configured: only what waits is sent.")
-        partitions = frozenset()
     kind = configured.kind if configured else "file"
     turn = Turn(found["source"], kind, configured, "retry", Redrive(partitions, records))
     _, code = run_all(loaded.settings, [turn])
-    raise typer.Exit(code)
+    raise typer.Exit(code or (Exit.QUARANTINED if unread else Exit.DONE))

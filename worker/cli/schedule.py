@@ -91,6 +91,8 @@ def pause(
         until = datetime.now(UTC) + parse_duration(how_long)
     except (ValueError, OverflowError) as error:
         raise ConfigurationError(f"--for: {error}.") from None
+    if until <= datetime.now(UTC):
+        raise ConfigurationError("--for: a pause lasts longer than nothing.")
     with reading_from(config, verbose=verbose, source=source) as engine:
         if not dry_run:
             source_id = reading.source_id(engine, source)

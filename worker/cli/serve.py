@@ -20,7 +20,7 @@ from worker.cli.output import ConfigOption, VerboseOption, settings_for
 from worker.cli.sources import AnySource, configured
 from worker.cli.stopping import Stopper
 from worker.cycle import Work, cycle
-from worker.errors import DatabaseUnavailable, SourceBusy
+from worker.errors import ConfigurationError, DatabaseUnavailable, SourceBusy
 from worker.log import get_logger
 from worker.records import Lane, RunReport
 from worker.schedule import Job, Timetable, missed_times, trigger_of
@@ -31,6 +31,9 @@ from worker.web.health import Pulse
 log = get_logger(__name__)
 
 SERVE_PATIENCE = timedelta(seconds=5)
+
+ASK_AGAIN_S = 60.0
+"""After which a backfill is looked at again that wants another model version than there is."""
 
 _SERVE_EXAMPLES = (
     "Example:  [bold]sentiment-worker serve --config /etc/sentiment-worker.toml[/bold]"
@@ -207,6 +210,7 @@ class _Backfills:
         self._worker = worker
         self._settings = settings
         self._stopper = stopper
+        self._ask_again_at: dict[int, float] = {}
 
     async def work_off(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -215,10 +219,19 @@ class _Backfills:
                 return
             try:
                 await backfilling.run(
-                    self._worker, self._settings, row, progress.Silent(), self._stopper
+                    self._worker,
+                    self._settings,
+                    row,
+                    progress.Silent(),
+                    self._stopper,
+                    detached=True,
                 )
             except SourceBusy as error:
                 log.debug("backfill.busy", backfill=row["id"], error=str(error))
+            except ConfigurationError as error:
+                # Another shell may name the function that it wants; asking costs a call.
+                self._ask_again_at[row["id"]] = now + ASK_AGAIN_S
+                log.warning("backfill.waits", backfill=row["id"], error=str(error))
             finally:
                 gc.collect()  # see `_quiet_cycle`
 
@@ -229,6 +242,8 @@ class _Backfills:
         for listed in reversed(backfills.listed(engine, states=("running",), limit=100)):
             row = backfills.get(engine, listed["id"])
             lane = Lane(row["source_id"], row["id"])
+            if now < self._ask_again_at.get(row["id"], 0.0):
+                continue
             work = bootstrap.backfill_work(self._worker, self._settings, row)
             reason = work.supervise() if work.supervise else None
             if reason is None and self._has_work(lane, now):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,9 @@ app = typer.Typer(
     "what is new or was rewritten is sent.",
     no_args_is_help=True,
 )
+
+HISTORY = 1_000
+"""Of a source's changes, how many tell what its cursors look like."""
 
 SourceArgument = Annotated[str, typer.Argument(help="The source.")]
 WhyOption = Annotated[str, typer.Option("--why", help="Kept with the change.")]
@@ -65,6 +69,7 @@ def set_(
     wanted = _read(file)
     settings = settings_for(config, verbose=verbose, quiet=True).settings
     with reading_from(config, verbose=verbose, source=source) as engine:
+        _like_what_was_there(engine, source, wanted)
         _put(settings, engine, source, wanted, why, whole=whole, dry_run=dry_run)
 
 
@@ -120,12 +125,43 @@ def rewind(
         _put(settings, engine, source, wanted, why, whole=False, dry_run=dry_run)
 
 
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _like_what_was_there(engine: Engine, source: str, wanted: Mapping[str, Any]) -> None:
+    """Raises ConfigurationError for partitions that the source never had, and for values of another
+    kind than its own: such a cursor would stop every run."""
+    rows = cursors.history(engine, source, limit=HISTORY)
+    known = cursors.get(engine, source) | {
+        row["partition"]: row["after"] for row in reversed(rows) if row["after"]
+    }
+    if strange := sorted(wanted.keys() - known.keys() if known else ()):
+        raise ConfigurationError(
+            f"The source {source!r} never had a partition {strange[0]!r}.",
+            hint="Is it another source's state? Its own: sentiment-worker state get " + source,
+        )
+    kinds: dict[str, set[type]] = {}
+    for position in known.values():
+        for name, value in position.items():
+            kinds.setdefault(name, set()).add(type(value))
+    for partition, position in wanted.items():
+        for name, value in position.items():
+            if name in kinds and type(value) not in kinds[name]:
+                raise ConfigurationError(
+                    f"{partition!r}: {name} is no {type(value).__name__} in this source's cursors."
+                )
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
-        found = json.loads(text)
-    except (OSError, ValueError) as error:
+        found = json.loads(text, parse_constant=_refuse)
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair cannot be stored
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{file} is not readable JSON: {error}.") from error
+    if "\\u0000" in json.dumps(found):
+        raise ConfigurationError(f"{file} holds a NUL, which no cursor has.")
     if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
         raise ConfigurationError(
             f"{file} holds no cursors.",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import replace
 
-from worker.clean import storable
 from worker.ports import Span, Tracer
 from worker.records import (
     Answer,
@@ -23,6 +23,8 @@ from worker.scoring import wire
 from worker.scoring.sender import Sender
 from worker.scoring.target import LambdaTarget, Reply
 from worker.tracing import SilentTracer
+
+_TYPE = re.compile(r"[A-Za-z_][\w.]{0,63}", re.ASCII)
 
 
 class AwsLambdaScorer:
@@ -82,10 +84,12 @@ def _function_error(kind: str, payload: bytes) -> Failure:
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-retries.html
     """
     try:
-        name = storable(str(json.loads(payload).get("errorType") or kind))
+        name = str(json.loads(payload).get("errorType"))
     except (ValueError, AttributeError, RecursionError):
         name = kind
-    # The function's own message may quote a text; only the error's type is repeated.
+    # The function's own message may quote a text; only the error's type is repeated, if it is one.
+    if not _TYPE.fullmatch(name):
+        name = kind if _TYPE.fullmatch(kind) else "Unhandled"
     return Failure(
         FailureKind.REJECTED, f"function_{name}"[:64], f"The function failed: {name[:64]}."
     )

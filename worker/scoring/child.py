@@ -152,7 +152,10 @@ def serve(make: Callable[[Any], tuple[Callable[[Any], Any], int]]) -> None:
 
 
 def _receive(incoming: IO[bytes]) -> Any:
-    head = incoming.read(_LENGTH.size)
+    try:
+        head = incoming.read(_LENGTH.size)
+    except OSError:  # the parent was killed while it wrote
+        return None
     if len(head) < _LENGTH.size:
         return None
     (length,) = _LENGTH.unpack(head)

@@ -26,6 +26,9 @@ CONNECT_TIMEOUT_S = 5.0
 MAX_ANSWER = 7 * 1024 * 1024
 """Bytes. Lambda's own limit is 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
+MAX_MS, MAX_MEMORY_MB = 15 * 60 * 1000, 10_240
+"""Of any function: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
 _REPORT = re.compile(
     r"^REPORT .*\bBilled Duration: (\d{1,9}) ms\b.*\bMemory Size: (\d{1,6}) MB\b", re.MULTILINE
 )
@@ -137,7 +140,9 @@ def bill_of(log_tail: str | None) -> Bill | None:
     if not found:
         return None
     milliseconds, memory_mb = found[-1]  # Lambda's own is last, whatever the function wrote
-    return Bill(int(milliseconds), int(memory_mb))
+    if 0 < int(milliseconds) <= MAX_MS and 0 < int(memory_mb) <= MAX_MEMORY_MB:
+        return Bill(int(milliseconds), int(memory_mb))
+    return None  # whoever wrote it, it was not Lambda
 
 
 def make_client(target: LambdaTarget, attempts: int = 1) -> Any:

@@ -91,7 +91,7 @@ class Versions:
                 self._wait("published_version_active", Qualifier=version)
             yield replace(self._target, qualifier=version)
         finally:
-            with _explained():
+            with _explained(f"It may stand at {memory_mb} MB now and belongs at {before} MB. "):
                 self._wait("function_updated_v2")  # it may have been broken off in a change
                 self._set(before)
                 # Lambda gives an older version where nothing has changed since: that one stays.
@@ -121,15 +121,16 @@ class Versions:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(left: str = "") -> Iterator[None]:
+    """`left` says how the function stands where it goes wrong."""
     try:
         yield
     except (aws.ClientError, aws.WaiterError, aws.BotoCoreError) as error:
         code = getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__
         raise ConfigurationError(
             f"AWS did not let the function be changed: {code}.",
-            hint=f"Measuring other memory needs {PERMISSIONS} on the function. Without --memory "
-            "nothing is changed.",
+            hint=f"{left}Measuring other memory needs {PERMISSIONS} on the function. Without"
+            " --memory nothing is changed.",
         ) from error
 
 

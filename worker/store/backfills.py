@@ -274,9 +274,10 @@ def state_of(engine: Engine, backfill_id: int) -> str | None:
         return state
 
 
-def revoke_leases(engine: Engine, lane: Lane, *, cancel: bool) -> int:
-    """Take back what is leased in the lane (or close whatever is open of it); an answer that is
-    still under way is refused by its fence. Returns how many chunks that were."""
+def revoke_leases(engine: Engine, lane: Lane, *, state: str) -> int:
+    """Take back what is leased in the lane of a backfill that is in `state` (or, if that is
+    "cancelled", close whatever is open of it); an answer that is still under way is refused by its
+    fence. Returns how many chunks that were: none, where somebody resumed it meanwhile."""
     sql = """
         UPDATE sentiment.chunk
         SET leased_by = NULL, visible_at = now(), fence = fence + 1,
@@ -286,10 +287,16 @@ def revoke_leases(engine: Engine, lane: Lane, *, cancel: bool) -> int:
             SELECT id FROM sentiment.chunk
             WHERE source_id = :source AND lane = :lane AND state = 'open'
               AND (leased_by IS NOT NULL OR :cancel)
+              AND EXISTS (SELECT FROM sentiment.backfill WHERE id = :lane AND state = :state)
             ORDER BY id FOR UPDATE  -- in order, as settlements lock them
         )
     """
-    arguments = {"source": lane.source_id, "lane": lane.backfill_id, "cancel": cancel}
+    arguments = {
+        "source": lane.source_id,
+        "lane": lane.backfill_id,
+        "state": state,
+        "cancel": state == "cancelled",
+    }
     with database.transaction(engine) as connection:
         return connection.execute(sa.text(sql), arguments).rowcount
 

@@ -95,7 +95,7 @@ class PostgresJournal:
                 holder=self._holder,
                 parked=parked,
                 parked_s=self._parked_s,
-                overdue_s=self._overdue_s,
+                overdue_s=self._overdue(lane),
             )
 
         return self._transaction(write)
@@ -123,7 +123,11 @@ class PostgresJournal:
 
     def pending(self, lane: Lane) -> Pending:
         """What is still open of a lane."""
-        return self._transaction(lambda cur: leases.pending(cur, lane, self._overdue_s))
+        return self._transaction(lambda cur: leases.pending(cur, lane, self._overdue(lane)))
+
+    def _overdue(self, lane: Lane) -> float | None:
+        """A backfill's chunks get no provisional scores: nothing of them is ever overdue."""
+        return None if lane.backfill_id else self._overdue_s
 
     def _learn(self, scorer: ScorerId) -> None:
         if scorer not in self._scorer_ids:

@@ -75,10 +75,10 @@ WITH person AS MATERIALIZED (
 ), fresh (source_id, day, tag, value, {_NAMES}) AS MATERIALIZED (
     SELECT source_id, day, '', '', {_COUNTS} FROM judged GROUP BY source_id, day
     UNION ALL
-    SELECT source_id, day, tag.key, left(tag.value, 200), {_COUNTS}
+    SELECT source_id, day, left(tag.key, 200), left(tag.value, 200), {_COUNTS}
     FROM judged CROSS JOIN jsonb_each_text(tags) tag
     WHERE tag.key <> '' AND tag.value IS NOT NULL
-    GROUP BY source_id, day, tag.key, left(tag.value, 200)
+    GROUP BY source_id, day, left(tag.key, 200), left(tag.value, 200)
 ), before AS (
     DELETE FROM sentiment.tally WHERE block = %(block)s
     RETURNING source_id, day, tag, value, {_NAMES}

@@ -49,6 +49,8 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Quiet(WSGIRequestHandler):
+    timeout = 10  # seconds that a request may take to arrive: each has a thread and a descriptor
+
     def log_message(self, *arguments: Any) -> None:
         """Probes come every few seconds; nobody wants to read them."""
 

@@ -7,6 +7,7 @@ truth too; what only this process knows (the limit, the circuit) is read where i
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,6 +77,7 @@ class WorkerCollector(Collector):
         self._fanout = fanout
         self._seen: Seen | None = None
         self._looked_at = 0.0
+        self._one_looks = threading.Lock()
 
     def collect(self) -> Iterator[Metric]:
         yield from self._own()
@@ -95,10 +97,11 @@ class WorkerCollector(Collector):
         yield _gauge("sentiment_backfill_pending_records", "Records that they still hold.", left)
 
     def _fresh(self) -> Seen:
-        now = time.monotonic()
-        if self._seen is None or now - self._looked_at > CACHE_S:
-            self._seen, self._looked_at = self._look(), now
-        return self._seen
+        with self._one_looks:
+            now = time.monotonic()
+            if self._seen is None or now - self._looked_at > CACHE_S:
+                self._seen, self._looked_at = self._look(), now
+            return self._seen
 
     def _own(self) -> Iterator[Metric]:
         fanout = self._fanout
