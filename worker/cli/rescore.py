@@ -22,6 +22,7 @@ from worker.cli.output import (
 )
 from worker.cli.planning import (
     DryRunOption,
+    MaxCostOption,
     SinceOption,
     UntilOption,
     VersionOption,
@@ -56,10 +57,7 @@ def plan(
     contains: Annotated[str | None, typer.Option(help="Only texts with this in them.")] = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    max_cost: Annotated[
-        float | None,
-        typer.Option(min=1e-9, max=1e9, help="US dollars: refuse a dearer plan; stop there."),
-    ] = None,
+    max_cost: MaxCostOption = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most.")] = None,
     dry_run: DryRunOption = False,
     config: ConfigOption = None,
