@@ -14,6 +14,9 @@ import pytest
 from tests.acceptance.command import Shell
 
 RECORDS = 3_000
+SLOW = {"SENTIMENT_LOCAL_ENVIRONMENTS": "1", "SENTIMENT_MAX_CONCURRENCY": "1"}
+"""Ten seconds for all of them: long enough to be stopped in the middle."""
+
 PLAN_KEYS = {
     *("id", "source", "since", "until", "records", "distinct_texts", "chunks", "invocations"),
     *("gb_seconds", "cost_usd", "duration_s", "already_scored"),
@@ -70,7 +73,7 @@ def test_january_again_costs_what_was_said(desk: Shell) -> None:
 
 def test_paused_killed_resumed_it_adds_up(desk: Shell) -> None:
     found = plan(desk)
-    with desk.started("backfill", "apply", found["id"]) as apply:
+    with desk.started("backfill", "apply", found["id"], **SLOW) as apply:
         while not status(desk, found["id"])["invocations"]:
             assert apply.poll() is None
         paused = desk("backfill", "pause", found["id"], "--reason", "lunch")
@@ -80,7 +83,7 @@ def test_paused_killed_resumed_it_adds_up(desk: Shell) -> None:
     seen = status(desk, found["id"])
     assert (seen["state"], seen["reason"]) == ("paused", "lunch")
     assert 0 < seen["finished"] < RECORDS
-    with desk.started("backfill", "resume", found["id"]) as resume:
+    with desk.started("backfill", "resume", found["id"], **SLOW) as resume:
         while status(desk, found["id"])["invocations"] == seen["invocations"]:
             assert resume.poll() is None
         resume.send_signal(signal.SIGKILL)
@@ -124,7 +127,7 @@ def test_a_deploy_does_not_end_what_is_detached(desk: Shell) -> None:
     found = plan(desk)
     assert desk("backfill", "apply", found["id"], "--detach").code == 0
     for _ in range(2):
-        with desk.started("serve", SENTIMENT_GRACE="0.1s") as serve:
+        with desk.started("serve", SENTIMENT_GRACE="0.1s", **SLOW) as serve:
             deadline = time.monotonic() + 60
             before = status(desk, found["id"])["invocations"]
             while status(desk, found["id"])["invocations"] == before:
