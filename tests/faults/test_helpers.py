@@ -94,7 +94,10 @@ def _write(folder: Path, number: int) -> None:
 
 
 def _are_scored(shell: Shell, count: int) -> bool:
-    rows = shell("scores", "--output", "json").data
+    done = shell("scores", "--output", "json")
+    if done.code:  # the server is in recovery: a command that reads says so, and ends
+        return False
+    rows = done.data
     return sum(row["label"] is not None and not row["provisional"] for row in rows) == count
 
 
