@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from tests.acceptance.command import COMMAND, Shell
+from tests.acceptance.test_tracing import collecting
 from tests.faults.conftest import Note, Scale
 from tests.faults.world import World
 from tests.scripted_lambda import function_error
@@ -61,6 +62,8 @@ def _secrets(world: World, folder: Path) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
         "AWS_SECRET_ACCESS_KEY": f"{CANARY}-secret-key",
         "AWS_SESSION_TOKEN_FILE": str(token),
+        "SENTIMENT_TRACES": "otlp",
+        "OTEL_EXPORTER_OTLP_HEADERS": f"authorization={CANARY}-collector",
         "LOG_LEVEL": "debug",
     }
 
@@ -75,7 +78,8 @@ def test_canary_secrets(world: World, scale: Scale, tmp_path: Path, note: Note) 
     shell = Shell(tmp_path)
     shell.variables |= world.shell.variables | _secrets(world, tmp_path)
     seen: list[str] = []
-    with _process_lists(seen):
+    with _process_lists(seen), collecting() as (collector, url):
+        shell.variables["OTEL_EXPORTER_OTLP_ENDPOINT"] = url
         config = ("--config", world.config)
         for arguments in _COMMANDS:
             done = shell(*arguments, *config)
@@ -93,6 +97,11 @@ def test_canary_secrets(world: World, scale: Scale, tmp_path: Path, note: Note) 
         world.config.write_text(text.replace('kind = "sql"', "kind = 5"))
         done = shell("config", "validate", *config)
         seen += [done.out, done.err]
+        world.config.write_text(text)
+        nobody = f"http://u:{CANARY}-collector@127.0.0.1:9"
+        done = shell("once", *config, "-v", OTEL_EXPORTER_OTLP_ENDPOINT=nobody)
+        seen += [done.out, done.err, *map(str, collector.spans)]
+    assert collector.named("invocation")
     tables = world.rows(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = 'sentiment'"
     )
@@ -102,7 +111,8 @@ def test_canary_secrets(world: World, scale: Scale, tmp_path: Path, note: Note) 
     note(
         "17",
         "canary secrets in every setting that can hold one",
-        f"{len(leaks)} leaks in {len(seen):,} outputs, logs, errors, tables and process lists",
+        f"{len(leaks)} leaks in {len(seen):,} outputs, logs, errors, traces, tables and process"
+        " lists",
         "no leak",
     )
     assert not leaks, leaks[0][-1500:]

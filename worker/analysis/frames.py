@@ -18,8 +18,13 @@ from worker.durations import parse_moment
 from worker.settings import load
 from worker.store import database, migrate, reading
 from worker.store.reading import ScoreFilter
-from worker.store.views import CURRENT_SENTIMENT, DAILY_BY_TAG, DAILY_SENTIMENT, OVERRIDES
-from worker.store.views import RUN_HISTORY as RUNS
+from worker.store.views import (
+    CURRENT_SENTIMENT,
+    DAILY_BY_TAG,
+    DAILY_SENTIMENT,
+    OVERRIDES,
+    RUN_HISTORY,
+)
 
 TIMEOUT_S = 60.0
 """Of one question."""
@@ -94,7 +99,7 @@ class Sentiment:
 
     def runs(self, source: str | None = None, limit: int = 1_000) -> pd.DataFrame:
         """The newest runs first: analytics.run_history."""
-        return _frame(reading.runs(self._engine, source=source, limit=limit), RUNS)
+        return _frame(reading.runs(self._engine, source=source, limit=limit), RUN_HISTORY)
 
     def overrides(self) -> pd.DataFrame:
         """What people said, the newest first: analytics.overrides."""
