@@ -180,7 +180,9 @@ def backfill_work(worker: Worker, settings: Settings, row: Mapping[str, Any]) ->
     is_closed = partial(_is_closed, circuit)
     feed = WindowFeed(worker.parts.journal, sizes.planner(), lane, is_closed)
     supervise = partial(_backfill_stops, worker.engine, settings, lane, row["max_cost"])
-    return Work(row["source"], lane, feed, "backfill", supervise)
+    # TextBlob by choice has versions of its own.
+    version = row["selection"]["target_version"] if worker.target else None
+    return Work(row["source"], lane, feed, "backfill", supervise, version=version)
 
 
 @contextmanager
@@ -241,6 +243,7 @@ def close_backfill(worker: Worker, lane: Lane, stop_reason: str | None = None) -
     reasons = {
         StopReason.MAX_COST: "its --max-cost is spent",
         StopReason.SIGNAL: "its process was told to stop",
+        StopReason.VERSION: "the function answers with another model version than is wanted",
     }
     backfills.finish(engine, lane, by=by)  # it may have come to its end all the same
     if stop_reason in reasons:
@@ -249,6 +252,8 @@ def close_backfill(worker: Worker, lane: Lane, stop_reason: str | None = None) -
         backfills.transition(
             engine, backfill_id, "paused", by=by, reason=reason, from_states=running
         )
+    elif stop_reason is StopReason.BUDGET:
+        backfills.explain(engine, backfill_id, "the budget of the day or month is spent")
     if backfills.state_of(engine, backfill_id) == "cancelled":
         backfills.revoke_leases(engine, lane, state="cancelled")
 
@@ -261,8 +266,8 @@ def _backfill_stops(
     engine: Engine, settings: Settings, lane: Lane, max_cost: float | None
 ) -> StopReason | None:
     """Why a backfill should stop now: a person's word, its own limit, or everybody's."""
-    if backfills.state_of(engine, lane.backfill_id) != "running":
-        return StopReason.PAUSED
+    if (state := backfills.state_of(engine, lane.backfill_id)) != "running":
+        return StopReason.CANCELLED if state == "cancelled" else StopReason.PAUSED
     spent = spending.spent_by_backfill(engine, lane, settings.prices)
     if max_cost is not None and spent >= max_cost:
         return StopReason.MAX_COST

@@ -52,6 +52,8 @@ class Work:
     supervise: Supervise = None
     due_at: datetime | None = None
     """When the schedule wanted it."""
+    version: str | None = None
+    """The model version that is wanted; None: whichever there is."""
 
 
 async def cycle(
@@ -86,7 +88,9 @@ async def _alone(
     async with _held(ledger, work):
         crashpoint.reached("run.locked")
         run_id = await asyncio.to_thread(ledger.start, work.lane, work.trigger, work.due_at)
-        run = Run(parts, work.feed, work.lane, run_id, observer, work.supervise)
+        run = Run(
+            parts, work.feed, work.lane, run_id, observer, work.supervise, version=work.version
+        )
         on_start(run)
         with (
             parts.tracer.span("run", _described(run_id, work)) as span,
@@ -192,8 +196,12 @@ def judge_ending(
         waits = f"{pending_records:,} records wait" if pending_records else "nothing more was read"
         why = f"{what} is spent; {waits}"
         return Ending("over_budget", Exit.OVER_BUDGET, why, _GO_ON[stopped])
-    if stopped is StopReason.PAUSED:
-        return Ending(stopped, Exit.DEGRADED, "It was paused, or cancelled, while it ran")
+    if stopped in (StopReason.PAUSED, StopReason.CANCELLED):
+        return Ending("paused", Exit.DEGRADED, f"It was {stopped} while it ran")
+    if stopped is StopReason.VERSION:
+        hint = "Deploy the version that is wanted, or name it with LAMBDA_QUALIFIER; then resume."
+        why = "The function answers with another model version than is wanted; none of it is kept"
+        return Ending("degraded", Exit.MISUSED, why, hint)
     if stopped:
         return Ending(stopped, Exit.DONE)
     if pending_records:

@@ -128,8 +128,9 @@ class Judge:
         ]
 
 
-def release(lease: Lease) -> Settlement:
-    """Give a lease back untouched: this process is stopping."""
+def release(lease: Lease, unwanted: Answer | None = None) -> Settlement:
+    """Give a lease back untouched: this process is stopping. An answer that came, but is not kept,
+    was paid for all the same."""
     chunk = lease.chunk
     return Settlement(
         lease,
@@ -137,6 +138,7 @@ def release(lease: Lease) -> Settlement:
         attempts=chunk.attempts,
         reason=chunk.last_reason,
         repeats=chunk.repeats,
+        calls=_calls(chunk, unwanted) if unwanted else {},
     )
 
 

@@ -55,6 +55,8 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(threshold, logging.WARNING))
+    # It warns of each time that a long run takes the place of; those are rows of the ledger.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
 
 def _redact(_: Any, __: str, event: Any) -> Any:

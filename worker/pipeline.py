@@ -32,6 +32,7 @@ from worker.records import (
     FailureKind,
     Lane,
     Lease,
+    Outcome,
     Settlement,
     SettlementKind,
 )
@@ -58,8 +59,11 @@ class StopReason(StrEnum):
 
     SIGNAL = "stopped"
     PAUSED = "paused"
+    CANCELLED = "cancelled"
     BUDGET = "over_budget"
     MAX_COST = "max_cost"
+    VERSION = "version"
+    """The function answers with another model version than the one that is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,14 @@ class Run:
         run_id: int,
         observer: Observer,
         supervise: Callable[[], StopReason | None] | None = None,
+        *,
+        version: str | None = None,
     ) -> None:
-        """`supervise` is asked first, and then once a second, in a thread, whether to stop."""
+        """`supervise` is asked first, and then once a second, in a thread, whether to stop.
+
+        Where a model `version` is wanted, the first answer of another one stops the run, and no
+        such answer is kept.
+        """
         self.counters = Counters()
         self.stop_reason: StopReason | None = None
         self._parts = parts
@@ -97,6 +107,7 @@ class Run:
         self._run_id = run_id
         self._observer = observer
         self._supervise = supervise
+        self._version = version
         self._bytes_read = 0
         self._hand: dict[int, Lease] = {}
         self._ready: asyncio.Queue[Lease] = asyncio.Queue(READY_CHUNKS)
@@ -249,11 +260,21 @@ class Run:
             crashpoint.reached("call.answered")
             if not isinstance(outcome, Answer):
                 self._tell(chunk, outcome, span)
-            settlement = await self._parts.judge.settle(lease, outcome)
+            settlement = self._unwanted(lease, outcome) or await self._parts.judge.settle(
+                lease, outcome
+            )
             span.note({"sentiment.chunk.became": settlement.kind.value})
         if settlement.kind is SettlementKind.PARK:
             crashpoint.reached("park.judged")
         await self._outcomes.put(settlement)
+
+    def _unwanted(self, lease: Lease, outcome: Outcome) -> Settlement | None:
+        """The lease, given back, if the answer is of another model version than is wanted."""
+        if not isinstance(outcome, Answer) or self._version in (None, outcome.scorer.version):
+            return None
+        log.warning("version.unwanted", wanted=self._version, found=outcome.scorer.version)
+        self.stop(StopReason.VERSION)
+        return release(lease, outcome)
 
     def _tell(self, chunk: Chunk, failure: Failure, span: Span) -> None:
         span.failed(failure.code)

@@ -139,6 +139,8 @@ class Chunk:
     """True once TextBlob was asked; it may have had nothing to say."""
     age_s: float = 0.0
     """Seconds since its records arrived, by the database's clock."""
+    superseded: int = 0
+    """Of its records, those that were rewritten since it was cut: not in `items` any more."""
 
     @property
     def record_count(self) -> int:

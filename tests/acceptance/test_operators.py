@@ -185,6 +185,21 @@ def test_cursors_are_seen_set_rewound_and_undone(desk: Shell, tmp_path: Path) ->
     assert after == sent, "reading again sends nothing that is scored"
 
 
+def test_a_source_that_never_ran_can_be_paused(tmp_path: Path) -> None:
+    (tmp_path / "sentiment-worker.toml").write_text(
+        '[[source]]\nname = "fresh"\nkind = "file"\npath = "reviews.csv"\n'
+    )
+    shell = Shell(tmp_path)
+    assert shell("db", "upgrade").code == 0
+    assert shell("schedule", "pause", "fresh", "--for", "1h", "--reason", "not yet").code == 0
+    (row,) = shell("status", "--output", "json").data
+    assert row["paused"].endswith("not yet")
+    assert "not yet" in shell("once").err
+    assert shell("runs", "--output", "json").data == []
+    unknown = shell("schedule", "pause", "frseh", "--for", "1h", "--reason", "x")
+    assert (unknown.code, "frseh" in unknown.err) == (2, True)
+
+
 def test_a_paused_source_rests_and_says_so(desk: Shell) -> None:
     paused = desk("schedule", "pause", "reviews", "--for", "2h", "--reason", "a migration")
     assert paused.code == 0

@@ -37,7 +37,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "status": {
         **dict.fromkeys(("source", "last_run", "last_finished"), TEXT),
         **dict.fromkeys(("records", "pending", "provisional", "quarantined"), int),
-        "oldest_pending": (TEXT, MAYBE),
+        **dict.fromkeys(("oldest_pending", "paused"), (TEXT, MAYBE)),
     },
     "runs": RUN,
     "runs list": RUN,

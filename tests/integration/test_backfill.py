@@ -24,7 +24,7 @@ from worker.cycle import cycle
 from worker.pipeline import Run, StopReason
 from worker.records import Lane, Page, RunReport
 from worker.settings import Settings
-from worker.store import backfills
+from worker.store import backfills, plans
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -66,7 +66,7 @@ class Desk:
     def plan(self, selection: Selection | None = None, **more: Any) -> tuple[int, Plan]:
         chosen = selection or Selection("s", **more)
         prices, pace = cost.Prices(), cost.Pace(1000.0, 0.01, 500)
-        backfill_id, plan = backfills.plan(
+        backfill_id, plan = plans.plan(
             self.engine,
             chosen,
             partial(cost.estimate, pace=pace, prices=prices, concurrency=4),
@@ -77,6 +77,11 @@ class Desk:
         )
         assert backfill_id is not None
         return backfill_id, plan
+
+    def plan_left(self, target_version: str) -> int:
+        missing = Selection("s", only=Only.MISSING, target_version=target_version)
+        with self.engine.connect() as connection:
+            return len(connection.execute(plans.select(missing)).all())
 
     def start(self, backfill_id: int) -> None:
         assert backfills.transition(
@@ -124,7 +129,7 @@ class _Pages:
 
 @pytest.fixture
 def desk(engine: Engine, scripted_lambda: ScriptedLambda, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.setattr(backfills, "WINDOW_RECORDS", 20)
+    monkeypatch.setattr(plans, "WINDOW_RECORDS", 20)
     desk = Desk(engine, scripted_lambda)
     desk.store(100)
     scripted_lambda.requests.clear()
@@ -158,25 +163,21 @@ def test_texts_that_come_again_are_counted_once(desk: Desk) -> None:
 def test_the_world_moves_between_plan_and_apply(desk: Desk) -> None:
     selection = Selection("s", until=DAY + timedelta(days=10))
     backfill_id, _ = desk.plan(selection)
-    assert backfills.drift(desk.engine, backfill_id, selection) == []
+    assert plans.drift(desk.engine, backfill_id, selection) == []
     desk.store(10, text="rewritten {}")
-    assert backfills.drift(desk.engine, backfill_id, selection) == [
-        "10 of its records were rewritten"
-    ]
+    assert plans.drift(desk.engine, backfill_id, selection) == ["10 of its records were rewritten"]
     with desk.engine.begin() as connection:
         connection.execute(sa.text(
             "UPDATE sentiment.record SET published_at = published_at + interval '1 year'"
             " WHERE external_id IN ('50', '51')"
         ))  # fmt: skip
     desk.store(3, start=500)  # published after the window
-    assert backfills.drift(desk.engine, backfill_id, selection) == [
+    assert plans.drift(desk.engine, backfill_id, selection) == [
         "10 of its records were rewritten",
         "2 of its records no longer belong to it",
     ]
     wider = replace(selection, until=None)
-    assert "3 more records belong to it by now" in str(
-        backfills.drift(desk.engine, backfill_id, wider)
-    )
+    assert "3 more records belong to it by now" in str(plans.drift(desk.engine, backfill_id, wider))
 
 
 def test_only_what_failed_or_is_provisional_or_missing(desk: Desk) -> None:
@@ -237,6 +238,29 @@ def test_paused_and_resumed_and_killed_it_sends_nothing_twice(desk: Desk) -> Non
     assert desk.run(backfill_id).state == "done"
     assert sorted(desk.sent()) == sorted(f"good {n}" for n in range(100))
     assert backfills.get(desk.engine, backfill_id)["finished"] == 100
+
+
+def test_a_function_that_changes_its_version_in_the_middle_stops_it(desk: Desk) -> None:
+    with desk.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE sentiment.scorer SET version = '0'"))  # the old one's
+    backfill_id, _ = desk.plan(target_version="1")
+    desk.start(backfill_id)
+    desk.server.script = lambda request, n: scored(request, model_version="1" if n < 3 else "2")
+    report = desk.run(backfill_id)
+    row = backfills.get(desk.engine, backfill_id)
+    assert (report.state, report.exit_code, row["state"]) == ("degraded", 2, "paused")
+    assert "another model version" in row["reason"]
+    assert 0 < row["finished"] < 100
+    assert row["leased_chunks"] == 0
+    versions = (
+        "SELECT DISTINCT version FROM sentiment.score JOIN sentiment.scorer s ON s.id = scorer_id"
+    )
+    assert set(desk.rows(versions)) == {("0",), ("1",)}, "nothing of the other version was kept"
+    assert row["invocations"] == len(desk.server.requests), "what was not kept was paid for"
+    desk.server.script = lambda request, number: scored(request)
+    desk.start(backfill_id)
+    assert desk.run(backfill_id).state == "done"
+    assert desk.plan_left(target_version="1") == 0
 
 
 def test_cancelled_it_leaves_nothing_open(desk: Desk) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from worker import bootstrap, cost
 from worker.backfill import Only, Selection
 from worker.cli import backfilling, progress
-from worker.cli.look import LimitOption, moment, reading_from
+from worker.cli.look import LimitOption, period, reading_from
 from worker.cli.output import (
     DATA,
     WORDS,
@@ -40,7 +40,7 @@ from worker.cli.stopping import Stopper
 from worker.errors import ConfigurationError, Exit
 from worker.records import RunReport
 from worker.settings import Settings
-from worker.store import backfills, migrate
+from worker.store import backfills, migrate, plans
 
 app = typer.Typer(
     help="Score again what is stored: planned, priced, stoppable. The schedule goes on beside it.",
@@ -52,7 +52,7 @@ IdArgument = Annotated[
 ]
 _PLAN_EXAMPLES = (
     "Examples:  [bold]sentiment-worker backfill plan --source reviews --since 2026-01-01 "
-    "--until 2026-02-01 --max-cost 0.50[/bold]   "
+    "--until 2026-02-01 --max-cost 0.50[/bold]\n\n"
     "[bold]sentiment-worker backfill plan --source reviews --only provisional[/bold]"
 )
 
@@ -83,10 +83,11 @@ def plan(
 
     Nothing is sent. Exit code 7 if it would cost more than --max-cost.
     """
+    start, end = period(since, until)
     selection = Selection(
         source=source,
-        since=moment(since, "--since"),
-        until=moment(until, "--until"),
+        since=start,
+        until=end,
         only=only,
         target_version=model_version,
         limit=limit,
@@ -124,7 +125,7 @@ def apply(
                 else "Plan it anew: sentiment-worker backfill plan",
             )
         selection = Selection.from_json(row["selection"])
-        if moved := backfills.drift(engine, backfill_id, selection):
+        if moved := plans.drift(engine, backfill_id, selection):
             raise ConfigurationError(
                 f"The world has moved since backfill {backfill_id} was planned: "
                 f"{', '.join(moved)}.",

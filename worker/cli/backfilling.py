@@ -57,12 +57,13 @@ async def run(
         if not detached:
             await asyncio.to_thread(pause, worker.engine, row["id"], str(error))
         raise
+    await asyncio.to_thread(backfills.explain, worker.engine, row["id"], None)
     work = bootstrap.backfill_work(worker, settings, row)
     report = await cycle(
         worker.parts, worker.ledger, work, observer=observer, on_start=stopper.watch
     )
     told = report.stop_reason
-    if detached and told is StopReason.SIGNAL:
+    if detached and told in (StopReason.SIGNAL, StopReason.VERSION):
         told = None
     with contextlib.suppress(DatabaseUnavailable):  # `serve`, or `resume`, closes it later
         await asyncio.to_thread(bootstrap.close_backfill, worker, lane, told)
@@ -126,10 +127,14 @@ def with_cost(row: Row, prices: Prices) -> dict[str, Any]:
     left, done = row["records"] - row["finished"], row["finished"]
     rate = done / row["seconds"] if row["seconds"] else 0.0
     known = row["state"] == "running" and rate
-    found = dict(row) | {
+    found = {name: value for name, value in row.items() if name != "at_work"} | {
         "cost_usd": round(spent, 6),
         "time_left_s": round(left / rate, 1) if known else (0.0 if not left else None),
     }
+    if row["state"] == "running" and not row["at_work"] and not row["reason"]:
+        found["reason"] = (
+            f"no process is at work on it: start `serve`, or: backfill resume {row['id']}"
+        )
     if "plan" in row:
         found["planned_usd"] = row["plan"].get("cost_usd")
     return found

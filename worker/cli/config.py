@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import typer
@@ -24,6 +25,9 @@ app = typer.Typer(help="What is set, and where each value came from.", no_args_i
 
 HIDDEN = "***"
 
+OTHERS = ("MODEL_DIR", "SENTIMENT_POSTGRES_BIN")
+"""Read from the environment by what is started here: the function, and PostgreSQL."""
+
 
 @app.command(epilog="Example:  [bold]sentiment-worker config show --output json[/bold]")
 def show(
@@ -39,6 +43,11 @@ def show(
         }
         for name in type(loaded.settings).model_fields
         if name != "source"
+    ]
+    rows += [
+        {"setting": name.lower(), "value": os.environ[name], "origin": f"${name}"}
+        for name in OTHERS
+        if os.environ.get(name)
     ]
     sources = [
         {name: redacted(value) for name, value in source if value not in (None, ())}

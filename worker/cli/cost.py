@@ -9,7 +9,7 @@ import typer
 
 from worker import bootstrap
 from worker.cli import progress
-from worker.cli.look import SourceOption, moment, reading_from
+from worker.cli.look import SourceOption, period, reading_from
 from worker.cli.output import (
     DATA,
     ConfigOption,
@@ -34,7 +34,7 @@ GROUPS = ("day", "month", "source", "model", "model_version")
 DEFAULT_DAYS = timedelta(days=30)
 
 _REPORT_EXAMPLES = (
-    "Examples:  [bold]sentiment-worker cost report --by day --by source[/bold]   "
+    "Examples:  [bold]sentiment-worker cost report --by day --by source[/bold]\n\n"
     "[bold]sentiment-worker cost report --by month --since 2026-01-01 --output json[/bold]"
 )
 
@@ -61,11 +61,10 @@ def report(
         hint = f"Use {', '.join(GROUPS)}."
         raise ConfigurationError(f"--by {unknown[0]!r} is unknown.", hint=hint)
     settings = settings_for(config, verbose=verbose, quiet=True).settings
-    first = _day(since, "--since") or (datetime.now(UTC) - DEFAULT_DAYS).date()
+    start, end = period(since, until)
+    first = _day(start) or (datetime.now(UTC) - DEFAULT_DAYS).date()
     with reading_from(config, verbose=verbose, source=source) as engine:
-        found = spending.by(
-            engine, groups, since=first, until=_day(until, "--until"), source=source
-        )
+        found = spending.by(engine, groups, since=first, until=_day(end), source=source)
         today, month = spending.spent(engine, settings.prices)
     rows = [_priced(row, settings.prices) for row in found]
     columns = (*groups, "invocations", "texts", "records", "gb_seconds", "cost_usd", "saved_usd")
@@ -81,9 +80,8 @@ def report(
             say(f"Of the {name}'s budget of {budget} USD, {spent / budget:.0%} is spent.")
 
 
-def _day(text: str | None, option: str) -> date | None:
-    found = moment(text, option)
-    return found.astimezone(UTC).date() if found else None
+def _day(moment: datetime | None) -> date | None:
+    return moment.astimezone(UTC).date() if moment else None
 
 
 def _priced(row: Any, prices: Prices) -> dict[str, Any]:

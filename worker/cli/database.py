@@ -82,7 +82,7 @@ def search(
 
 
 _ROLES_EXAMPLES = (
-    "Examples:  [bold]sentiment-worker db roles[/bold]   "
+    "Examples:  [bold]sentiment-worker db roles[/bold]\n\n"
     "[bold]sentiment-worker db roles --analyst ana --analyst metabase[/bold]"
 )
 

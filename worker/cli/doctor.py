@@ -124,7 +124,11 @@ def _examine_model(target: LambdaTarget) -> Finding:
         named = f"{outcome.scorer.model} {outcome.scorer.version}"
         took = f"{outcome.duration_s * 1000:.0f} ms (cold or warm)"
         return Finding("model", "ok", f"{named}, {took}")
-    return Finding("model", "failed", outcome.code, outcome.message, Exit.DEGRADED)
+    advice = outcome.message or _ADVICE.get(outcome.code, "Its log says why.")
+    return Finding("model", "failed", outcome.code, advice, Exit.DEGRADED)
+
+
+_ADVICE = {"BadModel": "The function cannot load its model: look at its MODEL_DIR, and at its log."}
 
 
 def _examine_textblob() -> Finding:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from sqlalchemy import Engine
@@ -26,7 +26,7 @@ from worker.cli.output import (
 )
 from worker.durations import parse_moment
 from worker.errors import ConfigurationError
-from worker.store import migrate, reading
+from worker.store import migrate, pauses, reading
 
 SourceOption = Annotated[str | None, typer.Option("--source", "-s", help="Only this source.")]
 LimitOption = Annotated[
@@ -65,10 +65,17 @@ def status(
         "oldest_pending",
         "last_run",
         "last_finished",
+        "paused",
     )
     with reading_from(config, verbose=verbose) as engine:
-        if not print_rows(reading.status(engine), columns, output):
+        paused = {name: _told(pause) for name, pause in pauses.present(engine).items()}
+        rows = [dict(row) | {"paused": paused.get(row["source"])} for row in reading.status(engine)]
+        if not print_rows(rows, columns, output):
             say("Nothing was ingested yet. Begin with: sentiment-worker once reviews.csv")
+
+
+def _told(pause: Mapping[str, Any]) -> str:
+    return f"until {pause['until']:%Y-%m-%d %H:%M} UTC: {pause['reason']}"
 
 
 def report(
@@ -84,6 +91,16 @@ def report(
         print_json(summary)
     else:
         DATA.print(drawing.render(summary))
+
+
+def period(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+    """What --since and --until name. Raises ConfigurationError where nothing can lie between."""
+    start, end = moment(since, "--since"), moment(until, "--until")
+    if start and end and start >= end:
+        raise ConfigurationError(
+            f"--since {since} is not before --until {until}: nothing lies between them."
+        )
+    return start, end
 
 
 def moment(text: str | None, option: str) -> datetime | None:

@@ -22,8 +22,8 @@ from worker.cli.sources import AnySource, configured, from_paths
 from worker.records import RunReport
 
 _ONCE_EXAMPLES = (
-    "Examples:  [bold]sentiment-worker once reviews.csv[/bold]   "
-    "[bold]sentiment-worker once 'exports/*.jsonl.gz' --text body --timezone UTC[/bold]   "
+    "Examples:  [bold]sentiment-worker once reviews.csv[/bold]\n\n"
+    "[bold]sentiment-worker once 'exports/*.jsonl.gz' --text body --timezone UTC[/bold]\n\n"
     "[bold]sentiment-worker once --config /etc/sentiment-worker.toml --source reviews[/bold]"
 )
 

@@ -83,19 +83,38 @@ def print_json(value: Any) -> None:
 
 
 def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], output: Output) -> int:
-    """Rows as a table of `columns`, or whole as JSON. Returns how many there were."""
+    """Rows as a table of `columns`, or whole as JSON; one below the other where a terminal is too
+    narrow for numbers and times side by side. Returns how many there were."""
     found = list(rows)
     if output is Output.JSON:
         print_json(found)
         return len(found)
+    table = _table(found, columns)
+    if DATA.measure(table).minimum <= DATA.width:
+        DATA.print(table)
+        return len(found)
+    for row in found:
+        for column in columns:
+            if row[column] is not None:
+                DATA.print(Text(f"{column.replace('_', ' '):16}", "bold"), end="")
+                DATA.print(cell(row[column], column))
+        DATA.print()
+    return len(found)
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        numeric = bool(found) and isinstance(found[0][column], int | float)
-        table.add_column(column.replace("_", " "), justify="right" if numeric else "left")
-    for row in found:
+        kinds = {type(row[column]) for row in rows} - {type(None)}
+        numeric = kinds <= {int, float} and bool(kinds)
+        table.add_column(
+            column.replace("_", " "),
+            justify="right" if numeric else "left",
+            no_wrap=numeric or bool(kinds & {datetime, timedelta}),
+        )
+    for row in rows:
         table.add_row(*(cell(row[column], column) for column in columns))
-    DATA.print(table)
-    return len(found)
+    return table
 
 
 def cell(value: Any, column: str = "") -> Text:

@@ -20,7 +20,7 @@ from worker.cli import progress
 from worker.cli.output import DATA, WORDS, Output, print_json, say
 from worker.errors import Exit
 from worker.settings import Settings
-from worker.store import backfills, spending
+from worker.store import plans, spending
 
 SinceOption = Annotated[
     str | None, typer.Option(help="Published (else arrived) from this time on: 2026-01-01, or 30d.")
@@ -57,7 +57,7 @@ def make_plan(
     # What failed goes alone: a culprit in company would take its neighbours' calls with it.
     texts = 1 if selection.only is Only.FAILED else settings.chunk_texts
     with _counting() as told:
-        backfill_id, found = backfills.plan(
+        backfill_id, found = plans.plan(
             engine,
             selection,
             estimated,

@@ -8,7 +8,7 @@ import typer
 from sqlalchemy import Engine
 
 from worker.backfill import Only, Selection
-from worker.cli.look import moment, reading_from
+from worker.cli.look import period, reading_from
 from worker.cli.output import (
     WORDS,
     ConfigOption,
@@ -68,10 +68,11 @@ def plan(
 
     The new scores stand beside the old, which stay current until `rescore promote`.
     """
+    start, end = period(since, until)
     selection = Selection(
         source=source,
-        since=moment(since, "--since"),
-        until=moment(until, "--until"),
+        since=start,
+        until=end,
         only=Only.MISSING if to else Only.ALL,
         label=label.lower() if label else None,
         scorer=scorer,

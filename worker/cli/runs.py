@@ -22,7 +22,7 @@ from worker.cli.planning import DryRunOption
 from worker.cli.running import Turn, run_all
 from worker.errors import ConfigurationError, Exit
 from worker.records import Redrive
-from worker.store import reading
+from worker.store import backfills, reading
 
 app = typer.Typer(help="The ledger of runs.", invoke_without_command=True)
 
@@ -35,7 +35,7 @@ _COLUMNS = (
 
 
 @app.callback(
-    epilog="Examples:  [bold]sentiment-worker runs --source reviews -n 5[/bold]   "
+    epilog="Examples:  [bold]sentiment-worker runs --source reviews -n 5[/bold]\n\n"
     "[bold]sentiment-worker runs show 17[/bold]"
 )
 def runs(
@@ -102,10 +102,13 @@ def retry(
     with reading_from(config, verbose=verbose) as engine:
         found = reading.run(engine, run_id)
         rows = reading.redrivable(engine, ids=None, source=None, run_id=run_id)
-    if found["backfill_id"] is not None:
+        backfill = found["backfill_id"]
+        state = backfill and backfills.state_of(engine, backfill)
+    if backfill is not None:
+        again = f"resume {backfill}" if state in ("running", "paused") else "plan --help"
         raise ConfigurationError(
-            f"Run {run_id} belongs to backfill {found['backfill_id']}.",
-            hint=f"sentiment-worker backfill resume {found['backfill_id']}",
+            f"Run {run_id} belongs to backfill {backfill}, which is {state}.",
+            hint=f"sentiment-worker backfill {again}",
         )
     if found["state"] in WENT_WELL and not rows:
         say(f"Run {run_id} is {found['state']}; there is nothing to do again.")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy import Engine
 
 from worker.cli.look import reading_from
 from worker.cli.output import (
@@ -24,7 +27,7 @@ from worker.durations import parse_duration
 from worker.errors import ConfigurationError
 from worker.schedule import next_times, trigger_of
 from worker.settings import SourceConfig
-from worker.store import pauses, reading
+from worker.store import pauses, reading, runs
 
 app = typer.Typer(help="When sources run, and pausing them.", no_args_is_help=True)
 
@@ -69,6 +72,18 @@ def _row(source: SourceConfig, ahead: int, pause: Mapping[str, Any]) -> dict[str
     }
 
 
+@contextmanager
+def _knowing(config: Path | None, verbose: bool, source: str) -> Iterator[Engine]:
+    """The database, with a source registered that is configured and never ran."""
+    settings = settings_for(config, verbose=verbose, quiet=True).settings
+    kinds = {each.name: each.kind for each in settings.source}
+    with reading_from(config, verbose=verbose) as engine:
+        if source in kinds:
+            runs.register_source(engine, source, kinds[source])
+        reading.require_source(engine, source)
+        yield engine
+
+
 _PAUSE_EXAMPLES = (
     "Example:  [bold]sentiment-worker schedule pause reviews --for 2h --reason 'migration'[/bold]"
 )
@@ -93,7 +108,7 @@ def pause(
         raise ConfigurationError(f"--for: {error}.") from None
     if until <= datetime.now(UTC):
         raise ConfigurationError("--for: a pause lasts longer than nothing.")
-    with reading_from(config, verbose=verbose, source=source) as engine:
+    with _knowing(config, verbose, source) as engine:
         if not dry_run:
             source_id = reading.source_id(engine, source)
             pauses.begin(engine, source_id, by=operator(), reason=reason, until=until)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from worker import export
-from worker.cli.look import SourceOption, moment, reading_from
+from worker.cli.look import SourceOption, period, reading_from
 from worker.cli.output import (
     ConfigOption,
     Output,
@@ -32,9 +32,9 @@ COLUMNS = (
 )
 
 EXAMPLES = (
-    "Examples:  [bold]sentiment-worker scores --order most-negative --since 7d[/bold]   "
+    "Examples:  [bold]sentiment-worker scores --order most-negative --since 7d[/bold]\n\n"
     "[bold]sentiment-worker scores --label negative --matches 'refund -shipping' --output json"
-    "[/bold]   [bold]sentiment-worker scores --source reviews --export reviews.xlsx[/bold]"
+    "[/bold]\n\n[bold]sentiment-worker scores --source reviews --export reviews.xlsx[/bold]"
 )
 
 
@@ -87,11 +87,12 @@ def scores(
         hint = f"Use {', '.join(SCORERS)}."
         raise ConfigurationError(f"--scorer {scorer!r} is unknown.", hint=hint)
     writer = export.writer_for(to) if to else None
+    start, end = period(since, until)
     wanted = ScoreFilter(
         source=source,
         label=label.lower() if label else None,
-        since=moment(since, "--since"),
-        until=moment(until, "--until"),
+        since=start,
+        until=end,
         provisional=provisional,
         scorer=scorer,
         min_polarity=min_polarity,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -148,6 +148,8 @@ class _Turns:
             ledger.missed(work.lane, due, f"paused until {until}: {pause['reason']}")
             log.info("source.paused", source=name, until=until)
             return None
+        if passed := self._passed_over():
+            ledger.missed(work.lane, passed[0], _was_busy(passed))
         heard = ledger.last_heard_of(work.lane)
         # It may have waited for a drain: what counts is when it was due, not that it begins now.
         missed = missed_times(self._trigger, heard[0], heard[1] - (now - due)) if heard else []
@@ -160,6 +162,12 @@ class _Turns:
             log.warning("runs.missed", source=name, count=len(missed), since=missed[0].isoformat())
         return replace(work, due_at=due)
 
+    def _passed_over(self) -> list[datetime]:
+        """Of a crontab's times; an interval is kept loosely: a long run takes the place of the
+        next ones."""
+        passed = self._timetable.passed_over(self._config.name)
+        return passed if self._config.schedule else []
+
     def _work(self, *, pull: bool) -> Work:
         c = self._config
         source, trigger = (bootstrap.open_source(c), "schedule") if pull else (None, "drain")
@@ -171,6 +179,13 @@ class _Turns:
             return None
         due = is_due(self._worker, work.lane, now)
         return work if due and not (work.supervise and work.supervise()) else None
+
+
+def _was_busy(passed: Sequence[datetime]) -> str:
+    return (
+        f"{len(passed):,} runs were due from {passed[0]:%Y-%m-%d %H:%M} UTC on, while the one "
+        "before was under way; the next one makes up for them"
+    )
 
 
 def is_due(worker: Worker, lane: Lane, now: float) -> bool:
@@ -213,7 +228,7 @@ class _Backfills:
         self._ask_again_at: dict[int, float] = {}
 
     async def work_off(self) -> None:
-        now = asyncio.get_running_loop().time()
+        engine, now = self._worker.engine, asyncio.get_running_loop().time()
         for row in await asyncio.to_thread(self._due, now):
             if self._stopper.signal:
                 return
@@ -231,6 +246,7 @@ class _Backfills:
             except ConfigurationError as error:
                 # Another shell may name the function that it wants; asking costs a call.
                 self._ask_again_at[row["id"]] = now + ASK_AGAIN_S
+                await asyncio.to_thread(backfills.explain, engine, row["id"], str(error))
                 log.warning("backfill.waits", backfill=row["id"], error=str(error))
             finally:
                 gc.collect()  # see `_quiet_cycle`

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -121,6 +122,8 @@ def rewind(
         else:
             at = moment(to, "--to")
             assert at is not None
+            if at > datetime.now(UTC):
+                raise ConfigurationError(f"--to {to} has not come yet: cursors go back only.")
             wanted = cursors.at(engine, source, at)
         _put(settings, engine, source, wanted, why, whole=False, dry_run=dry_run)
 

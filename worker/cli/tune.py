@@ -36,8 +36,8 @@ COLUMNS = ("memory_mb", "texts", "call_ms", "longest_ms", "texts_per_s", "gb_s_p
            "per_1000_usd", "problem")  # fmt: skip
 
 EXAMPLES = (
-    "Examples:  [bold]sentiment-worker lambda tune[/bold]   "
-    "[bold]sentiment-worker lambda tune --texts reviews.csv --chunk 25 --chunk 50[/bold]   "
+    "Examples:  [bold]sentiment-worker lambda tune[/bold]\n\n"
+    "[bold]sentiment-worker lambda tune --texts reviews.csv --chunk 25 --chunk 50[/bold]\n\n"
     "[bold]LAMBDA_FUNCTION_NAME=sentiment sentiment-worker lambda tune --memory 1024 "
     "--memory 1769 --memory 3008[/bold]"
 )

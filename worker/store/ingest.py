@@ -156,8 +156,7 @@ def adopt(
           AND state = 'open'
     """
     rows = writing.rows(cur, sql, (run_id, found[0][3], worker))
-    taken, _ = leases.load_leases(cur, Lane(source_id), rows)
-    return taken, {}
+    return leases.load_leases(cur, Lane(source_id), rows), {}
 
 
 def create_chunks(

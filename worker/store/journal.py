@@ -82,8 +82,8 @@ class PostgresJournal:
         """Lease up to `count` due chunks, parked ones (they wait for the Lambda) only if asked
         or overdue for a provisional score.
 
-        Records that were rewritten since their chunk was made are left out (counted as
-        superseded): their newer text has a chunk of its own.
+        Records that were rewritten since their chunk was made are left out (`settle` counts them
+        as superseded): their newer text has a chunk of its own.
         """
 
         def write(cur: Cursor) -> list[Lease]:

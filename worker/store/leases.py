@@ -88,9 +88,7 @@ def claim(
         "worker": worker,
         "lease_s": lease_s,
     }
-    leases, superseded = load_leases(cur, lane, writing.rows(cur, _CLAIM, arguments))
-    if superseded:
-        writing.count(cur, run_id, {"superseded": superseded})
+    leases = load_leases(cur, lane, writing.rows(cur, _CLAIM, arguments))
     if leases:
         crashpoint.reached("claim.before_commit")
     return leases
@@ -144,19 +142,17 @@ def pending(cur: Cursor, lane: Lane, overdue_s: float | None) -> Pending:
     return Pending(*writing.rows(cur, _PENDING, arguments)[0])
 
 
-def load_leases(cur: Cursor, lane: Lane, rows: Sequence[Any]) -> tuple[list[Lease], int]:
+def load_leases(cur: Cursor, lane: Lane, rows: Sequence[Any]) -> list[Lease]:
     """Claimed rows -> leases, with the texts of their records as they are now."""
     wanted = sorted({record_id for row in rows for record_id in row[9]})
     sql = "SELECT id, content_hash, text FROM sentiment.record WHERE id = ANY(%s)"
     now = {i: (bytes(digest), text) for i, digest, text in writing.rows(cur, sql, (wanted,))}
     leases: list[Lease] = []
-    superseded = 0
     for id_, fence, root, attempts, reason, repeats, parked, provisional, age, ids, digests in rows:
         members = [Member(i, digests[16 * n : 16 * n + 16]) for n, i in enumerate(ids)]
         current = [
             m for m in members if m.record_id in now and now[m.record_id][0] == m.content_hash
         ]
-        superseded += len(members) - len(current)
         chunk = Chunk(
             id=id_,
             lane=lane,
@@ -168,6 +164,7 @@ def load_leases(cur: Cursor, lane: Lane, rows: Sequence[Any]) -> tuple[list[Leas
             parked=parked,
             provisional=provisional,
             age_s=age,
+            superseded=len(members) - len(current),
         )
         leases.append(Lease(chunk, fence))
-    return leases, superseded
+    return leases

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy import Engine
@@ -47,6 +48,19 @@ WHERE a.datname = current_database()
 """
 
 
+def register_source(engine: Engine, name: str, kind: str) -> int:
+    """The source's id, whether or not it was known."""
+    statement = (
+        insert(SOURCE)
+        .values(name=name, kind=kind)
+        .on_conflict_do_update(index_elements=["name"], set_={"kind": kind})
+        .returning(SOURCE.c.id)
+    )
+    with database.transaction(engine) as connection:
+        found = connection.scalar(sa.select(SOURCE.c.id).filter_by(name=name, kind=kind))
+        return int(found or connection.scalar(statement))
+
+
 class PostgresLedger:
     """`worker.ports.Ledger` over PostgreSQL."""
 
@@ -62,19 +76,8 @@ class PostgresLedger:
 
     def source_id(self, name: str, kind: str) -> int:
         """The id of a source, registered on first sight."""
-        statement = (
-            insert(SOURCE)
-            .values(name=name, kind=kind)
-            .on_conflict_do_update(index_elements=["name"], set_={"kind": kind})
-            .returning(SOURCE.c.id)
-        )
-
-        def write() -> int:
-            with database.transaction(self._engine) as connection:
-                found = connection.scalar(sa.select(SOURCE.c.id).filter_by(name=name, kind=kind))
-                return int(found or connection.scalar(statement))
-
-        return database.retrying(write, patience_s=self._patience_s)
+        register = partial(register_source, self._engine, name, kind)
+        return database.retrying(register, patience_s=self._patience_s)
 
     @contextmanager
     def exclusive(self, lane: Lane, name: str) -> Iterator[None]:

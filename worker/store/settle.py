@@ -226,6 +226,8 @@ def _settled_counters(accepted: Sequence[Settlement]) -> Counter[str]:
     for s in accepted:
         changes.update(s.calls)
         changes["provisional" if s.fallback_reason else "scored"] += len(s.scores)
+        if _STATE_AFTER[s.kind] != "open":
+            changes["superseded"] += s.lease.chunk.superseded
         if s.kind is SettlementKind.DONE:
             changes["undecided"] += s.undecided
         elif s.kind is SettlementKind.DEAD:
