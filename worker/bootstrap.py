@@ -52,6 +52,9 @@ log = get_logger(__name__)
 
 AWS_CONCURRENCY = 64
 
+WATCHING_TIMEOUT_S = 10.0
+"""For a question of /metrics: Prometheus gives up after as long."""
+
 _MARK = token_hex(3)
 """Of this process."""
 
@@ -192,8 +195,11 @@ def open_health(settings: Settings, worker: Worker, pulse: Pulse) -> Iterator[st
         yield None
         return
     names = {source.name for source in settings.source}
-    seen = metrics.registry(partial(_seen, worker.engine, settings, names), worker.parts.fanout)
-    app = health.application(pulse, partial(watching.answers, worker.engine), seen)
+    # Connections of their own, and not for long: who scrapes must not hold up who works.
+    own = database.unpooled(worker.engine, application=f"sentiment-worker watched {worker_name()}")
+    engine = database.read_only(own, timeout_s=WATCHING_TIMEOUT_S)
+    seen = metrics.registry(partial(_seen, engine, settings, names), worker.parts.fanout)
+    app = health.application(pulse, partial(watching.answers, engine), seen)
     with health.serving(settings.http, app) as url:
         yield url
 
