@@ -1,4 +1,4 @@
-"""Stored sentiment as pandas DataFrames, read-only.
+"""Stored sentiment, seen: pandas DataFrames, charts, reports.
 
     from worker import analysis
 
@@ -6,9 +6,24 @@
         reviews = sentiment.scores(source="reviews", since="30d", label="negative")
         by_day = sentiment.daily(source="reviews")
 
-Needs the extra `analysis`: pip install 'sentiment-worker[analysis]'
+Read-only. DataFrames need the extra `analysis`, charts and reports the extra `charts`:
+pip install 'sentiment-worker[analysis,charts]'
 """
 
-from worker.analysis.frames import Sentiment, connect
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from worker.analysis.frames import Sentiment, connect
 
 __all__ = ["Sentiment", "connect"]
+
+
+def __getattr__(name: str) -> Any:
+    """pandas takes half a second to import: the report and the page do without."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from worker.analysis import frames
+
+    return getattr(frames, name)

@@ -23,6 +23,7 @@ from worker.cli import (
     once,
     override,
     quarantine,
+    report,
     rescore,
     runs,
     schedule,
@@ -54,7 +55,7 @@ def options(
         raise typer.Exit
 
 
-for module in (once, serve, scores, look, doctor, demo):
+for module in (once, serve, scores, report, look, doctor, demo):
     module.register(app)
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(rescore.app, name="rescore")

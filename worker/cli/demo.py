@@ -11,10 +11,12 @@ import typer
 
 import worker
 from worker import bootstrap, log
+from worker.analysis.summary import period, summarise
 from worker.cli import report
 from worker.cli.output import DATA, VerboseOption, say, settings_for
 from worker.cli.running import Turn, run_all
 from worker.settings import FileSourceConfig, Settings
+from worker.store import questions
 
 SAMPLE = Path(worker.__file__).parent / "sample"
 
@@ -52,7 +54,8 @@ def demo(
     say("Starting PostgreSQL and the Lambda on this machine ...")
     _, code = run_all(settings, [Turn(s.name, s.kind, s, "once") for s in SOURCES])
     with bootstrap.open_database(settings) as engine:
-        summary = report.summarise(engine, None)
+        first, _ = questions.extent(engine) or (None, None)
+        summary = summarise(engine, period(engine, since=first))
     DATA.print()
     DATA.print(report.render(summary))
     say("")

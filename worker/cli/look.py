@@ -1,4 +1,4 @@
-"""The reading commands: status and report."""
+"""`status`, and what every reading command shares."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ import typer
 from sqlalchemy import Engine
 
 from worker import bootstrap
-from worker.cli import report as drawing
 from worker.cli.output import (
-    DATA,
     ConfigOption,
     Output,
     OutputOption,
     VerboseOption,
-    print_json,
     print_rows,
     say,
     settings_for,
@@ -36,7 +33,6 @@ LimitOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     app.command(epilog="Example:  [bold]sentiment-worker status --output json[/bold]")(status)
-    app.command(epilog="Example:  [bold]sentiment-worker report --source reviews[/bold]")(report)
 
 
 @contextmanager
@@ -76,21 +72,6 @@ def status(
 
 def _told(pause: Mapping[str, Any]) -> str:
     return f"until {pause['until']:%Y-%m-%d %H:%M} UTC: {pause['reason']}"
-
-
-def report(
-    config: ConfigOption = None,
-    source: SourceOption = None,
-    output: OutputOption = Output.TABLE,
-    verbose: VerboseOption = False,
-) -> None:
-    """Counts, share by label, the trend by day and the most negative records."""
-    with reading_from(config, verbose=verbose, source=source) as engine:
-        summary = drawing.summarise(engine, source)
-    if output is Output.JSON:
-        print_json(summary)
-    else:
-        DATA.print(drawing.render(summary))
 
 
 def period(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:

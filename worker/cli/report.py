@@ -1,89 +1,187 @@
-"""The report on a terminal: what an analyst looks at first."""
+"""`report`: a period against the one before, on a terminal or as a document to be mailed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
 
+import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine
 
-from worker.cli.output import cell
-from worker.store import reading
-from worker.store.reading import Row, ScoreFilter
+from worker.analysis import report as documents
+from worker.analysis import summary as summaries
+from worker.analysis.report import Quote, Report
+from worker.analysis.summary import DEFAULT_DAYS, Summary
+from worker.cli.look import SourceOption, period, reading_from
+from worker.cli.output import (
+    DATA,
+    ConfigOption,
+    Output,
+    OutputOption,
+    VerboseOption,
+    cell,
+    print_json,
+    say,
+)
+from worker.errors import ConfigurationError
+from worker.store.questions import Day, Scope
 
 BAR = 30
-STYLES = {"positive": "green", "neutral": "bright_black", "negative": "red"}
+STYLES = {"positive": "blue", "neutral": "bright_black", "negative": "yellow"}
 MAX_DAYS = 45
 
+A_MONTH = 28
+"""A calendar of less says nothing."""
 
-def summarise(engine: Engine, source: str | None) -> dict[str, Any]:
-    """Everything the report shows, as plain values."""
-    by_label = [row for row in reading.labels(engine) if source in (None, row["source"])]
-    total = sum(row["records"] for row in by_label)
-    scored = sum(row["records"] for row in by_label if row["label"])
-    worst = ScoreFilter(source=source, order="most-negative", limit=5)
-    return {
-        "records": total,
-        "scored": scored,
-        "skipped": sum(row["skipped"] for row in by_label),
-        "provisional": sum(row["provisional"] for row in by_label),
-        "labels": _by(by_label, "label"),
-        "sources": {
-            name: _by([row for row in by_label if row["source"] == name], "label")
-            for name in sorted({row["source"] for row in by_label})
-        },
-        "days": [dict(row) for row in reading.daily(engine, source=source)],
-        "most_negative": [
-            {k: row[k] for k in ("source", "external_id", "published_at", "polarity", "text")}
-            for row in reading.scores(engine, worst)
-            if row["polarity"] is not None and row["polarity"] < 0
-        ],
+PICTURES = ("trend", "compared", "shares", "distribution", "calendar", "agreement")
+
+EXAMPLES = (
+    "Examples:  [bold]sentiment-worker report --source reviews --days 30[/bold]\n\n"
+    "[bold]sentiment-worker report --html report.html --pdf report.pdf[/bold]   (mailed by cron)"
+)
+
+FileOption = Annotated[Path | None, typer.Option(dir_okay=False)]
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog=EXAMPLES)(report)
+
+
+def report(
+    config: ConfigOption = None,
+    source: SourceOption = None,
+    since: Annotated[
+        str | None, typer.Option(help="The first day (UTC): 2026-01-31, or 30d for a month ago.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="The day after the last.")] = None,
+    days: Annotated[
+        int,
+        typer.Option(min=1, max=3660, help="Without --since: so many, up to the newest record."),
+    ] = DEFAULT_DAYS,
+    tag: Annotated[
+        str | None, typer.Option(help="Only records with this tag: airline=United.")
+    ] = None,
+    to_html: Annotated[
+        Path | None, typer.Option("--html", help="One file that opens without a network.")
+    ] = None,
+    to_pdf: Annotated[Path | None, typer.Option("--pdf", help="A4.")] = None,
+    to_png: Annotated[Path | None, typer.Option("--png", help="One tall picture.")] = None,
+    output: OutputOption = Output.TABLE,
+    verbose: VerboseOption = False,
+) -> None:
+    """How a period was against the one before, what moved it, and how far to trust it.
+
+    Files need the extra `charts`.
+    """
+    files = {"html": to_html, "pdf": to_pdf, "png": to_png}
+    wanted = {kind: path for kind, path in files.items() if path is not None}
+    start, end = period(since, until)
+    with reading_from(config, verbose=verbose, source=source) as engine:
+        scope = summaries.period(
+            engine,
+            since=start.astimezone(UTC).date() if start else None,
+            until=end.astimezone(UTC).date() if end else None,
+            source=source,
+            tag=named(tag),
+            days=days,
+        )
+        summary = summaries.summarise(engine, scope)
+        for kind, path in wanted.items():
+            write(engine, summary, kind, path)
+    if output is Output.JSON:
+        print_json(as_json(summary))
+    elif not wanted:
+        DATA.print(render(summary))
+
+
+def named(tag: str | None) -> tuple[str, str] | None:
+    """ "name=value". Raises ConfigurationError."""
+    if tag is None:
+        return None
+    name, equals, value = tag.partition("=")
+    if not name or not equals:
+        raise ConfigurationError(f"--tag {tag!r}: write it as name=value.")
+    return name, value
+
+
+def write(engine: Engine, summary: Summary, kind: str, path: Path) -> None:
+    """Raises ConfigurationError where the file cannot be written, or an extra is missing."""
+    try:
+        from worker.analysis import gallery
+
+        names = [n for n in PICTURES if n != "calendar" or summary.scope.days >= A_MONTH]
+        pictures = [gallery.picture(engine, summary.scope, name) for name in names]
+        document = documents.compose(summary, datetime.now(UTC), pictures)
+        made = documents.SETTERS[kind](document)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"A report as a file needs the package {error.name}.",
+            hint="pip install 'sentiment-worker[charts]'",
+        ) from error
+    try:
+        path.write_bytes(made)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from error
+    say(f"The report is in {path}.")
+
+
+def as_json(summary: Summary) -> dict[str, Any]:
+    return asdict(summary) | {
+        "change": summary.change,
+        "noise": summary.noise,
+        "verdict": documents.verdict(summary),
     }
 
 
-def render(summary: Mapping[str, Any]) -> RenderableType:
-    if not summary["records"]:
-        return Text("There is nothing to report yet.")
-    return Group(
-        _headline(summary),
+def render(summary: Summary) -> RenderableType:
+    """The same for a terminal."""
+    if not summary.now.records:
+        return Text(f"No record is of {_days(summary.scope)}.")
+    said = documents.compose(summary, datetime.now(UTC))
+    parts: list[RenderableType] = [
+        Text(f"{said.title}, {said.period}", "bold"),
+        Text(said.verdict),
+        Text(),
+        _figures(said),
         Text(),
         _shares(summary),
         Text(),
-        _trend(summary["days"]),
-        Text(),
-        _worst(summary["most_negative"]),
-    )
+        _trend(summary.days),
+    ]
+    if said.movers:
+        parts += [Text(), _movers(said)]
+    if said.lowest:
+        parts += [Text(), _lowest(said.lowest)]
+    parts += [Text(), Text("\n".join(said.trust), "dim")]
+    return Group(*parts)
 
 
-def _headline(summary: Mapping[str, Any]) -> Text:
-    text = Text.assemble(
-        (f"{summary['records']:,}", "bold"),
-        f" records, {summary['scored']:,} scored, {summary['skipped']:,} without text, ",
-    )
-    provisional = summary["provisional"]
-    text.append(f"{provisional:,} provisional", "yellow" if provisional else "")
-    waiting = summary["records"] - summary["scored"] - summary["skipped"]
-    if waiting:
-        text.append(f", {waiting:,} without a score", "yellow")
-    return text
+def _days(scope: Scope) -> str:
+    return f"{scope.since} to {scope.until}"
 
 
-def _shares(summary: Mapping[str, Any]) -> Table:
+def _figures(said: Report) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for figure in said.figures:
+        table.add_row(figure.name, Text(figure.value, "bold"), Text(figure.note, "dim"))
+    return table
+
+
+def _shares(summary: Summary) -> Table:
     table = Table(title="Share by label", title_justify="left", box=None, pad_edge=False)
     table.add_column("source")
     for label, style in STYLES.items():
         table.add_column(label, justify="right", style=style)
     table.add_column()
-    rows = list(summary["sources"].items())
-    if len(rows) > 1:
-        rows.append(("all", summary["labels"]))
-    for name, counts in rows:
-        total = sum(counts.get(label, 0) for label in STYLES) or 1
-        shares = [counts.get(label, 0) / total for label in STYLES]
-        table.add_row(cell(name), *(f"{share:.0%}" for share in shares), _stack(shares))
+    for group in summary.sources:
+        shares = [getattr(group, label) / (group.scored or 1) for label in STYLES]
+        table.add_row(cell(group.name), *(f"{share:.0%}" for share in shares), _stack(shares))
     return table
 
 
@@ -94,25 +192,22 @@ def _stack(shares: Sequence[float]) -> Text:
     return bar
 
 
-def _trend(days: Sequence[Row]) -> Table:
+def _trend(days: Sequence[Day]) -> Table:
     table = Table(
-        title="Mean polarity by day (-1 negative to +1 positive; ░ has provisional scores)",
+        title="Net polarity by day (-1 negative to +1 positive; ░ has provisional scores)",
         title_justify="left",
         box=None,
         pad_edge=False,
     )
     table.add_column("day")
     table.add_column("records", justify="right")
-    table.add_column("polarity", justify="right")
+    table.add_column("net", justify="right")
     table.add_column()
     if len(days) > MAX_DAYS:
         table.caption = f"the last {MAX_DAYS} of {len(days)} days"
     for day in days[-MAX_DAYS:]:
-        mean = day["mean_polarity"]
-        shown = "-" if mean is None else f"{mean:+.2f}"
-        table.add_row(
-            str(day["day"]), f"{day['records']:,}", shown, _lean(mean, bool(day["provisional"]))
-        )
+        bar = _lean(day.net, bool(day.provisional))
+        table.add_row(str(day.day), f"{day.records:,}", documents.signed(day.net), bar)
     return table
 
 
@@ -128,25 +223,21 @@ def _lean(polarity: float | None, provisional: bool) -> Text:
     return Text.assemble(" " * half, "│", (block, STYLES["positive"]))
 
 
-def _worst(rows: Sequence[Row]) -> Table:
-    table = Table(title="Most negative", title_justify="left", box=None, pad_edge=False)
-    table.add_column("polarity", justify="right", style="red")
-    table.add_column("source")
-    table.add_column("id")
-    table.add_column("text")
-    for row in rows:
-        table.add_row(
-            f"{row['polarity']:+.2f}",
-            cell(row["source"]),
-            cell(row["external_id"]),
-            cell(row["text"]),
-        )
+def _movers(said: Report) -> Table:
+    table = Table(title="What moved it", title_justify="left", box=None, pad_edge=False)
+    table.add_column("by", justify="right")
+    for name in ("", "", "now", "before"):
+        table.add_column(name)
+    for mover in said.movers:
+        table.add_row(mover.moved, mover.kind, cell(mover.name), mover.now, mover.before)
     return table
 
 
-def _by(rows: Sequence[Row], key: str) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for row in rows:
-        name = row[key] or "none"
-        counts[name] = counts.get(name, 0) + row["records"]
-    return counts
+def _lowest(quotes: Sequence[Quote]) -> Table:
+    table = Table(title="Most negative", title_justify="left", box=None, pad_edge=False)
+    table.add_column("polarity", justify="right", style=STYLES["negative"])
+    for name in ("source", "id", "text"):
+        table.add_column(name)
+    for quote in quotes:
+        table.add_row(quote.polarity, cell(quote.source), cell(quote.external_id), cell(quote.text))
+    return table

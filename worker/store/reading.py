@@ -52,6 +52,8 @@ class ScoreFilter:
     max_polarity: float | None = None
     text: str | None = None
     """Is somewhere in the text, in any case."""
+    tag: tuple[str, str] | None = None
+    """A tag's name and its value."""
     words: str | None = None
     """As a search engine reads them: `analytics.matches`."""
     limit: int | None = 20
@@ -60,7 +62,7 @@ class ScoreFilter:
 
 def scores(engine: Engine, wanted: ScoreFilter) -> Iterator[Row]:
     """Current sentiment, streamed."""
-    return _stream(engine, _scores(wanted))
+    return _stream(engine, statement(wanted))
 
 
 def status(engine: Engine) -> list[Row]:
@@ -248,13 +250,14 @@ def daily(engine: Engine, *, source: str | None = None) -> list[Row]:
     return _all(engine, statement.group_by(d.day).order_by(d.day))
 
 
-def _scores(wanted: ScoreFilter) -> Select[Any]:
+def statement(wanted: ScoreFilter) -> Select[Any]:
+    """Current sentiment as a filter wants it. Raises ConfigurationError for an unknown order."""
     c = CURRENT_SENTIMENT.c
     if wanted.order not in ORDERS:
         raise ConfigurationError(
             f"The order {wanted.order!r} is unknown.", hint=f"Use {', '.join(ORDERS)}."
         )
-    statement = sa.select(CURRENT_SENTIMENT).order_by(ORDERS[wanted.order], c.record_id)
+    chosen = sa.select(CURRENT_SENTIMENT).order_by(ORDERS[wanted.order], c.record_id)
     conditions: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
         # By id: joined by name, PostgreSQL would sort the whole source for its newest hundred.
         (wanted.source, lambda name: c.source_id == sa.func.analytics.source_id(name)),
@@ -263,6 +266,7 @@ def _scores(wanted: ScoreFilter) -> Select[Any]:
         (wanted.until, c.moment.__lt__),
         (wanted.provisional, c.provisional.is_),
         (wanted.scorer, c.scorer.__eq__),
+        (wanted.tag, lambda tag: c.tags[tag[0]].astext == tag[1]),
         (wanted.min_polarity, c.polarity.__ge__),
         (wanted.max_polarity, c.polarity.__le__),
         (wanted.text, lambda text: c.text.icontains(text, autoescape=True)),
@@ -270,8 +274,8 @@ def _scores(wanted: ScoreFilter) -> Select[Any]:
     ]
     for value, condition in conditions:
         if value is not None:
-            statement = statement.where(condition(value))
-    return statement.limit(wanted.limit)
+            chosen = chosen.where(condition(value))
+    return chosen.limit(wanted.limit)
 
 
 def _all(engine: Engine, statement: Select[Any]) -> list[Row]:

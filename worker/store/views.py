@@ -154,3 +154,39 @@ BACKFILLS = Table(
     *(Column(n, Text) for n in ("created_by", "changed_by")),
     *(Column(n, _Time) for n in ("created_at", "changed_at")),
 )
+
+SCORES = Table(
+    "scores",
+    ANALYTICS,
+    Column("record_id", BigInteger),
+    *(Column(n, Text) for n in ("source", "external_id", "label")),
+    *(Column(n, Double) for n in ("score", "polarity")),
+    *(Column(n, Text) for n in ("scorer", "model", "model_version")),
+    Column("provisional", Boolean),
+    Column("fallback_reason", Text),
+    Column("scored_at", _Time),
+    Column("of_present_text", Boolean),
+    Column("run_id", BigInteger),
+    Column("source_id", Integer),
+)
+
+REVISIONS = Table(
+    "revisions",
+    ANALYTICS,
+    Column("record_id", BigInteger),
+    *(Column(n, Text) for n in ("source", "external_id")),
+    Column("revision", Integer),
+    Column("text", Text),
+    *(Column(n, _Time) for n in ("published_at", "replaced_at")),
+    Column("source_id", Integer),
+)
+
+REFUSED = Table(
+    "quarantine",
+    ANALYTICS,
+    Column("id", BigInteger),
+    *(Column(n, Text) for n in ("source", "stage", "partition", "offset", "reason")),
+    *(Column(n, BigInteger) for n in ("record_id", "run_id")),
+    Column("created_at", _Time),
+    Column("source_id", Integer),
+)

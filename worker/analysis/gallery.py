@@ -1,0 +1,103 @@
+"""Which charts there are: what each asks of the database, and how it is drawn and said in words.
+
+Asking and drawing are apart so that a server can draw in another process: what goes between them
+is frozen values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+
+from worker.analysis import charts, drawing, summary
+from worker.analysis.charts import LIGHT, Chart, Palette
+from worker.analysis.report import Picture, signed
+from worker.store import questions
+from worker.store.questions import Bin, Day, Group, Scope
+
+Drawn = tuple[Chart, str]
+"""A chart, and what it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    ask: Callable[[Engine, Scope], Any]
+    draw: Callable[[Any, Scope, Palette], Drawn]
+
+
+def picture(engine: Engine, scope: Scope, name: str, colours: Palette = LIGHT) -> Picture:
+    """A chart of the scope, drawn. Raises KeyError for a name that is not in `CHARTS`."""
+    return draw(name, CHARTS[name].ask(engine, scope), scope, colours)
+
+
+def draw(name: str, found: Any, scope: Scope, colours: Palette = LIGHT) -> Picture:
+    """What `CHARTS[name].ask` found, drawn."""
+    chart, said = CHARTS[name].draw(found, scope, colours)
+    return Picture(name, said, drawing.svg(chart, colours))
+
+
+def _trend(days: Sequence[Day], scope: Scope, colours: Palette) -> Drawn:
+    shown = [(day.net, day.day) for day in days if day.net is not None]
+    said = "Net polarity by day, with volume."
+    if shown:
+        low, high = min(shown), max(shown)
+        said += f" Lowest {signed(low[0])} on {low[1]}, highest {signed(high[0])} on {high[1]}."
+    return charts.trend(days, scope, colours), said
+
+
+def _groups(engine: Engine, scope: Scope) -> list[Group]:
+    """Sources side by side; of a single one, the values of its first tag that tells them apart."""
+    groups = questions.sources(engine, scope)
+    if len(groups) > 1 or scope.tag:
+        return groups
+    for tag in questions.tags(engine, scope):
+        if len(found := questions.values(engine, scope, tag, limit=12)) > 1:
+            return found
+    return groups
+
+
+def _shares(groups: Sequence[Group], scope: Scope, colours: Palette) -> Drawn:
+    said = "; ".join(
+        f"{g.name}: {g.negative / (g.scored or 1):.0%} negative,"
+        f" {g.positive / (g.scored or 1):.0%} positive"
+        for g in groups
+    )
+    return charts.shares(groups, colours), f"Share by label. {said}."
+
+
+def _compared(groups: Sequence[Group], scope: Scope, colours: Palette) -> Drawn:
+    said = ", ".join(f"{g.name} {signed(g.net)}" for g in groups)
+    return charts.compared(groups, colours), f"Net polarity compared: {said}."
+
+
+def _distribution(found: tuple[Sequence[Bin], int], scope: Scope, colours: Palette) -> Drawn:
+    bins, count = found
+    low = sum(b.final + b.provisional for b in bins if b.high <= -0.5)
+    high = sum(b.final + b.provisional for b in bins if b.low >= 0.5)
+    said = f"Of the newest {count:,} scored records {low:,} are below -0.5, {high:,} from 0.5 on."
+    return charts.distribution(bins, count, colours), said
+
+
+def _calendar(days: Sequence[Day], scope: Scope, colours: Palette) -> Drawn:
+    said = f"Net polarity of {len(days)} days, by week and weekday."
+    return charts.calendar(days, colours), said
+
+
+def _agreement(texts: Sequence[tuple[str, str]], scope: Scope, colours: Palette) -> Drawn:
+    counts = summary.compare_with_textblob(texts)
+    same = sum(n for (model, other), n in counts.items() if model == other)
+    said = f"The model and TextBlob have the same label on {same} of {len(texts)} texts."
+    return charts.agreement(counts, colours), said
+
+
+CHARTS: Mapping[str, Entry] = {
+    "trend": Entry(questions.days, _trend),
+    "compared": Entry(_groups, _compared),
+    "shares": Entry(_groups, _shares),
+    "distribution": Entry(questions.distribution, _distribution),
+    "calendar": Entry(questions.days, _calendar),
+    "agreement": Entry(summary.scored_by_the_model, _agreement),
+}

@@ -1,0 +1,245 @@
+"""A period as a document: the same words, figures and pictures in HTML, PDF, PNG and on a terminal.
+
+`compose` makes the value, the rest only sets it. Text of records goes in as data, never as markup.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from importlib.metadata import version
+from importlib.resources import files
+
+from worker.analysis.summary import Mover, Summary, Trust
+from worker.store.questions import Tally
+from worker.store.reading import Row
+
+TEXT_SHOWN = 280
+PPI = 144
+"""Of the picture: twice a screen's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A headline number."""
+
+    name: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A record, as it is quoted."""
+
+    source: str
+    external_id: str
+    when: str
+    polarity: str
+    text: str
+    provisional: bool
+    record_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A group that moved the whole, and the records that show it."""
+
+    kind: str
+    name: str
+    moved: str
+    now: str
+    before: str
+    quotes: Sequence[Quote]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A chart as SVG, and what it shows for those who do not see it."""
+
+    name: str
+    says: str
+    svg: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    title: str
+    period: str
+    verdict: str
+    figures: Sequence[Figure]
+    movers: Sequence[Moved]
+    lowest: Sequence[Quote]
+    trust: Sequence[str]
+    made: str
+    pictures: Sequence[Picture] = ()
+
+
+def compose(summary: Summary, now: datetime, pictures: Sequence[Picture] = ()) -> Report:
+    """The document of a summary, made at `now`."""
+    scope = summary.scope
+    about = scope.source or "all sources"
+    if scope.tag:
+        about += f", {scope.tag} {scope.value}"
+    return Report(
+        title=f"Sentiment of {about}",
+        period=_period(scope.since, scope.until),
+        verdict=verdict(summary),
+        figures=_figures(summary),
+        movers=[_moved(mover) for mover in summary.movers],
+        lowest=[quote(row) for row in summary.lowest if (row["polarity"] or 0) < 0],
+        trust=_cautions(summary.trust, summary.now),
+        made=f"Made {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC by sentiment-worker "
+        f"{version('sentiment-worker')}. Days are UTC.",
+        pictures=pictures,
+    )
+
+
+def verdict(summary: Summary) -> str:
+    """The one sentence that a reader takes along; says so where the figures do not carry one."""
+    now, days = summary.now, summary.scope.days
+    if now.net is None:
+        return f"No record of these {days} days has a score."
+    change, noise = summary.change, summary.noise
+    if change is None or noise is None:
+        return f"Net polarity is {now.net:+.2f}; the {days} days before have nothing to compare."
+    against = f"against the {days} days before ({change:+.2f}, 95 % interval ±{noise:.2f})"
+    if not summary.is_clear:
+        return f"Net polarity is {now.net:+.2f}; no clear change {against}."
+    way = "better" if change > 0 else "worse"
+    return f"Net polarity is {now.net:+.2f}: clearly {way} {against}."
+
+
+def quote(row: Row) -> Quote:
+    text = " ".join(row["text"].split())
+    return Quote(
+        source=row["source"],
+        external_id=row["external_id"],
+        when=f"{row['moment']:%Y-%m-%d %H:%M}",
+        polarity=signed(row["polarity"]),
+        text=text if len(text) <= TEXT_SHOWN else text[: TEXT_SHOWN - 1] + "…",
+        provisional=bool(row["provisional"]),
+        record_id=row["record_id"],
+    )
+
+
+def signed(value: float | None) -> str:
+    """A polarity for people."""
+    return "-" if value is None else f"{value:+.2f}"
+
+
+def html(report: Report) -> bytes:
+    """One file that needs no network."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    templates = Environment(
+        loader=PackageLoader("worker.analysis"), autoescape=True, undefined=StrictUndefined
+    )
+    images = {p.name: _as_url(p.svg) for p in report.pictures}
+    return templates.get_template("report.html.j2").render(report=report, images=images).encode()
+
+
+def pdf(report: Report) -> bytes:
+    """A4."""
+    return _typeset(report, "pdf")
+
+
+def png(report: Report) -> bytes:
+    """One picture, as tall as it must be."""
+    return _typeset(report, "png")
+
+
+def _typeset(report: Report, kind: str) -> bytes:
+    """By Typst, from a template of ours; what is in the report reaches it as data alone."""
+    import typst
+
+    template = files("worker.analysis").joinpath("templates", "report.typ").read_bytes()
+    data = json.dumps(asdict(report) | {"tall": kind == "png"})
+    compiled: bytes = typst.compile(  # type: ignore[call-overload]
+        template, format=kind, ppi=PPI if kind == "png" else None, sys_inputs={"data": data}
+    )
+    return compiled
+
+
+SETTERS: Mapping[str, Callable[[Report], bytes]] = {"html": html, "pdf": pdf, "png": png}
+
+
+def _as_url(svg: str) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def _period(since: date, until: date) -> str:
+    last = until - timedelta(days=1)
+    return f"{since:%-d %B %Y}" if since == last else f"{since:%-d %B %Y} to {last:%-d %B %Y}"
+
+
+def _figures(summary: Summary) -> list[Figure]:
+    now, before = summary.now, summary.before
+    found = [Figure("records", f"{now.records:,}", f"before: {before.records:,}")]
+    noise = summary.noise
+    change = (
+        ""
+        if summary.change is None or noise is None
+        else (f"before: {signed(before.net)}; change {summary.change:+.2f} ± {noise:.2f}")
+    )
+    found.append(Figure("net polarity", signed(now.net), change))
+    found += [
+        Figure(label, _share(getattr(now, label), now.scored),
+               f"before: {_share(getattr(before, label), before.scored)}")
+        for label in ("negative", "neutral", "positive")
+    ]  # fmt: skip
+    return found
+
+
+def _moved(mover: Mover) -> Moved:
+    return Moved(
+        kind=mover.kind,
+        name=mover.name,
+        moved=f"{mover.moved:+.3f}",
+        now=_told(mover.now),
+        before=_told(mover.before),
+        quotes=[quote(row) for row in mover.records],
+    )
+
+
+def _told(tally: Tally) -> str:
+    return f"{signed(tally.net)} of {tally.scored:,}" if tally.scored else "no record"
+
+
+def _cautions(trust: Trust, now: Tally) -> list[str]:
+    """What a reader must know, each a sentence; also that there is nothing."""
+    found = []
+    if trust.provisional:
+        found.append(
+            f"{trust.provisional:,} scores ({_share(trust.provisional, now.records)} of all) are"
+            " provisional: TextBlob's, until the model answers. They will change."
+        )
+    else:
+        found.append("No score is provisional.")
+    if trust.unscored:
+        found.append(f"{trust.unscored:,} records have no score (yet, or an empty text).")
+    if trust.overridden:
+        found.append(f"{trust.overridden:,} records were judged by a person.")
+    if trust.quarantined:
+        found.append(
+            f"{trust.quarantined:,} rows, of any day, are in quarantine: not counted here."
+        )
+    if trust.not_english:
+        found.append(
+            f"{trust.not_english:,} of the newest {trust.looked_at:,} records are not in English,"
+            " which is all that the model reads: take their scores for noise."
+        )
+    if trust.language_unknown:
+        found.append(
+            f"Of {trust.language_unknown:,} of the newest {trust.looked_at:,} records the source"
+            " does not say the language; the model reads English."
+        )
+    found.append("How often a score is right: docs/trust.md.")
+    return found
+
+
+def _share(part: int, of: int) -> str:
+    return f"{part / of:.0%}" if of else "-"

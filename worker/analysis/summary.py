@@ -1,0 +1,221 @@
+"""A period in one value: how it was, against the period before, what moved it, and how far to
+trust it. The report, the page and the assistants' tools say the same because they all say this."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from sqlalchemy import Engine
+
+from worker.errors import ConfigurationError
+from worker.scoring import textblob
+from worker.store import questions, reading
+from worker.store.questions import Day, Group, Scope, Tally
+from worker.store.reading import Row
+
+DEFAULT_DAYS = 7
+
+MOVERS = 5
+"""How many groups to name that moved the whole most."""
+
+EXAMPLES = 3
+"""Records to show of each of them."""
+
+COMPARED = 500
+"""Records on which the model is compared with TextBlob: the newest."""
+
+CANNOT_SAY = "cannot say"
+
+Agreement = Mapping[tuple[str, str], int]
+"""(the model's label, TextBlob's) -> records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mover:
+    """A group that moved the whole: a source, or a value of a tag."""
+
+    kind: str
+    """"source", or the tag's name."""
+    name: str
+    now: Tally
+    before: Tally
+    moved: float
+    """Its part of the change of net polarity."""
+    records: Sequence[Row]
+    """The most negative ones of the period if it moved down, else the most positive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What there is to know before a figure is quoted."""
+
+    provisional: int
+    """Scored by TextBlob until the model answers."""
+    unscored: int
+    overridden: int
+    """Judged by a person."""
+    quarantined: int
+    """Rows that could not be read or scored, of any day."""
+    not_english: int
+    """Of the newest records, those whose source says another language; the model reads English."""
+    language_unknown: int
+    looked_at: int
+    """How many newest records that is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    scope: Scope
+    now: Tally
+    before: Tally
+    days: Sequence[Day]
+    sources: Sequence[Group]
+    movers: Sequence[Mover]
+    lowest: Sequence[Row]
+    """The most negative records."""
+    trust: Trust
+
+    @property
+    def change(self) -> float | None:
+        """Of net polarity against the period before."""
+        if self.now.net is None or self.before.net is None:
+            return None
+        return self.now.net - self.before.net
+
+    @property
+    def noise(self) -> float | None:
+        """Half the 95 % interval of `change`: less than that may be chance."""
+        halves = [_half(self.now), _half(self.before)]
+        return None if None in halves else math.hypot(*(h for h in halves if h is not None))
+
+    @property
+    def is_clear(self) -> bool:
+        """Is the change more than chance alone would explain?"""
+        change, noise = self.change, self.noise
+        return change is not None and noise is not None and abs(change) > noise
+
+
+def period(
+    engine: Engine,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    source: str | None = None,
+    tag: tuple[str, str] | None = None,
+    days: int = DEFAULT_DAYS,
+) -> Scope:
+    """The scope that is meant; without dates, the last `days` days up to the newest record.
+
+    Raises ConfigurationError where nothing can lie between, and for a source that nobody knows.
+    """
+    if source is not None:
+        reading.require_source(engine, source)
+    found = questions.extent(engine, source) or (date.today(), date.today())  # noqa: DTZ011
+    end = until or found[1] + timedelta(days=1)
+    begin = since or end - timedelta(days=days)
+    if begin >= end:
+        raise ConfigurationError(f"Nothing lies between {begin} and {end}.")
+    name, value = tag or (None, None)
+    return Scope(begin, end, source, name, value)
+
+
+def summarise(engine: Engine, scope: Scope) -> Summary:
+    """The whole of it: some ten questions, each answered from roll-ups or by an index."""
+    before = scope.before()
+    days = questions.days(engine, scope)
+    now, then = questions.total(days), questions.total(questions.days(engine, before))
+    return Summary(
+        scope=scope,
+        now=now,
+        before=then,
+        days=days,
+        sources=questions.sources(engine, scope),
+        movers=_movers(engine, scope, now, then),
+        lowest=list(reading.scores(engine, scope.records(order="most-negative", limit=5))),
+        trust=_trust(engine, scope, now),
+    )
+
+
+def contributions(
+    groups: tuple[Sequence[Group], Sequence[Group]], whole: tuple[Tally, Tally]
+) -> list[tuple[Group, Group, float]]:
+    """(now, before, its part of the change of net polarity), the largest first; both arguments are
+    (now, before). A group moves the whole by how far it stands from what the whole was before,
+    weighed by its share: where every record is in one group, the parts add up to the change."""
+    new, old = ({g.name: g for g in each} for each in groups)
+    base = whole[1].net or 0.0
+
+    def part(group: Group, of: Tally) -> float:
+        return group.scored / of.scored * ((group.net or 0.0) - base) if group.scored else 0.0
+
+    found = []
+    for name in sorted(old.keys() | new.keys()):
+        n, o = new.get(name, Group(name=name)), old.get(name, Group(name=name))
+        found.append((n, o, part(n, whole[0]) - part(o, whole[1])))
+    return sorted(found, key=lambda each: -abs(each[2]))
+
+
+def scored_by_the_model(engine: Engine, scope: Scope) -> list[tuple[str, str]]:
+    """(label, text) of the newest `COMPARED` records that a model has scored."""
+    wanted = scope.records(scorer="lambda", limit=COMPARED)
+    return [(row["machine_label"], row["text"]) for row in reading.scores(engine, wanted)]
+
+
+def compare_with_textblob(texts: Sequence[tuple[str, str]]) -> Agreement:
+    """What TextBlob, asked now, says of texts that a model has labelled."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for label, text in texts:
+        opinion = textblob.opinion(text)
+        counts[label, opinion.label if opinion else CANNOT_SAY] += 1
+    return counts
+
+
+def _movers(engine: Engine, scope: Scope, now: Tally, before: Tally) -> list[Mover]:
+    if now.net is None or before.net is None:
+        return []
+    pairs, then = [], scope.before()
+    if scope.source is None and scope.tag is None:
+        groups = questions.sources(engine, scope), questions.sources(engine, then)
+        if len({g.name for each in groups for g in each}) > 1:
+            pairs += [("source", *each) for each in contributions(groups, (now, before))]
+    for tag in questions.tags(engine, scope) if scope.tag is None else ():
+        groups = questions.values(engine, scope, tag), questions.values(engine, then, tag)
+        pairs += [(tag, *each) for each in contributions(groups, (now, before))]
+    pairs.sort(key=lambda each: -abs(each[3]))
+    return [
+        Mover(kind, n.name, n, o, moved, _examples(engine, scope, kind, n.name, moved))
+        for kind, n, o, moved in pairs[:MOVERS]
+        if moved
+    ]
+
+
+def _examples(engine: Engine, scope: Scope, kind: str, name: str, moved: float) -> Sequence[Row]:
+    narrowed = scope.on(source=name) if kind == "source" else scope.on(tag=kind, value=name)
+    order = "most-negative" if moved < 0 else "most-positive"
+    return list(reading.scores(engine, narrowed.records(order=order, limit=EXAMPLES)))
+
+
+def _trust(engine: Engine, scope: Scope, now: Tally) -> Trust:
+    languages = {row["language"]: row["records"] for row in questions.languages(engine, scope)}
+    looked_at = sum(languages.values())
+    unknown = languages.pop(None, 0)
+    english = sum(n for name, n in languages.items() if name.lower().startswith("en"))
+    return Trust(
+        provisional=now.provisional,
+        unscored=now.unscored,
+        overridden=now.overridden,
+        quarantined=questions.refused(engine, scope.source),
+        not_english=looked_at - unknown - english,
+        language_unknown=unknown,
+        looked_at=looked_at,
+    )
+
+
+def _half(tally: Tally) -> float | None:
+    if tally.net_low is None or tally.net_high is None:
+        return None
+    return (tally.net_high - tally.net_low) / 2
