@@ -41,6 +41,14 @@ class ConfigurationError(WorkerError):
     exit_code = Exit.MISUSED
 
 
+class Unknown(ConfigurationError):
+    """It names something that is not there: a typo is no empty answer."""
+
+
+class TooSlow(ConfigurationError):
+    """The question took longer than its login may."""
+
+
 class SchemaOutdated(ConfigurationError):
     """The database lacks migrations that this version needs, or is ahead of it."""
 

@@ -23,7 +23,7 @@ from sqlalchemy import Engine
 
 from worker import log
 from worker.local import postgres
-from worker.store import database, migrate, rollup
+from worker.store import database, migrate, rollup, search
 
 EXPLAINED = Path(__file__).parents[2] / "docs" / "analysts-explain.txt"
 TIMES = 6
@@ -115,7 +115,7 @@ def _prepare(engine: Engine, records: int) -> None:
     rollup.fold(engine)
     print(f"one record touched: rolled up in {(time.perf_counter() - started) * 1000:.0f} ms")
     started = time.perf_counter()
-    migrate.search(engine, wanted=True)
+    search.switch(engine, wanted=True)
     print(f"db search on: {time.perf_counter() - started:.0f} s")
     with engine.connect() as connection:
         plain = connection.execution_options(isolation_level="AUTOCOMMIT")

@@ -10,6 +10,8 @@ from worker import bootstrap
 from worker.cli.output import WORDS, ConfigOption, VerboseOption, say, settings_for
 from worker.errors import ConfigurationError, Exit
 from worker.store import migrate
+from worker.store import roles as logins
+from worker.store import search as search_index
 
 app = typer.Typer(help="Migrations, roles and grants.", no_args_is_help=True)
 
@@ -77,7 +79,7 @@ def search(
     with bootstrap.open_database(settings) as engine:
         migrate.require_current(engine)
         with WORDS.status("Making the index ..." if what == "on" else "Dropping the index ..."):
-            migrate.search(engine, wanted=what == "on")
+            search_index.switch(engine, wanted=what == "on")
     say("Searching words has its index now." if what == "on" else "The index is gone.")
 
 
@@ -107,7 +109,7 @@ def roles(
         found = migrate.grant_roles(engine)
         missing = [role for role, exists in found.items() if not exists]
         for login in () if missing else analyst or ():
-            migrate.make_analyst(engine, login)
+            logins.make_analyst(engine, login)
             say(f"{login!r} reads schema analytics, and nothing else of ours.")
     for role in missing:
         say(f"Missing, and not ours to create. As an administrator: CREATE ROLE {role} NOLOGIN;")

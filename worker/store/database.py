@@ -13,7 +13,7 @@ from sqlalchemy import Engine, event, exc
 from sqlalchemy.engine import URL, Connection
 
 from worker import urls
-from worker.errors import ConfigurationError, DatabaseUnavailable, SchemaOutdated
+from worker.errors import ConfigurationError, DatabaseUnavailable, SchemaOutdated, TooSlow
 
 T = TypeVar("T")
 
@@ -52,13 +52,16 @@ def unpooled(engine: Engine, *, application: str) -> Engine:
     )
 
 
-def read_only(engine: Engine, *, timeout_s: float) -> Engine:
-    """The same engine for questions alone: nothing is written, none takes longer than that."""
+def read_only(engine: Engine, *, timeout_s: float, role: str | None = None) -> Engine:
+    """The same engine for questions alone: nothing is written, none takes longer than that, and all
+    is done as `role`, where one is named."""
     reading = engine.execution_options(postgresql_readonly=True)
 
     @event.listens_for(reading, "begin")
     def limit(connection: Connection) -> None:
         connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(timeout_s * 1000)}")
+        if role is not None:
+            connection.exec_driver_sql(f"SET LOCAL ROLE {role}")
         # Who reads in parts may take their time over each.
         connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '1h'")
 
@@ -142,7 +145,7 @@ def _translate(error: BaseException) -> Exception:
             hint="Run: sentiment-worker db upgrade",
         )
     if state == "57014":
-        return ConfigurationError(
+        return TooSlow(
             "The question took longer than it may.",
             hint="Ask for less, or raise the statement timeout of the login.",
         )

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
-import psycopg.sql
 import sqlalchemy as sa
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
 import worker
-from worker.errors import ConfigurationError, DatabaseUnavailable, SchemaOutdated
+from worker.errors import DatabaseUnavailable, SchemaOutdated
 from worker.log import get_logger
 from worker.store import database, rollup
 
@@ -35,8 +34,6 @@ _IS_ANALYST = """
 SELECT CASE WHEN to_regnamespace('sentiment') IS NOT NULL
             THEN NOT has_schema_privilege('sentiment', 'USAGE') END
 """
-
-ANALYST_TIMEOUT = "30s"
 
 ROLES = ("sentiment_owner", "sentiment_worker", "sentiment_analyst")
 
@@ -126,66 +123,6 @@ def grant_roles(engine: Engine) -> dict[str, bool]:
         cur.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", (list(ROLES),))
         found = {row[0] for row in cur.fetchall()}
     return {role: role in found for role in ROLES}
-
-
-def make_analyst(engine: Engine, login: str) -> None:
-    """Let a login read schema analytics. A setting of a role holds for those who log in as it, and
-    not for its members: so it is the login's own. Raises ConfigurationError."""
-    name = psycopg.sql.Identifier(login)
-    steps = (
-        "GRANT sentiment_analyst TO {}",
-        f"ALTER ROLE {{}} SET statement_timeout = '{ANALYST_TIMEOUT}'",
-        "ALTER ROLE {} SET default_transaction_read_only = on",
-    )
-    with database.cursor(engine) as cur:
-        cur.execute(
-            "SELECT has_schema_privilege(rolname, 'sentiment', 'USAGE') FROM pg_roles"
-            " WHERE rolname = %s AND rolcanlogin",
-            (login,),
-        )
-        found = cur.fetchone()
-        if found is None:
-            raise ConfigurationError(
-                f"There is no login {login!r}.", hint="As an administrator: CREATE ROLE ... LOGIN"
-            )
-        if found[0]:
-            raise ConfigurationError(
-                f"{login!r} may do more than read: as an analyst it could not work any more.",
-                hint="Give analysts a login of their own.",
-            )
-        for step in steps:
-            cur.execute(psycopg.sql.SQL(step).format(name))
-
-
-SEARCH_INDEX = "record_words"
-_SEARCHES = f"""
-SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('sentiment.{SEARCH_INDEX}')
-"""  # noqa: S608  a name of ours
-
-
-def search(engine: Engine, *, wanted: bool) -> None:
-    """Make, or drop, the index behind `analytics.matches`, beside the writers. It costs each new
-    record about a quarter more time, so it is there only for those who search.
-
-    Raises ConfigurationError where the login may not.
-    """
-    own = database.unpooled(engine, application="sentiment-worker migrations")
-    with database.translated(), own.connect() as plain:
-        connection = plain.execution_options(isolation_level="AUTOCOMMIT")
-        connection.exec_driver_sql("SET lock_timeout = 0")
-        if wanted:
-            connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS btree_gin")
-            if connection.scalar(sa.text(_SEARCHES)):
-                return
-        # One that was broken off is there, and useless: made anew.
-        drop = f"DROP INDEX CONCURRENTLY IF EXISTS sentiment.{SEARCH_INDEX}"
-        connection.exec_driver_sql(drop)
-        if wanted:
-            connection.exec_driver_sql(
-                f"CREATE INDEX CONCURRENTLY {SEARCH_INDEX} ON sentiment.record"
-                " USING gin (source_id, to_tsvector('english', text))"
-            )
-            connection.exec_driver_sql("ANALYZE sentiment.record")
 
 
 def _waited_for_a_lock(error: DatabaseUnavailable) -> bool:

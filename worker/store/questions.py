@@ -14,7 +14,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Engine, Select, Table
 
-from worker.errors import ConfigurationError
+from worker.errors import Unknown
 from worker.polarity import net
 from worker.store import database, reading
 from worker.store.reading import Row, ScoreFilter
@@ -217,11 +217,11 @@ def distribution(engine: Engine, scope: Scope) -> tuple[list[Bin], int]:
 
 
 def whole(engine: Engine, record_id: int) -> Whole:
-    """A record and its history. Raises ConfigurationError where there is none."""
+    """A record and its history. Raises Unknown where there is none."""
     c = CURRENT_SENTIMENT.c
     found = _all(engine, sa.select(CURRENT_SENTIMENT).where(c.record_id == record_id))
     if not found:
-        raise ConfigurationError(f"There is no record {record_id}.")
+        raise Unknown(f"There is no record {record_id}.")
     record = found[0]
     scores = sa.select(SCORES).where(SCORES.c.record_id == record_id)
     revisions = sa.select(REVISIONS).where(REVISIONS.c.record_id == record_id)

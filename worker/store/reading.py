@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Engine, Select
 
-from worker.errors import ConfigurationError
+from worker.errors import ConfigurationError, Unknown
 from worker.store import database
 from worker.store.tables import (
     CHUNK,
@@ -117,12 +117,12 @@ def _waiting_provisionally() -> ColumnElement[int]:
 
 
 def require_source(engine: Engine, name: str) -> None:
-    """Raises ConfigurationError for a source that nothing was ever read from: a typo is loud."""
+    """Raises Unknown for a source that nothing was ever read from."""
     names = sa.select(SOURCES.c.name).order_by(SOURCES.c.name)
     known = [row["name"] for row in _all(engine, names)]
     if name not in known:
         there = ", ".join(known[:20]) or "none yet"
-        raise ConfigurationError(f"No source is named {name!r}.", hint=f"There are: {there}.")
+        raise Unknown(f"No source is named {name!r}.", hint=f"There are: {there}.")
 
 
 def source_id(engine: Engine, name: str) -> int:

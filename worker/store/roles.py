@@ -1,0 +1,64 @@
+"""Analysts' logins, and asking with their rights alone. The grants are migrations/roles.sql."""
+
+from __future__ import annotations
+
+import psycopg.sql
+import sqlalchemy as sa
+from sqlalchemy import Engine
+
+from worker.errors import ConfigurationError
+from worker.store import database
+
+ANALYST = "sentiment_analyst"
+ANALYST_TIMEOUT = "30s"
+
+_RIGHTS = f"""
+SELECT has_schema_privilege('sentiment', 'USAGE') AS may_do_more,
+       to_regrole('{ANALYST}') IS NOT NULL
+           AND pg_has_role(to_regrole('{ANALYST}'), 'MEMBER') AS may_become_one
+"""
+
+
+def make_analyst(engine: Engine, login: str) -> None:
+    """Let a login read schema analytics. A setting of a role holds for those who log in as it, and
+    not for its members: so it is the login's own. Raises ConfigurationError."""
+    name = psycopg.sql.Identifier(login)
+    steps = (
+        "GRANT sentiment_analyst TO {}",
+        f"ALTER ROLE {{}} SET statement_timeout = '{ANALYST_TIMEOUT}'",
+        "ALTER ROLE {} SET default_transaction_read_only = on",
+    )
+    with database.cursor(engine) as cur:
+        cur.execute(
+            "SELECT has_schema_privilege(rolname, 'sentiment', 'USAGE') FROM pg_roles"
+            " WHERE rolname = %s AND rolcanlogin",
+            (login,),
+        )
+        found = cur.fetchone()
+        if found is None:
+            raise ConfigurationError(
+                f"There is no login {login!r}.", hint="As an administrator: CREATE ROLE ... LOGIN"
+            )
+        if found[0]:
+            raise ConfigurationError(
+                f"{login!r} may do more than read: as an analyst it could not work any more.",
+                hint="Give analysts a login of their own.",
+            )
+        for step in steps:
+            cur.execute(psycopg.sql.SQL(step).format(name))
+
+
+def to_ask_as(engine: Engine) -> str | None:
+    """The role under which to ask questions, so that they read schema analytics alone; None where
+    the login can do no more than that itself. Raises ConfigurationError where neither is so."""
+    with database.transaction(engine) as connection:
+        may_do_more, may_become_one = connection.execute(sa.text(_RIGHTS)).one()
+    if not may_do_more:
+        return None
+    if may_become_one:
+        return ANALYST
+    raise ConfigurationError(
+        f"This login may do more than read, and may not become {ANALYST}.",
+        hint="Name an analyst's login in DATABASE_URL (`db roles --analyst LOGIN` makes one), or as"
+        f" an administrator: GRANT {ANALYST} TO it.",
+    )
