@@ -7,6 +7,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -49,13 +50,20 @@ def template(server_url: str) -> Iterator[str]:
     _admin(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture
-def database_url(server_url: str, template: str) -> Iterator[str]:
-    """A migrated database of this test's own."""
+@contextmanager
+def cloned(server_url: str, template: str) -> Iterator[str]:
+    """A migrated database, for as long as it is wanted."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     _admin(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield _named(server_url, name)
     _admin(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database_url(server_url: str, template: str) -> Iterator[str]:
+    """A migrated database of this test's own."""
+    with cloned(server_url, template) as url:
+        yield url
 
 
 @pytest.fixture

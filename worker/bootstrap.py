@@ -38,6 +38,7 @@ from worker.store import (
     database,
     migrate,
     reading,
+    roles,
     spending,
     unusual,
     watching,
@@ -94,6 +95,16 @@ def open_database(settings: Settings) -> Iterator[Engine]:
             yield engine
         finally:
             engine.dispose()
+
+
+@contextmanager
+def open_questions(settings: Settings, *, timeout_s: float) -> Iterator[Engine]:
+    """The database for questions alone, with the analyst's rights. Raises ConfigurationError where
+    the login may do more than that, and cannot do with less."""
+    with open_database(settings) as engine:
+        migrate.require_current(engine)
+        role = roles.to_ask_as(engine)
+        yield database.read_only(engine, timeout_s=timeout_s, role=role)
 
 
 def revive_database(settings: Settings) -> None:

@@ -169,6 +169,8 @@ class Settings(_Strict):
     budget_daily: float | None = Field(default=None, gt=0)
     budget_monthly: float | None = Field(default=None, gt=0)
     http: str = "127.0.0.1:9464"
+    dashboard_token: SecretStr | None = None
+    dashboard_user_header: str | None = None
     traces: Literal["off", "otlp"] = "off"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
@@ -258,6 +260,8 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "budget_daily": ("SENTIMENT_BUDGET_DAILY",),
     "budget_monthly": ("SENTIMENT_BUDGET_MONTHLY",),
     "http": ("SENTIMENT_HTTP",),
+    "dashboard_token": ("SENTIMENT_DASHBOARD_TOKEN",),
+    "dashboard_user_header": ("SENTIMENT_DASHBOARD_USER_HEADER",),
     "traces": ("SENTIMENT_TRACES",),
     "log_level": ("LOG_LEVEL", "SENTIMENT_LOG_LEVEL"),
     "log_format": ("SENTIMENT_LOG_FORMAT",),

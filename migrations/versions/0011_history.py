@@ -24,4 +24,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP VIEW analytics.scores, analytics.revisions, analytics.quarantine")
+    op.execute(
+        "DROP VIEW analytics.records, analytics.scores, analytics.revisions, analytics.quarantine"
+    )

@@ -1,6 +1,25 @@
 -- Version 1, what a single record's history is: each score that it ever had, each text that it ever
 -- was, and what could not be read or scored. Without raw bytes: those are the operators'.
 
+CREATE VIEW analytics.records AS
+SELECT record.id                                         AS record_id,
+       record.source_id,
+       coalesce(record.published_at, record.ingested_at) AS moment,
+       record.external_id,
+       record.text,
+       record.language,
+       record.tags
+FROM sentiment.record;
+COMMENT ON VIEW analytics.records IS
+    'One row a record without its score: the newest are found here at once, and scored in current_sentiment.';
+COMMENT ON COLUMN analytics.records.record_id IS 'As in current_sentiment.';
+COMMENT ON COLUMN analytics.records.source_id IS 'Of analytics.sources.';
+COMMENT ON COLUMN analytics.records.moment IS 'When it was published, else when it was read first.';
+COMMENT ON COLUMN analytics.records.external_id IS 'The record''s id at the source.';
+COMMENT ON COLUMN analytics.records.text IS 'The text, as the source has it now.';
+COMMENT ON COLUMN analytics.records.language IS 'As the source says.';
+COMMENT ON COLUMN analytics.records.tags IS 'As in current_sentiment.';
+
 CREATE VIEW analytics.scores AS
 SELECT score.record_id,
        source.name                              AS source,

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
 from importlib.resources import files
+from typing import Any
 
 from worker.analysis.summary import Mover, Summary, Trust
 from worker.store.questions import Tally
@@ -111,6 +112,15 @@ def verdict(summary: Summary) -> str:
         return f"Net polarity is {now.net:+.2f}; no clear change {against}."
     way = "better" if change > 0 else "worse"
     return f"Net polarity is {now.net:+.2f}: clearly {way} {against}."
+
+
+def as_json(summary: Summary) -> dict[str, Any]:
+    """A summary with what follows from it."""
+    return asdict(summary) | {
+        "change": summary.change,
+        "noise": summary.noise,
+        "verdict": verdict(summary),
+    }
 
 
 def quote(row: Row) -> Quote:

@@ -123,9 +123,14 @@ def period(
     return Scope(begin, end, source, name, value)
 
 
-def summarise(engine: Engine, scope: Scope) -> Summary:
-    """The whole of it: some ten questions, each answered from roll-ups or by an index."""
+def summarise(engine: Engine, scope: Scope, *, among: int | None = None) -> Summary:
+    """The whole of it: some ten questions, each answered from roll-ups or by an index.
+
+    Records that show it are looked for among all of the scope, or among so many newest of each
+    group: for who waits for a page.
+    """
     before = scope.before()
+    lowest = scope.records(order="most-negative", limit=5, among=among)
     days = questions.days(engine, scope)
     now, then = questions.total(days), questions.total(questions.days(engine, before))
     return Summary(
@@ -134,8 +139,8 @@ def summarise(engine: Engine, scope: Scope) -> Summary:
         before=then,
         days=days,
         sources=questions.sources(engine, scope),
-        movers=_movers(engine, scope, now, then),
-        lowest=list(reading.scores(engine, scope.records(order="most-negative", limit=5))),
+        movers=_movers(engine, scope, now, then, among),
+        lowest=list(reading.scores(engine, lowest)),
         trust=_trust(engine, scope, now),
     )
 
@@ -174,7 +179,9 @@ def compare_with_textblob(texts: Sequence[tuple[str, str]]) -> Agreement:
     return counts
 
 
-def _movers(engine: Engine, scope: Scope, now: Tally, before: Tally) -> list[Mover]:
+def _movers(
+    engine: Engine, scope: Scope, now: Tally, before: Tally, among: int | None
+) -> list[Mover]:
     if now.net is None or before.net is None:
         return []
     pairs, then = [], scope.before()
@@ -187,16 +194,18 @@ def _movers(engine: Engine, scope: Scope, now: Tally, before: Tally) -> list[Mov
         pairs += [(tag, *each) for each in contributions(groups, (now, before))]
     pairs.sort(key=lambda each: -abs(each[3]))
     return [
-        Mover(kind, n.name, n, o, moved, _examples(engine, scope, kind, n.name, moved))
+        Mover(kind, n.name, n, o, moved, _examples(engine, scope, kind, n.name, moved, among))
         for kind, n, o, moved in pairs[:MOVERS]
         if moved
     ]
 
 
-def _examples(engine: Engine, scope: Scope, kind: str, name: str, moved: float) -> Sequence[Row]:
+def _examples(
+    engine: Engine, scope: Scope, kind: str, name: str, moved: float, among: int | None
+) -> Sequence[Row]:
     narrowed = scope.on(source=name) if kind == "source" else scope.on(tag=kind, value=name)
     order = "most-negative" if moved < 0 else "most-positive"
-    return list(reading.scores(engine, narrowed.records(order=order, limit=EXAMPLES)))
+    return list(reading.scores(engine, narrowed.records(order=order, limit=EXAMPLES, among=among)))
 
 
 def _trust(engine: Engine, scope: Scope, now: Tally) -> Trust:

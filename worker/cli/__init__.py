@@ -15,6 +15,7 @@ from worker.cli import (
     backfill,
     config,
     cost,
+    dashboard,
     database,
     demo,
     doctor,
@@ -55,7 +56,7 @@ def options(
         raise typer.Exit
 
 
-for module in (once, serve, scores, report, look, doctor, demo):
+for module in (once, serve, scores, report, dashboard, look, doctor, demo):
     module.register(app)
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(rescore.app, name="rescore")

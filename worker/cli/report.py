@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Group, RenderableType
@@ -95,7 +94,7 @@ def report(
         for kind, path in wanted.items():
             write(engine, summary, kind, path)
     if output is Output.JSON:
-        print_json(as_json(summary))
+        print_json(documents.as_json(summary))
     elif not wanted:
         DATA.print(render(summary))
 
@@ -129,14 +128,6 @@ def write(engine: Engine, summary: Summary, kind: str, path: Path) -> None:
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from error
     say(f"The report is in {path}.")
-
-
-def as_json(summary: Summary) -> dict[str, Any]:
-    return asdict(summary) | {
-        "change": summary.change,
-        "noise": summary.noise,
-        "verdict": documents.verdict(summary),
-    }
 
 
 def render(summary: Summary) -> RenderableType:

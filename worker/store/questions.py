@@ -25,6 +25,7 @@ from worker.store.views import (
     DAILY_SENTIMENT,
     OVERRIDES,
     PENDING_WORK,
+    RECORDS,
     REFUSED,
     REVISIONS,
     RUN_HISTORY,
@@ -33,6 +34,9 @@ from worker.store.views import (
 
 BINS = 20
 """Of the distribution: a tenth of polarity each."""
+
+LANGUAGES_OF = 1_000
+"""Newest records that are asked for their language."""
 
 SAMPLE = 10_000
 """Records of which the distribution is drawn, at most: the newest."""
@@ -271,10 +275,11 @@ def backfills(engine: Engine, *, limit: int = 50) -> list[Row]:
 
 
 def languages(engine: Engine, scope: Scope) -> list[Row]:
-    """Of the newest `SAMPLE` records, how many say which language; None: the source does not."""
-    newest = reading.statement(scope.records(limit=SAMPLE)).subquery()
-    statement = sa.select(newest.c.language, sa.func.count().label("records"))
-    return _all(engine, statement.group_by(newest.c.language).order_by(sa.desc("records")))
+    """Of the newest `LANGUAGES_OF`, how many say which language; None: the source does not."""
+    newest = reading.newest(scope.records(), LANGUAGES_OF)
+    r = RECORDS.c
+    statement = sa.select(r.language, sa.func.count().label("records"))
+    return _all(engine, statement.where(r.record_id.in_(newest)).group_by(r.language))
 
 
 def _view(scope: Scope) -> Table:

@@ -23,6 +23,7 @@ from worker.store.views import (
     CURRENT_SENTIMENT,
     DAILY_SENTIMENT,
     PENDING_WORK,
+    RECORDS,
     RUN_HISTORY,
     SOURCES,
 )
@@ -56,8 +57,17 @@ class ScoreFilter:
     """A tag's name and its value."""
     words: str | None = None
     """As a search engine reads them: `analytics.matches`."""
+    among: int | None = None
+    """Only among so many newest records, of those that the rest of the filter leaves whatever their
+    score: an answer at once, where all of them would take seconds."""
     limit: int | None = 20
     order: str = "newest"
+
+    @property
+    def asks_scores(self) -> bool:
+        """Does it want anything of the score, and not of the record alone?"""
+        wanted = (self.label, self.provisional, self.scorer, self.min_polarity, self.max_polarity)
+        return any(each is not None for each in wanted)
 
 
 def scores(engine: Engine, wanted: ScoreFilter) -> Iterator[Row]:
@@ -116,10 +126,15 @@ def _waiting_provisionally() -> ColumnElement[int]:
     return waiting.where(RECORD.c.id.in_(held), scored).scalar_subquery()
 
 
+def source_names(engine: Engine) -> list[str]:
+    """Of every source that was ever read."""
+    names = sa.select(SOURCES.c.name).order_by(SOURCES.c.name)
+    return [row["name"] for row in _all(engine, names)]
+
+
 def require_source(engine: Engine, name: str) -> None:
     """Raises Unknown for a source that nothing was ever read from."""
-    names = sa.select(SOURCES.c.name).order_by(SOURCES.c.name)
-    known = [row["name"] for row in _all(engine, names)]
+    known = source_names(engine)
     if name not in known:
         there = ", ".join(known[:20]) or "none yet"
         raise Unknown(f"No source is named {name!r}.", hint=f"There are: {there}.")
@@ -257,25 +272,50 @@ def statement(wanted: ScoreFilter) -> Select[Any]:
         raise ConfigurationError(
             f"The order {wanted.order!r} is unknown.", hint=f"Use {', '.join(ORDERS)}."
         )
-    chosen = sa.select(CURRENT_SENTIMENT).order_by(ORDERS[wanted.order], c.record_id)
+    by_score: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
+        (wanted.label, c.label.__eq__),
+        (wanted.provisional, c.provisional.is_),
+        (wanted.scorer, c.scorer.__eq__),
+        (wanted.min_polarity, c.polarity.__ge__),
+        (wanted.max_polarity, c.polarity.__le__),
+    ]
+    conditions = [condition(value) for value, condition in by_score if value is not None]
+    among = wanted.among
+    if among is None and not wanted.asks_scores and wanted.order == "newest":
+        among = wanted.limit
+    if among is None:
+        conditions += _of_record(wanted, CURRENT_SENTIMENT)
+    else:
+        conditions.append(c.record_id.in_(newest(wanted, among)))
+    chosen = sa.select(CURRENT_SENTIMENT).where(*conditions)
+    return chosen.order_by(ORDERS[wanted.order], c.record_id).limit(wanted.limit)
+
+
+def newest(wanted: ScoreFilter, count: int) -> Select[Any]:
+    """Ids of the newest records as a filter wants them, whatever their score. By an index, source
+    by source: nothing else is looked at."""
+    r = RECORDS.c
+    chosen = sa.select(r.record_id, r.moment).order_by(r.moment.desc(), r.record_id).limit(count)
+    if wanted.source is not None:
+        return sa.select(chosen.where(*_of_record(wanted, RECORDS)).subquery().c.record_id)
+    of_one = chosen.where(r.source_id == SOURCES.c.id, *_of_record(wanted, RECORDS)).lateral()
+    merged = sa.select(of_one.c.record_id).select_from(SOURCES.join(of_one, sa.true()))
+    return merged.order_by(of_one.c.moment.desc(), of_one.c.record_id).limit(count)
+
+
+def _of_record(wanted: ScoreFilter, view: sa.Table) -> list[ColumnElement[bool]]:
+    """What a filter wants of a record, whatever its score."""
+    c = view.c
     conditions: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
         # By id: joined by name, PostgreSQL would sort the whole source for its newest hundred.
         (wanted.source, lambda name: c.source_id == sa.func.analytics.source_id(name)),
-        (wanted.label, c.label.__eq__),
         (wanted.since, c.moment.__ge__),
         (wanted.until, c.moment.__lt__),
-        (wanted.provisional, c.provisional.is_),
-        (wanted.scorer, c.scorer.__eq__),
         (wanted.tag, lambda tag: c.tags[tag[0]].astext == tag[1]),
-        (wanted.min_polarity, c.polarity.__ge__),
-        (wanted.max_polarity, c.polarity.__le__),
         (wanted.text, lambda text: c.text.icontains(text, autoescape=True)),
         (wanted.words, lambda words: sa.func.analytics.matches(c.text, words)),
     ]
-    for value, condition in conditions:
-        if value is not None:
-            chosen = chosen.where(condition(value))
-    return chosen.limit(wanted.limit)
+    return [condition(value) for value, condition in conditions if value is not None]
 
 
 def _all(engine: Engine, statement: Select[Any]) -> list[Row]:

@@ -155,6 +155,16 @@ BACKFILLS = Table(
     *(Column(n, _Time) for n in ("created_at", "changed_at")),
 )
 
+RECORDS = Table(
+    "records",
+    ANALYTICS,
+    Column("record_id", BigInteger),
+    Column("source_id", Integer),
+    Column("moment", _Time),
+    *(Column(n, Text) for n in ("external_id", "text", "language")),
+    Column("tags", JSONB),
+)
+
 SCORES = Table(
     "scores",
     ANALYTICS,

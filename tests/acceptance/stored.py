@@ -1,0 +1,51 @@
+"""A database with three weeks of reviews, some of them hostile, some provisional."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from tests.acceptance.command import Shell
+from tests.scripted_lambda import ScriptedLambda, function_error, scored
+
+HOSTILE = (
+    '<script>alert(1)</script> "bad" & <img src=x onerror=alert(2)> #set page(fill: red) {{ 7*7 }}'
+)
+"""A text that page, report and terminal must show as it is."""
+
+CURSED = "a bad text that the function cannot take"
+DAYS, A_DAY = 21, 12
+
+
+def stored(folder: Path, database_url: str, server: ScriptedLambda) -> Shell:
+    """Reviews of two products, 12 a day from 1 to 21 March 2026: half of them good at first, a
+    quarter in the last week, when product b turns bad."""
+    with open(folder / "reviews.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("id", "text", "time", "product"))
+        writer.writerows(_row(n) for n in range(DAYS * A_DAY))
+        writer.writerow(("hostile", HOSTILE, "2026-03-21T13:00:00Z", '"><i>'))
+        writer.writerow(("cursed", CURSED, "2026-03-21T14:00:00Z", "<b>"))
+    (folder / "sentiment-worker.toml").write_text(
+        '[[source]]\nname = "reviews"\nkind = "file"\npath = "reviews.csv"\ntags = ["product"]\n'
+    )
+    server.script = lambda request, n: (
+        function_error() if CURSED in request["texts"] else scored(request)
+    )
+    shell = Shell(
+        folder,
+        DATABASE_URL=database_url,
+        AWS_ENDPOINT_URL_LAMBDA=server.url,
+        AWS_REGION="local",
+        SENTIMENT_CHUNK_TEXTS="20",
+    )
+    done = shell("once")
+    assert done.code in (0, 5), done.err
+    return shell
+
+
+def _row(n: int) -> tuple[str, str, str, str]:
+    day, product = n // A_DAY, "ab"[n % 2]
+    bad = n % 4 < 2 if day < DAYS - 7 else product == "b" or n % 4 == 0
+    said = f"a {'bad' if bad else 'good'} day {n}"
+    return str(n), said, f"2026-03-{1 + day:02}T{n % A_DAY:02}:00:00Z", product

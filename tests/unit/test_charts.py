@@ -1,0 +1,104 @@
+"""What a chart must say: read from its specification, which is what is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from worker.analysis import charts, drawing
+from worker.analysis.charts import DARK, LIGHT, Palette
+from worker.store.questions import Bin, Day, Group, Scope
+
+FIRST = date(2026, 3, 1)
+
+
+def days(count: int) -> list[Day]:
+    return [
+        Day(day=FIRST + timedelta(days=n), records=10, positive=3, neutral=2, negative=5,
+            net=-0.2, net_low=-0.5, net_high=0.1, mean_polarity=-0.1)
+        for n in range(count)
+    ]  # fmt: skip
+
+
+def rows(part: Any) -> list[dict[str, Any]]:
+    """Every row of data, wherever it stands in the specification."""
+    if isinstance(part, dict):
+        own = part.get("values")
+        found = own if isinstance(own, list) else []
+        return found + [row for value in part.values() for row in rows(value)]
+    if isinstance(part, list):
+        return [row for each in part for row in rows(each)]
+    return []
+
+
+def test_what_is_mostly_provisional_is_hollow_and_pale() -> None:
+    few = replace(days(1)[0], provisional=1)
+    found = rows(charts.trend([few], Scope(FIRST, FIRST)).to_dict())
+    assert {row["mostly"] for row in found if "mostly" in row} == {"provisional"}
+    volume = {row["state"]: row["records"] for row in found if "state" in row}
+    assert volume == {"final": 9, "provisional": 1}
+    fewer = replace(few, records=100, provisional=1)
+    assert {row["mostly"] for row in rows(charts.calendar([fewer]).to_dict())} == {"final"}
+
+
+def test_a_long_period_is_drawn_by_weeks_that_lose_nothing() -> None:
+    long = days(200)
+    weeks = charts.by_week(long)
+    assert sum(week.records for week in weeks) == 2_000
+    assert all(week.day.weekday() == 0 for week in weeks)
+    title = charts.trend(long, Scope(FIRST, FIRST + timedelta(days=200))).to_dict()["title"]
+    assert "by week" in title["text"]
+
+
+def test_every_axis_of_numbers_says_its_unit() -> None:
+    group = [
+        Group(name="a", records=3, positive=1, negative=2, net=-0.3, net_low=-0.8, net_high=0.3)
+    ]
+    scope = Scope(FIRST, FIRST + timedelta(days=40))
+    drawn = [
+        charts.trend(days(40), scope), charts.shares(group), charts.compared(group),
+        charts.distribution([Bin(-1, -0.9, 3, 1)], 4), charts.calendar(days(40)),
+        charts.agreement({("positive", "negative"): 2}),
+    ]  # fmt: skip
+    for chart in drawn:
+        svg = drawing.svg(chart)
+        assert "<script" not in svg
+        assert "http" not in svg.replace("http://www.w3.org", "")
+        assert any(word in svg for word in ("polarity", "share of scored records", "records"))
+        assert "undefined" not in svg
+        assert "NaN" not in svg
+
+
+def test_nothing_to_draw_is_drawn() -> None:
+    scope = Scope(FIRST, FIRST + timedelta(days=7))
+    for chart in (
+        *(charts.trend([], scope), charts.shares([]), charts.compared([])),
+        *(charts.distribution([], 0), charts.calendar([]), charts.agreement({})),
+    ):
+        assert drawing.svg(chart).startswith("<svg")
+
+
+def test_days_are_utc_in_every_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    trend = str(charts.trend(days(3), Scope(FIRST, FIRST + timedelta(days=3))).to_dict())
+    calendar = str(charts.calendar(days(3)).to_dict())
+    assert "utcyearmonthdate" in trend
+    assert "'type': 'utc'" in trend
+    assert "utcyearweek" in calendar
+    assert "utcday" in calendar
+
+
+def _luminance(colour: str) -> float:
+    """https://www.w3.org/TR/WCAG22/#dfn-relative-luminance"""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK])
+def test_colours_stand_out_from_their_paper(colours: Palette) -> None:
+    for colour in colours[:3]:
+        light, dark = sorted((_luminance(colour), _luminance(colours.paper)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 3

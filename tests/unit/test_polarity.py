@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from worker.analysis.summary import contributions
+from worker.polarity import net
+from worker.store.questions import Group, Tally
+
+
+def test_nothing_has_no_polarity() -> None:
+    assert net(0, 0, 0) is None
+
+
+@pytest.mark.parametrize("counts", [(10, 0, 0), (0, 0, 1), (300, 400, 300), (1, 1, 1)])
+def test_the_interval_holds_the_value_and_ends_at_one(counts: tuple[int, int, int]) -> None:
+    found = net(*counts)
+    assert found
+    assert -1 <= found.low <= found.value <= found.high <= 1
+
+
+@pytest.mark.parametrize(
+    ("plus", "minus", "size"), [(0.2, 0.4, 12), (0.05, 0.1, 40), (0.5, 0.5, 30)]
+)
+def test_the_interval_covers_as_often_as_it_says(plus: float, minus: float, size: int) -> None:
+    chance, hits = random.Random(7), 0
+    for _ in range(4_000):
+        draws = [chance.random() for _ in range(size)]
+        positive = sum(d < plus for d in draws)
+        negative = sum(plus <= d < plus + minus for d in draws)
+        found = net(positive, size - positive - negative, negative)
+        assert found
+        hits += found.low <= plus - minus <= found.high
+    assert 0.93 < hits / 4_000 < 0.99
+
+
+def group(name: str, positive: int, negative: int) -> Group:
+    value = net(positive, 0, negative)
+    return Group(
+        name=name,
+        records=positive + negative,
+        positive=positive,
+        negative=negative,
+        net=value.value if value else None,
+    )
+
+
+def whole(groups: list[Group]) -> Tally:
+    return group("all", sum(g.positive for g in groups), sum(g.negative for g in groups))
+
+
+def test_contributions_add_up_to_the_change() -> None:
+    before = [group("a", 50, 50), group("b", 80, 20), group("gone", 5, 5)]
+    now = [group("a", 20, 80), group("b", 300, 100), group("new", 9, 1)]
+    old, new = whole(before), whole(now)
+    found = contributions((now, before), (new, old))
+    assert old.net is not None
+    assert new.net is not None
+    assert sum(part for *_, part in found) == pytest.approx(new.net - old.net)
+    assert {n.name for n, *_ in found} == {"a", "b", "gone", "new"}
+
+
+def test_a_group_that_grew_moves_the_whole_though_it_stayed_as_it_was() -> None:
+    before = [group("calm", 50, 50), group("angry", 0, 10)]
+    now = [group("calm", 50, 50), group("angry", 0, 100)]
+    (first, *_) = contributions((now, before), (whole(now), whole(before)))
+    assert first[0].name == "angry"
+    assert first[2] < -0.3

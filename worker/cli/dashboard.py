@@ -1,0 +1,84 @@
+"""`dashboard`: stored sentiment as a page and a JSON API, read-only."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from worker import bootstrap
+from worker.cli.output import ConfigOption, VerboseOption, say, settings_for
+from worker.errors import ConfigurationError
+
+TIMEOUT_S = 10.0
+"""Of one question to the database."""
+
+EXAMPLES = (
+    "Examples:  [bold]sentiment-worker dashboard[/bold]\n\n"
+    "[bold]SENTIMENT_DASHBOARD_TOKEN_FILE=token sentiment-worker dashboard --address 0.0.0.0:8090"
+    " --host sentiment.example.org[/bold]"
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog=EXAMPLES)(dashboard)
+
+
+def dashboard(
+    config: ConfigOption = None,
+    address: Annotated[
+        str, typer.Option(help="host:port. Beyond loopback a token or a proxy's header is needed.")
+    ] = "127.0.0.1:8090",
+    host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name by which browsers reach it, besides localhost; repeatable."),
+    ] = None,
+    user_header: Annotated[
+        str | None,
+        typer.Option(
+            help="The header in which your proxy says who it has authenticated. Whoever can set it"
+            " gets in: let the proxy alone reach this address, and drop the header of others."
+        ),
+    ] = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Serve the page, and the JSON API under /api/v1, until told to stop (Ctrl-C).
+
+    Everything is asked with the analyst's rights. SENTIMENT_DASHBOARD_TOKEN (or _FILE) asks for a
+    password: as a bearer token, or in the browser's own window with any user. Needs the extra
+    `dashboard`.
+    """
+    settings = settings_for(config, verbose=verbose).settings
+    name, _, port = address.rpartition(":")
+    if not name or not port.isdecimal() or int(port) > 65_535:
+        raise ConfigurationError(f"--address {address!r}: write host:port, like 127.0.0.1:8090.")
+    try:
+        import uvicorn
+
+        from worker.dashboard.app import application
+        from worker.dashboard.guard import Door
+    except ImportError as error:
+        raise ConfigurationError(
+            f"The page needs the package {error.name}.",
+            hint="pip install 'sentiment-worker[dashboard]'",
+        ) from error
+    token = settings.dashboard_token
+    door = Door(
+        token=token.get_secret_value() if token else None,
+        user_header=user_header or settings.dashboard_user_header,
+        hosts=tuple(host or ()),
+    )
+    door.require_for(name)
+    with bootstrap.open_questions(settings, timeout_s=TIMEOUT_S) as engine:
+        say(f"Open http://{'localhost' if name in ('0.0.0.0', '::') else name}:{port}/")  # noqa: S104
+        uvicorn.run(
+            application(engine, door),
+            host=name.strip("[]"),
+            port=int(port),
+            log_level="info" if verbose else "warning",
+            access_log=verbose,
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            timeout_graceful_shutdown=5,
+        )

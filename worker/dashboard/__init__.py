@@ -1,0 +1,1 @@
+"""Stored sentiment as a page and as a JSON API, read-only, with the analyst's rights."""

@@ -1,0 +1,181 @@
+"""The JSON API: the questions of the page, typed by the views' own columns."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, create_model
+from sqlalchemy import Engine, Table
+
+from worker.analysis import report, summary
+from worker.dashboard.asking import ERRORS, Database, Filters, Name, Records
+from worker.store import questions, reading
+from worker.store.questions import Bin, Day, Group, Tally
+from worker.store.views import (
+    BACKFILLS,
+    CURRENT_SENTIMENT,
+    OVERRIDES,
+    PENDING_WORK,
+    REFUSED,
+    REVISIONS,
+    RUN_HISTORY,
+    SCORES,
+    kinds,
+)
+
+router = APIRouter(prefix="/api/v1", tags=["sentiment"], responses=dict(ERRORS))
+
+
+def _model(name: str, view: Table) -> Any:
+    """A view's row: each column may be null."""
+    columns: dict[str, Any] = {column: (kind | None, ...) for column, kind in kinds(view).items()}
+    return create_model(name, **columns)
+
+
+def _many(model: Any) -> Any:
+    return list[model]
+
+
+Record = _model("Record", CURRENT_SENTIMENT)
+Score = _model("Score", SCORES)
+Revision = _model("Revision", REVISIONS)
+Override = _model("Override", OVERRIDES)
+Run = _model("Run", RUN_HISTORY)
+Backfill = _model("Backfill", BACKFILLS)
+Refused = _model("Quarantined", REFUSED)
+Pending = _model("Pending", PENDING_WORK)
+
+AMONG = 500
+
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+class Trend(BaseModel):
+    total: Tally
+    before: Tally
+    """Of as many days, just before."""
+    days: list[Day]
+
+
+class Distribution(BaseModel):
+    bins: list[Bin]
+    count: int
+    """Of so many newest records."""
+
+
+Mover: Any = create_model(
+    "Mover",
+    kind=(str, ...),
+    name=(str, ...),
+    moved=(float, ...),
+    now=(Tally, ...),
+    before=(Tally, ...),
+    records=(_many(Record), ...),
+)
+Summary: Any = create_model(
+    "Summary",
+    verdict=(str, ...),
+    now=(Tally, ...),
+    before=(Tally, ...),
+    change=(float | None, ...),
+    noise=(float | None, ...),
+    movers=(_many(Mover), ...),
+    lowest=(_many(Record), ...),
+    trust=(summary.Trust, ...),
+)
+Whole: Any = create_model(
+    "Whole",
+    record=(Record, ...),
+    scores=(_many(Score), ...),
+    revisions=(_many(Revision), ...),
+    overrides=(_many(Override), ...),
+)
+
+
+@router.get("/summary", response_model=Summary)
+def summarise(engine: Database, filters: Filters) -> Any:
+    """A period against the one before: what moved it, and how far to trust it.
+
+    Records are looked for among the newest 500 of each group. `noise` is half the 95 % interval of
+    `change`: less than that may be chance.
+    """
+    return report.as_json(summary.summarise(engine, filters.scope(engine), among=AMONG))
+
+
+@router.get("/trend")
+def trend(engine: Database, filters: Filters) -> Trend:
+    """Day by day, with totals and those of the period before."""
+    scope = filters.scope(engine)
+    days = questions.days(engine, scope)
+    before = questions.total(questions.days(engine, scope.before()))
+    return Trend(total=questions.total(days), before=before, days=days)
+
+
+@router.get("/compare")
+def compare(
+    engine: Database,
+    filters: Filters,
+    by: Annotated[Name, Query(description="A tag's name; without it, sources.")] = None,
+) -> list[Group]:
+    """Sources, or the values of a tag, side by side."""
+    scope = filters.scope(engine)
+    return questions.values(engine, scope, by) if by else questions.sources(engine, scope)
+
+
+@router.get("/tags")
+def tags(engine: Database, filters: Filters) -> list[str]:
+    """The names of the tags that records carry."""
+    return questions.tags(engine, filters.scope(engine))
+
+
+@router.get("/distribution")
+def distribution(engine: Database, filters: Filters) -> Distribution:
+    """Records by polarity."""
+    bins, count = questions.distribution(engine, filters.scope(engine))
+    return Distribution(bins=bins, count=count)
+
+
+@router.get("/records", response_model=_many(Record))
+def records(engine: Database, filters: Filters, wanted: Records) -> Any:
+    """Records with their current score."""
+    return list(reading.scores(engine, wanted.filter(filters.scope(engine))))
+
+
+@router.get("/records/{record_id}", response_model=Whole)
+def record(engine: Database, record_id: Annotated[int, Path(ge=1, lt=2**63)]) -> Any:
+    """One record with all that was ever said of it."""
+    return questions.whole(engine, record_id)
+
+
+@router.get("/runs", response_model=_many(Run))
+def runs(engine: Database, source: Name = None, limit: Limit = 50) -> Any:
+    """The newest runs first."""
+    return questions.runs(engine, _known(engine, source), limit=limit)
+
+
+@router.get("/backfills", response_model=_many(Backfill))
+def backfills(engine: Database, limit: Limit = 50) -> Any:
+    """The newest first."""
+    return questions.backfills(engine, limit=limit)
+
+
+@router.get("/quarantine", response_model=_many(Refused))
+def quarantine(engine: Database, source: Name = None, limit: Limit = 50) -> Any:
+    """What could not be read or scored, the newest first."""
+    return questions.quarantined(engine, _known(engine, source), limit=limit)
+
+
+@router.get("/pending", response_model=_many(Pending))
+def pending(engine: Database) -> Any:
+    """What waits, by source."""
+    return questions.pending(engine)
+
+
+def _known(engine: Engine, source: str | None) -> str | None:
+    if source:
+        reading.require_source(engine, source)
+    return source or None
+
+
+ChartName = Literal["trend", "compared", "shares", "distribution", "calendar", "agreement"]

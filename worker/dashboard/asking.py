@@ -1,0 +1,159 @@
+"""What the address asks for: the same filters for pages, pictures and the API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from fastapi import Depends, Query, Request
+from pydantic import AfterValidator, BeforeValidator
+from sqlalchemy import Engine
+
+from worker.analysis import summary
+from worker.store.questions import Scope
+from worker.store.reading import ORDERS, ScoreFilter
+
+DAYS = 30
+"""Without dates: so many, up to the newest record."""
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _iso(value: object) -> object:
+    """pydantic takes seconds since 1970 for a date too."""
+    if value == "":
+        return None  # a form's empty field
+    if isinstance(value, str) and not _DAY.fullmatch(value):
+        raise ValueError("write it as 2026-01-31")
+    return value
+
+
+def _storable(text: str) -> str:
+    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
+        raise ValueError("no text that can be stored")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Name = Annotated[Text | None, Query(max_length=300)]
+Day = Annotated[date | None, BeforeValidator(_iso)]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The filters of an address."""
+
+    source: str | None
+    since: date | None
+    until: date | None
+    tag: str | None
+    value: str | None
+
+    def scope(self, engine: Engine) -> Scope:
+        """Raises Unknown for a source that nobody knows, ConfigurationError for an empty period."""
+        tag = (self.tag, self.value) if self.tag and self.value is not None else None
+        end = self.until + timedelta(days=1) if self.until else None
+        return summary.period(
+            engine, since=self.since, until=end, source=self.source, tag=tag, days=DAYS
+        )
+
+    def query(self, **more: Any) -> str:
+        """The address's query with these filters, and others besides or instead."""
+        wanted = {name: getattr(self, name) for name in self.__slots__} | more
+        return urlencode({k: v for k, v in wanted.items() if v not in (None, "")})
+
+
+def asked(
+    source: Annotated[Name, Query(description="The source's name.")] = None,
+    since: Annotated[Day, Query(description="The first day (UTC).")] = None,
+    until: Annotated[Day, Query(description="The last day.")] = None,
+    tag: Annotated[Name, Query(description="A tag's name; with it a value.")] = None,
+    value: Annotated[Name, Query(description="The tag's value.")] = None,
+) -> Asked:
+    return Asked(source or None, since, until, tag or None, value)
+
+
+Filters = Annotated[Asked, Depends(asked)]
+
+
+def engine_of(request: Request) -> Engine:
+    engine: Engine = request.app.state.engine
+    return engine
+
+
+Database = Annotated[Engine, Depends(engine_of)]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsAsked:
+    """Filters of records, besides those of `Asked`."""
+
+    label: str | None
+    words: str | None
+    scorer: str | None
+    provisional: bool | None
+    min_polarity: float | None
+    max_polarity: float | None
+    order: str
+    limit: int
+
+    def filter(self, scope: Scope) -> ScoreFilter:
+        return scope.records(
+            label=self.label,
+            words=self.words,
+            scorer=self.scorer,
+            provisional=self.provisional,
+            min_polarity=self.min_polarity,
+            max_polarity=self.max_polarity,
+            order=self.order,
+            limit=self.limit,
+        )
+
+
+Order = Literal["newest", "oldest", "most-negative", "most-positive"]
+assert set(ORDERS) == set(Order.__args__)  # type: ignore[attr-defined]
+
+_Polarity = Annotated[float | None, Query(ge=-1, le=1)]
+
+
+def _none(value: object) -> object:
+    return None if value == "" else value
+
+
+def records_asked(
+    label: Name = None,
+    words: Annotated[
+        Name, Query(description="Words of the text, as a search engine reads them (English).")
+    ] = None,
+    scorer: Annotated[
+        Literal["lambda", "textblob", "person"] | None, BeforeValidator(_none)
+    ] = None,
+    provisional: Annotated[bool | None, BeforeValidator(_none)] = None,
+    min_polarity: _Polarity = None,
+    max_polarity: _Polarity = None,
+    order: Order = "newest",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+) -> RecordsAsked:
+    return RecordsAsked(
+        label=label.lower() if label else None,
+        words=words or None,
+        scorer=scorer,
+        provisional=provisional,
+        min_polarity=min_polarity,
+        max_polarity=max_polarity,
+        order=order,
+        limit=limit,
+    )
+
+
+Records = Annotated[RecordsAsked, Depends(records_asked)]
+
+ERRORS: Mapping[int | str, dict[str, Any]] = {
+    400: {"description": "What was asked makes no sense: a period that ends before it begins."},
+    404: {"description": "There is nothing of that name."},
+    503: {"description": "The database does not answer, or not in time."},
+}

@@ -1,0 +1,65 @@
+"""Charts drawn in another process: drawing holds the interpreter's lock for a tenth of a second."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import signal
+from collections import OrderedDict
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from typing import Any
+
+from worker.analysis.charts import DARK, LIGHT
+from worker.analysis.report import Picture
+from worker.store.questions import Scope
+
+KEPT = 200
+"""Pictures that are kept, so that the same numbers are drawn once."""
+
+
+def _draw(name: str, found: Any, scope: Scope, dark: bool) -> Picture:
+    from worker.analysis import gallery
+
+    return gallery.draw(name, found, scope, DARK if dark else LIGHT)
+
+
+def _begin() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+    from worker.analysis import gallery  # noqa: F401  so that the first picture waits less
+
+
+class Drawer:
+    """One process, started on first use, and again if it was killed."""
+
+    def __init__(self) -> None:
+        self._pool = self._new()
+        self._kept: OrderedDict[Any, Picture] = OrderedDict()
+
+    async def draw(self, name: str, found: Any, scope: Scope, *, dark: bool) -> Picture:
+        """`found` is what the gallery asked for."""
+        key = (name, repr(found), scope, dark)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        drawing = partial(_draw, name, found, scope, dark)
+        loop = asyncio.get_running_loop()
+        try:
+            picture = await loop.run_in_executor(self._pool, drawing)
+        except BrokenProcessPool:
+            self._pool = self._new()
+            picture = await loop.run_in_executor(self._pool, drawing)
+        self._kept[key] = picture
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return picture
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    @staticmethod
+    def _new() -> ProcessPoolExecutor:
+        # Not forked: neither the threads of a server nor a drawing engine survive that.
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(1, mp_context=context, initializer=_begin)

@@ -1,0 +1,215 @@
+"""The pages, made here and sent whole: they work without scripts; htmx spares the reload.
+
+Filters live in the address. Text of records is escaped by the templates, always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from importlib.resources import files
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from sqlalchemy import Engine
+
+from worker.analysis import gallery, report, summary
+from worker.dashboard.api import ChartName
+from worker.dashboard.asking import Asked, Database, Filters, Name, Records
+from worker.store import questions, reading
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+AMONG = 500
+"""Newest records of each group among which a page looks for those to show."""
+
+SEARCHED = 5_000
+"""The same, where nothing else is asked."""
+
+PAGES = (
+    ("/", "Overview"),
+    ("/search", "Search"),
+    ("/work", "Runs and backfills"),
+    ("/quarantine", "Quarantine"),
+)
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("worker.dashboard"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters |= {
+    "signed": report.signed,
+    "count": lambda n: "-" if n is None else f"{n:,}",
+    "share": lambda n, of: f"{n / of:.0%}" if of else "-",
+    "moment": lambda when: f"{when:%Y-%m-%d %H:%M}" if when else "-",
+    "brief": lambda text, size=280: text if len(text) <= size else text[: size - 1] + "…",
+    "segment": lambda text: quote(str(text), safe=""),
+    "query": lambda wanted: urlencode({k: v for k, v in wanted.items() if v is not None}),
+}
+
+
+def _page(request: Request, template: str, title: str, **more: Any) -> HTMLResponse:
+    found = _TEMPLATES.get_template(f"{template}.html.j2").render(
+        title=title, pages=PAGES, path=request.url.path, **more
+    )
+    return HTMLResponse(found)
+
+
+def failure(request: Request, status: int, words: str, hint: str = "") -> HTMLResponse:
+    """An error as a page."""
+    page = _page(request, "failure", f"{status}", words=words, hint=hint)
+    page.status_code = status
+    return page
+
+
+@router.get("/")
+def overview(request: Request, engine: Database, filters: Filters) -> Response:
+    """A period against the one before."""
+    scope = filters.scope(engine)
+    found = summary.summarise(engine, scope, among=AMONG)
+    document = report.compose(found, datetime.now(UTC))
+    charts = ["trend", "compared", "shares", "distribution", "calendar", "agreement"]
+    if scope.days < 28:
+        charts.remove("calendar")
+    return _page(
+        request,
+        "overview",
+        document.title,
+        report=document,
+        days=list(reversed(found.days)),
+        sources=found.sources,
+        charts=charts,
+        **_filtering(engine, filters),
+    )
+
+
+@router.get("/sources/{name}")
+def source(
+    request: Request, engine: Database, filters: Filters, name: Annotated[str, Path()]
+) -> Response:
+    """The overview of one source."""
+    narrowed = Asked(name, filters.since, filters.until, filters.tag, filters.value)
+    return overview(request, engine, narrowed)
+
+
+@router.get("/days/{day}")
+def a_day(request: Request, engine: Database, filters: Filters, day: date) -> Response:
+    """One day: by source and tag, and what was said."""
+    asked = Asked(filters.source, day, day, filters.tag, filters.value)
+    scope = asked.scope(engine)
+    tags = questions.tags(engine, scope) if not scope.tag else []
+    groups = {"source": questions.sources(engine, scope)} | {
+        tag: questions.values(engine, scope, tag, limit=12) for tag in tags
+    }
+    total = questions.total(questions.days(engine, scope))
+    worst, best = (
+        list(reading.scores(engine, scope.records(order=order, limit=10, among=SEARCHED)))
+        for order in ("most-negative", "most-positive")
+    )
+    return _page(
+        request,
+        "day",
+        f"{day:%A, %-d %B %Y}",
+        day=day,
+        before=day - timedelta(days=1),
+        after=day + timedelta(days=1),
+        total=total,
+        groups=groups,
+        worst=worst,
+        best=best,
+        filters=asked,
+    )
+
+
+@router.get("/records/{record_id}")
+def a_record(
+    request: Request, engine: Database, record_id: Annotated[int, Path(ge=1, lt=2**63)]
+) -> Response:
+    """One record with all its scores and their history."""
+    found = questions.whole(engine, record_id)
+    return _page(request, "record", f"Record {found.record['external_id']}", whole=found)
+
+
+@router.get("/search")
+def search(request: Request, engine: Database, filters: Filters, wanted: Records) -> Response:
+    """Records by words and filters; without dates, of any day."""
+    first, last = questions.extent(engine) or (date.min, date.min)
+    wide = Asked(
+        filters.source, filters.since or first, filters.until or last, filters.tag, filters.value
+    )
+    chosen = wanted.filter(wide.scope(engine))
+    if chosen.asks_scores or wanted.order != "newest":
+        chosen = replace(chosen, among=SEARCHED)
+    rows = list(reading.scores(engine, chosen))
+    return _page(
+        request,
+        "search",
+        "Search",
+        rows=rows,
+        among=chosen.among,
+        wanted=wanted,
+        **_filtering(engine, filters),
+    )
+
+
+@router.get("/work")
+def work(request: Request, engine: Database) -> Response:
+    """What waits, backfills in progress, the last runs."""
+    return _page(
+        request,
+        "work",
+        "Runs and backfills",
+        pending=questions.pending(engine),
+        backfills=questions.backfills(engine, limit=20),
+        runs=questions.runs(engine, limit=30),
+    )
+
+
+@router.get("/quarantine")
+def quarantine(request: Request, engine: Database, source: Name = None) -> Response:
+    """What could not be read or scored."""
+    if source:
+        reading.require_source(engine, source)
+    rows = questions.quarantined(engine, source or None, limit=200)
+    return _page(request, "quarantine", "Quarantine", rows=rows, source=source)
+
+
+@router.get("/charts/{name}.svg")
+async def chart(
+    request: Request,
+    engine: Database,
+    filters: Filters,
+    name: ChartName,
+    dark: Annotated[bool, Query()] = False,
+) -> Response:
+    """A chart of the filters' scope."""
+    scope = await run_in_threadpool(filters.scope, engine)
+    found = await run_in_threadpool(gallery.CHARTS[name].ask, engine, scope)
+    picture = await request.app.state.drawer.draw(name, found, scope, dark=dark)
+    return Response(
+        picture.svg, media_type="image/svg+xml", headers={"Cache-Control": "private, max-age=30"}
+    )
+
+
+@router.get("/static/htmx.js")
+def htmx() -> Response:
+    """https://htmx.org, as its package ships it."""
+    script = files("js_lib_htmx").joinpath("static", "htmx", "htmx.min.js").read_bytes()
+    return Response(
+        script, media_type="text/javascript", headers={"Cache-Control": "private, max-age=86400"}
+    )
+
+
+def _filtering(engine: Engine, filters: Asked) -> Mapping[str, Any]:
+    """What the form of filters shows."""
+    scope = filters.scope(engine)
+    names: Sequence[str] = reading.source_names(engine)
+    return {"filters": filters, "scope": scope, "names": names}
