@@ -9,7 +9,7 @@ VENV := $(ROOT).venv
 BIN := $(VENV)/bin
 export SENTIMENT_HOME ?= $(ROOT).sentiment-worker
 
-.PHONY: help demo test unit infra model faults faults-full bench-function bench-analysts trust install lint types check bench wheel lock clean
+.PHONY: help demo test unit browser infra model faults faults-full bench-function bench-analysts trust install lint types check bench wheel lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,14 @@ unit: $(VENV)/installed ## Only the tests without network and database
 # SEED=123 replays a run; its seed is the first thing that it prints.
 faults: $(VENV)/installed ## Break it on purpose, in small (6 minutes)
 	@cd $(ROOT) && $(BIN)/pytest tests/faults $(if $(SEED),--seed $(SEED))
+
+browser: $(VENV)/installed ## The page in a real browser (Chromium from the PATH, or Playwright's)
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	    { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	      { apt-get -qq install -y chromium >/dev/null 2>&1 || \
+	        { apt-get -qq update && apt-get -qq install -y chromium >/dev/null; }; }; } || \
+	    $(BIN)/playwright install chromium
+	@cd $(ROOT) && $(BIN)/pytest tests/browser
 
 infra: $(VENV)/tools/installed ## The Lambda's template, scripts, image file and emulator
 	@cd $(ROOT) && $(BIN)/pytest tests/infrastructure

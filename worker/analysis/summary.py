@@ -116,7 +116,7 @@ def period(
         reading.require_source(engine, source)
     found = questions.extent(engine, source) or (date.today(), date.today())  # noqa: DTZ011
     end = until or found[1] + timedelta(days=1)
-    begin = since or end - timedelta(days=days)
+    begin = since or end - min(timedelta(days=days), end - date.min)
     if begin >= end:
         raise ConfigurationError(f"Nothing lies between {begin} and {end}.")
     name, value = tag or (None, None)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, BeforeValidator, create_model
 from sqlalchemy import Engine, Table
 
 from worker.analysis import report, summary
@@ -28,9 +29,15 @@ router = APIRouter(prefix="/api/v1", tags=["sentiment"], responses=dict(ERRORS))
 
 
 def _model(name: str, view: Table) -> Any:
-    """A view's row: each column may be null."""
-    columns: dict[str, Any] = {column: (kind | None, ...) for column, kind in kinds(view).items()}
+    """A view's row: each column may be null, an interval is in seconds."""
+    columns: dict[str, Any] = {
+        column: ((Seconds if kind is timedelta else kind) | None, ...)
+        for column, kind in kinds(view).items()
+    }
     return create_model(name, **columns)
+
+
+Seconds = Annotated[float, BeforeValidator(timedelta.total_seconds)]
 
 
 def _many(model: Any) -> Any:

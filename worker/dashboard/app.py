@@ -7,9 +7,15 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 
 from fastapi import FastAPI, Request
+from fastapi.exception_handlers import (
+    http_exception_handler,
+    request_validation_exception_handler,
+)
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import Engine
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from worker import __version__
@@ -36,6 +42,8 @@ def application(engine: Engine, door: Door) -> FastAPI:
     )
     app.state.engine = engine
     app.add_exception_handler(WorkerError, _answered)
+    app.add_exception_handler(RequestValidationError, _misasked)
+    app.add_exception_handler(HTTPException, _refused)
     app.include_router(api.router)
     app.include_router(pages.router)
     static = str(files("worker.dashboard").joinpath("static"))
@@ -58,9 +66,28 @@ def _answered(request: Request, error: Exception) -> Response:
     words = str(error) if status < 500 else "The database does not answer, or not in time."
     if status >= 500:
         log.warning("dashboard.failed", path=request.url.path, error=str(error))
-    if request.url.path.startswith("/api/"):
+    if _is_api(request):
         return JSONResponse({"detail": words}, status)
     return pages.failure(request, status, words, error.hint if status < 500 else "")
+
+
+async def _misasked(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    if _is_api(request):
+        return await request_validation_exception_handler(request, error)
+    names = ", ".join(str(each["loc"][-1]) for each in error.errors())
+    return pages.failure(request, 422, f"The address makes no sense: {names}.")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if _is_api(request):
+        return await http_exception_handler(request, error)
+    return pages.failure(request, error.status_code, f"{error.detail}.")
+
+
+def _is_api(request: Request) -> bool:
+    return request.url.path.startswith("/api/")
 
 
 def _status(error: WorkerError) -> int:

@@ -20,10 +20,12 @@ from worker.store.reading import ORDERS, ScoreFilter
 DAYS = 30
 """Without dates: so many, up to the newest record."""
 
+LAST = date.max - timedelta(days=1)
+
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-def _iso(value: object) -> object:
+def iso(value: object) -> object:
     """pydantic takes seconds since 1970 for a date too."""
     if value == "":
         return None  # a form's empty field
@@ -40,7 +42,7 @@ def _storable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_storable)]
 Name = Annotated[Text | None, Query(max_length=300)]
-Day = Annotated[date | None, BeforeValidator(_iso)]
+Day = Annotated[date | None, BeforeValidator(iso)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Asked:
     def scope(self, engine: Engine) -> Scope:
         """Raises Unknown for a source that nobody knows, ConfigurationError for an empty period."""
         tag = (self.tag, self.value) if self.tag and self.value is not None else None
-        end = self.until + timedelta(days=1) if self.until else None
+        end = min(self.until, LAST) + timedelta(days=1) if self.until else None
         return summary.period(
             engine, since=self.since, until=end, source=self.source, tag=tag, days=DAYS
         )

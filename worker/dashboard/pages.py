@@ -16,11 +16,12 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from pydantic import BeforeValidator
 from sqlalchemy import Engine
 
 from worker.analysis import gallery, report, summary
 from worker.dashboard.api import ChartName
-from worker.dashboard.asking import Asked, Database, Filters, Name, Records
+from worker.dashboard.asking import Asked, Database, Filters, Name, Records, iso
 from worker.store import questions, reading
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -101,7 +102,9 @@ def source(
 
 
 @router.get("/days/{day}")
-def a_day(request: Request, engine: Database, filters: Filters, day: date) -> Response:
+def a_day(
+    request: Request, engine: Database, filters: Filters, day: Annotated[date, BeforeValidator(iso)]
+) -> Response:
     """One day: by source and tag, and what was said."""
     asked = Asked(filters.source, day, day, filters.tag, filters.value)
     scope = asked.scope(engine)
@@ -119,8 +122,8 @@ def a_day(request: Request, engine: Database, filters: Filters, day: date) -> Re
         "day",
         f"{day:%A, %-d %B %Y}",
         day=day,
-        before=day - timedelta(days=1),
-        after=day + timedelta(days=1),
+        before=max(day, date(1, 1, 2)) - timedelta(days=1),
+        after=min(day, date(9999, 12, 30)) + timedelta(days=1),
         total=total,
         groups=groups,
         worst=worst,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any, Self
 
 import sqlalchemy as sa
@@ -58,8 +58,9 @@ class Scope:
         return (self.until - self.since).days
 
     def before(self) -> Self:
-        """As many days, just before."""
-        return replace(self, since=self.since - timedelta(days=self.days), until=self.since)
+        """As many days, just before (fewer, where time itself begins)."""
+        days = min(self.until - self.since, self.since - date.min)
+        return replace(self, since=self.since - days, until=self.since)
 
     def on(self, **changes: Any) -> Self:
         return replace(self, **changes)

@@ -1,0 +1,61 @@
+"""The page, served by the installed command, and asked over HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from tests.acceptance.command import Shell
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    text: str
+
+
+class Site:
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def __call__(self, path: str, **headers: str) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, found, answer.read().decode())
+        finally:
+            connection.close()
+
+    def json(self, path: str, **wanted: Any) -> Any:
+        answer = self(f"/api/v1{path}?{urlencode(wanted)}")
+        assert answer.status == 200, answer.text
+        return json.loads(answer.text)
+
+
+@contextmanager
+def served(shell: Shell, *arguments: str, **variables: str) -> Iterator[Site]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = ("--address", f"127.0.0.1:{port}")
+    with shell.started("dashboard", *address, *arguments, **variables) as process:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                said = (shell.folder / "started.log").read_text()
+                assert process.poll() is None, said
+                time.sleep(0.05)
+        yield Site(port)
+        process.terminate()
+        assert process.wait(20) in (0, 143, -15)

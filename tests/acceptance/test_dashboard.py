@@ -1,0 +1,238 @@
+"""The page and the API as the installed command serves them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from html import unescape
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import urlencode
+
+import psycopg
+import pytest
+import schemathesis
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from schemathesis.config import (
+    GenerationConfig,
+    ProjectConfig,
+    ProjectsConfig,
+    SchemathesisConfig,
+)
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from tests.acceptance.command import Shell
+from tests.acceptance.site import Site, served
+from tests.acceptance.stored import HOSTILE, stored
+from tests.conftest import cloned
+from tests.scripted_lambda import ScriptedLambda
+from worker.dashboard.app import application
+from worker.dashboard.guard import Door
+from worker.store import database, roles
+
+PAGES = ("/", "/sources/reviews", "/days/2026-03-20", "/search", "/work", "/quarantine")
+
+
+def _tags(page: str) -> list[tuple[str, dict[str, str | None]]]:
+    found: list[tuple[str, dict[str, str | None]]] = []
+
+    class Tags(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            found.append((tag, dict(attrs)))
+
+    Tags().feed(page)
+    return found
+
+
+@pytest.fixture(scope="module")
+def shell(
+    tmp_path_factory: pytest.TempPathFactory, server_url: str, template: str
+) -> Iterator[Shell]:
+    with cloned(server_url, template) as url, ScriptedLambda() as server:
+        yield stored(tmp_path_factory.mktemp("dashboard"), url, server)
+
+
+@pytest.fixture(scope="module")
+def site(shell: Shell) -> Iterator[Site]:
+    with served(shell) as site:
+        yield site
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_answers_dressed_for_a_hostile_web(site: Site, path: str) -> None:
+    answer = site(path)
+    assert answer.status == 200
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    for tag, attributes in _tags(answer.text):
+        assert tag != "style"
+        assert tag != "script" or attributes["src"] == "/static/htmx.js"
+        assert not [name for name in attributes if name.startswith("on") or name == "style"]
+        assert not [v for v in attributes.values() if v and "//" in v], "asks nobody else"
+
+
+def test_text_of_records_is_text(site: Site) -> None:
+    for path in (
+        "/?since=2026-03-15&until=2026-03-21",
+        "/days/2026-03-21",
+        "/search?words=alert",
+        "/search?order=newest",
+    ):
+        answer = site(path)
+        assert HOSTILE in unescape(answer.text), path
+        assert "<script>alert" not in answer.text
+        assert "<img src=x" not in answer.text
+    (found,) = site.json("/records", words="alert")
+    assert found["text"] == HOSTILE
+    whole = site(f"/records/{found['record_id']}")
+    assert HOSTILE in unescape(whole.text)
+    assert "<i>" not in whole.text
+
+
+def test_a_week_that_got_worse_in_page_and_api(site: Site) -> None:
+    week = {"since": "2026-03-15", "until": "2026-03-21"}
+    page = unescape(site(f"/?{urlencode(week)}").text)
+    assert "clearly worse" in page
+    summary = site.json("/summary", **week)
+    assert summary["verdict"] in page
+    assert (summary["movers"][0]["kind"], summary["movers"][0]["name"]) == ("product", "b")
+    trend = site.json("/trend", **week)
+    assert len(trend["days"]) == 7
+    assert trend["total"]["records"] == sum(day["records"] for day in trend["days"]) == 86
+    assert trend["before"]["net"] == 0
+    groups = {g["name"]: g for g in site.json("/compare", by="product", **week)}
+    assert groups["b"]["net"] == -1
+    only = site.json("/trend", tag="product", value="b", **week)
+    assert only["total"]["records"] == groups["b"]["records"] == 42
+    assert 'href="/?tag=product&value=b' in page or "tag=product" in page
+    assert site.json("/tags", **week) == ["product"]
+    bins = site.json("/distribution", **week)
+    assert bins["count"] == sum(b["final"] + b["provisional"] for b in bins["bins"])
+
+
+def test_records_by_filter_and_one_whole(site: Site, shell: Shell) -> None:
+    found = site.json("/records", label="negative", order="oldest", limit=1000)
+    told = shell("scores", "--label", "negative", "--order", "oldest", "-n", 1000, "-o", "json")
+    assert [row["record_id"] for row in found] == [row["record_id"] for row in told.data]
+    (provisional,) = site.json("/records", provisional="true")
+    assert provisional["fallback_reason"]
+    whole = site.json(f"/records/{provisional['record_id']}")
+    assert [score["provisional"] for score in whole["scores"]] == [True]
+    page = site(f"/records/{provisional['record_id']}").text
+    assert "provisional" in page
+    chosen = shell("override", "set", "reviews", "0", "positive", "--why", "irony")
+    assert chosen.code == 0, chosen.err
+    (row,) = site.json("/records", scorer="person")
+    assert "irony" in site(f"/records/{row['record_id']}").text
+
+
+def test_what_makes_no_sense_is_said(site: Site) -> None:
+    for path, status in (
+        ("/?source=nobody", 404), ("/sources/nobody", 404), ("/records/999999", 404),
+        ("/api/v1/trend?source=nobody", 404), ("/quarantine?source=nobody", 404),
+        ("/?since=2026-03-02&until=2026-03-01", 400), ("/charts/nothing.svg", 422),
+        ("/api/v1/trend?since=yesterday", 422), ("/api/v1/trend?since=0", 422),
+        ("/api/v1/records?words=%00", 422), ("/sources/%00", 404), ("/days/0", 422),
+        ("/records/0", 422), ("/nowhere", 404),
+    ):  # fmt: skip
+        answer = site(path)
+        assert answer.status == status, path
+        assert "Traceback" not in answer.text
+        kind = "application/json" if path.startswith("/api/") else "text/html"
+        assert answer.headers["content-type"].startswith(kind)
+        assert "content-security-policy" in answer.headers
+
+
+@pytest.mark.parametrize(
+    "name", ["trend", "compared", "shares", "distribution", "calendar", "agreement"]
+)
+def test_charts_are_pictures(site: Site, name: str) -> None:
+    light, dark = site(f"/charts/{name}.svg"), site(f"/charts/{name}.svg?dark=true")
+    for answer in (light, dark):
+        assert answer.status == 200
+        assert answer.headers["content-type"] == "image/svg+xml"
+        assert answer.text.startswith("<svg")
+    assert light.text != dark.text
+
+
+def test_names_that_are_not_its_own_are_refused(site: Site) -> None:
+    assert site("/", Host="evil.example").status == 421
+    assert site("/api/v1/pending", Host="evil.example:8090").status == 421
+    assert site("/", Host="localhost").status == 200
+
+
+def test_open_to_others_only_with_a_key(shell: Shell) -> None:
+    refused = shell("dashboard", "--address", "0.0.0.0:8099")
+    assert refused.code == 2
+    assert "SENTIMENT_DASHBOARD_TOKEN" in refused.err
+    assert shell("dashboard", "--address", "8099").code == 2
+    token = "hünter2"
+    basic = base64.b64encode(f"anybody:{token}".encode()).decode()
+    with served(shell, SENTIMENT_DASHBOARD_TOKEN=token) as site:
+        assert site("/").status == 401
+        assert site("/").headers["www-authenticate"].startswith("Basic")
+        assert site("/static/style.css").status == 401
+        assert site("/", Authorization=f"Basic {basic}").status == 200
+        wrong = base64.b64encode(b"anybody:hunter2").decode()
+        assert site("/", Authorization=f"Basic {wrong}").status == 401
+        assert site("/", Authorization="Basic !").status == 401
+        assert site("/", Authorization="Bearer wrong").status == 401
+    with served(shell, "--user-header", "X-User", "--host", "scores.example") as site:
+        assert site("/").status == 401
+        assert site("/", **{"X-User": "ana", "Host": "scores.example"}).status == 200
+
+
+def test_it_asks_with_the_analyst_s_rights_alone(shell: Shell) -> None:
+    engine = database.make_engine(shell.variables["DATABASE_URL"], application="tests")
+    assert roles.to_ask_as(engine) == "sentiment_analyst", "a superuser asks as less"
+    asking = database.read_only(engine, timeout_s=5, role=roles.to_ask_as(engine))
+    with database.transaction(asking) as connection:
+        assert connection.scalar(sa.text("SELECT current_user")) == "sentiment_analyst"
+    with pytest.raises(Exception, match="permission denied"), database.transaction(asking) as c:
+        c.execute(sa.text("SELECT count(*) FROM sentiment.record"))
+    url = database.normalise_url(shell.variables["DATABASE_URL"])
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain, autocommit=True) as admin:
+        admin.execute("CREATE ROLE busy LOGIN; GRANT sentiment_worker TO busy")
+    busy = url.set(username="busy").render_as_string(hide_password=False)
+    try:
+        refused = shell("dashboard", DATABASE_URL=busy)
+        assert refused.code == 2
+        assert "may not become sentiment_analyst" in refused.err
+    finally:
+        with psycopg.connect(plain, autocommit=True) as admin:
+            admin.execute("DROP OWNED BY busy; DROP ROLE busy")
+        engine.dispose()
+
+
+EXAMPLES = 30
+
+
+@pytest.fixture(scope="module")
+def described(shell: Shell) -> Iterator[Any]:
+    engine = database.make_engine(shell.variables["DATABASE_URL"], application="tests")
+    asking = database.read_only(engine, timeout_s=5, role=roles.ANALYST)
+    app = application(asking, Door(hosts=("testserver",)))
+    generation = GenerationConfig(max_examples=EXAMPLES, deterministic=True)
+    project = ProjectConfig(generation=generation)
+    config = SchemathesisConfig(projects=ProjectsConfig(default=project))
+    yield schemathesis.openapi.from_asgi("/api/openapi.json", app, config=config)
+    engine.dispose()
+
+
+def test_the_api_keeps_what_its_description_says(described: Any) -> None:
+    operations = [found.ok() for found in described.get_all_operations()]
+    assert len(operations) == 11
+    for operation in operations:
+
+        @given(case=operation.as_strategy())
+        @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+        def ask(case: Any) -> None:
+            # A source that nobody knows, or a period that ends before it begins, is valid to it.
+            case.call_and_validate(excluded_checks=[positive_data_acceptance])
+
+        ask()
