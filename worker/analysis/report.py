@@ -14,7 +14,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
-from worker.analysis.summary import Mover, Summary, Trust
+from worker.analysis.summary import Mover, Summary
 from worker.store.questions import Tally
 from worker.store.reading import Row
 
@@ -92,7 +92,7 @@ def compose(summary: Summary, now: datetime, pictures: Sequence[Picture] = ()) -
         figures=_figures(summary),
         movers=[_moved(mover) for mover in summary.movers],
         lowest=[quote(row) for row in summary.lowest if (row["polarity"] or 0) < 0],
-        trust=_cautions(summary.trust, summary.now),
+        trust=cautions(summary),
         made=f"Made {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC by sentiment-worker "
         f"{version('sentiment-worker')}. Days are UTC.",
         pictures=pictures,
@@ -102,12 +102,13 @@ def compose(summary: Summary, now: datetime, pictures: Sequence[Picture] = ()) -
 def verdict(summary: Summary) -> str:
     """The one sentence that a reader takes along; says so where the figures do not carry one."""
     now, days = summary.now, summary.scope.days
+    then = "the day before" if days == 1 else f"the {days} days before"
     if now.net is None:
-        return f"No record of these {days} days has a score."
+        return "No record of this time has a score."
     change, noise = summary.change, summary.noise
     if change is None or noise is None:
-        return f"Net polarity is {now.net:+.2f}; the {days} days before have nothing to compare."
-    against = f"against the {days} days before ({change:+.2f}, 95 % interval ±{noise:.2f})"
+        return f"Net polarity is {now.net:+.2f}; {then} nothing was scored to compare."
+    against = f"against {then} ({change:+.2f}, 95 % interval ±{noise:.2f})"
     if not summary.is_clear:
         return f"Net polarity is {now.net:+.2f}; no clear change {against}."
     way = "better" if change > 0 else "worse"
@@ -219,8 +220,9 @@ def _told(tally: Tally) -> str:
     return f"{signed(tally.net)} of {tally.scored:,}" if tally.scored else "no record"
 
 
-def _cautions(trust: Trust, now: Tally) -> list[str]:
+def cautions(summary: Summary) -> list[str]:
     """What a reader must know, each a sentence; also that there is nothing."""
+    trust, now = summary.trust, summary.now
     found = []
     if trust.provisional:
         found.append(

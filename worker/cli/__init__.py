@@ -21,6 +21,7 @@ from worker.cli import (
     doctor,
     lambda_,
     look,
+    mcp,
     once,
     override,
     quarantine,
@@ -56,7 +57,7 @@ def options(
         raise typer.Exit
 
 
-for module in (once, serve, scores, report, dashboard, look, doctor, demo):
+for module in (once, serve, scores, report, dashboard, mcp, look, doctor, demo):
     module.register(app)
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(rescore.app, name="rescore")

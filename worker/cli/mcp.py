@@ -1,0 +1,45 @@
+"""`mcp`: the analyst's questions for assistants, over stdin and stdout."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import typer
+
+from worker import bootstrap
+from worker.cli.output import ConfigOption, VerboseOption, settings_for
+from worker.errors import ConfigurationError
+
+TIMEOUT_S = 10.0
+"""Of one question to the database."""
+
+EXAMPLES = (
+    'Example:  [bold]{"mcpServers": {"sentiment": {"command": "sentiment-worker", '
+    '"args": ["mcp", "--config", "/path/to/sentiment-worker.toml"]}}}[/bold]'
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog=EXAMPLES)(mcp)
+
+
+def mcp(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
+    """Serve find, trend, compare, explain_day and drill_down to an assistant (Model Context
+    Protocol, over stdin and stdout), read-only and with the analyst's rights.
+
+    The example is what an assistant's configuration names. Needs the extra `mcp`.
+    """
+    settings = settings_for(config, verbose=verbose).settings
+    try:
+        from worker import assistants
+    except ImportError as error:
+        raise ConfigurationError(
+            f"Assistants need the package {error.name}.",
+            hint="pip install 'sentiment-worker[mcp]'",
+        ) from error
+    # What is still in a buffer at the end would be taken for an answer.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
+    with bootstrap.open_questions(settings, timeout_s=TIMEOUT_S) as engine:
+        assistants.server(engine).run("stdio")
