@@ -14,9 +14,12 @@ import sqlalchemy as sa
 from sqlalchemy import Engine, Select, Table
 
 from worker import bootstrap
+from worker.analysis.summary import Summary, period, summarise
 from worker.durations import parse_moment
+from worker.errors import ConfigurationError
 from worker.settings import load
 from worker.store import database, migrate, reading
+from worker.store.questions import Scope
 from worker.store.reading import ScoreFilter
 from worker.store.views import (
     CURRENT_SENTIMENT,
@@ -97,6 +100,26 @@ class Sentiment:
         )
         return self._ask(ordered, view)
 
+    def summary(self, source: str | None = None, **wanted: Any) -> Summary:
+        """A period against the one before: what moved it, the records that show it, how far to
+        trust it. Keywords: since, until (days), days (7), tag (a name and a value)."""
+        return summarise(self._engine, self._scope(source, wanted))
+
+    def chart(self, name: str, source: str | None = None, **wanted: Any) -> Any:
+        """A chart as the report and the page have it, for Altair: "trend", "compared", "shares",
+        "distribution", "calendar" or "agreement". Keywords as `summary`. Needs the extra `charts`.
+        """
+        from worker.analysis import gallery
+        from worker.analysis.charts import LIGHT
+
+        if name not in gallery.CHARTS:
+            raise ConfigurationError(
+                f"There is no chart {name!r}.", hint=f"There are: {', '.join(gallery.CHARTS)}."
+            )
+        scope, entry = self._scope(source, wanted), gallery.CHARTS[name]
+        chart, _ = entry.draw(entry.ask(self._engine, scope), scope, LIGHT)
+        return chart
+
     def runs(self, source: str | None = None, limit: int = 1_000) -> pd.DataFrame:
         """The newest runs first: analytics.run_history."""
         return _frame(reading.runs(self._engine, source=source, limit=limit), RUN_HISTORY)
@@ -110,6 +133,10 @@ class Sentiment:
         with database.transaction(self._engine) as connection:
             result = connection.execute(sa.text(query), arguments)
             return pd.DataFrame.from_records(list(result), columns=list(result.keys()))
+
+    def _scope(self, source: str | None, wanted: Mapping[str, Any]) -> Scope:
+        days = {name: _day(wanted[name]) for name in ("since", "until") if name in wanted}
+        return period(self._engine, source=source, **(dict(wanted) | days))
 
     def _scores(self, wanted: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         """Raises ConfigurationError for a source that nobody knows: a typo is no empty answer."""
@@ -138,6 +165,11 @@ def _in_time(
     if end is not None:
         statement = statement.where(view.c.day < end.astimezone(UTC).date())
     return statement
+
+
+def _day(value: Moment) -> date | None:
+    found = _moment(value)
+    return found.astimezone(UTC).date() if found else None
 
 
 def _moment(value: Moment) -> datetime | None:
