@@ -9,7 +9,7 @@ VENV := $(ROOT).venv
 BIN := $(VENV)/bin
 export SENTIMENT_HOME ?= $(ROOT).sentiment-worker
 
-.PHONY: help demo test unit browser infra model faults faults-full bench-function bench-analysts trust install lint types check bench wheel lock clean
+.PHONY: help demo test unit browser infra model faults faults-full bench-function bench-analysts bench-page trust install lint types check bench wheel lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -82,6 +82,9 @@ check: lint types test ## Everything that must pass before a commit
 
 bench: $(VENV)/installed ## The figures of docs/benchmarks.md, measured here (about 5 minutes)
 	@cd $(ROOT) && $(BIN)/python -m tests.benchmarks.throughput
+
+bench-page: $(VENV)/installed ## How long the page takes on a million scores (2 minutes)
+	@cd $(ROOT) && $(BIN)/python -m tests.benchmarks.pages
 
 bench-analysts: $(VENV)/installed ## What analysts wait for on five million scores (5 minutes)
 	@cd $(ROOT) && $(BIN)/python -m tests.benchmarks.analysts

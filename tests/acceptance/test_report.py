@@ -46,7 +46,7 @@ def test_the_terminal_says_the_same(shell: Shell) -> None:
     assert "1 scores" in said
     assert "provisional" in said
     assert "15 March 2026 to 21 March 2026" in said
-    assert "nothing was scored to compare" in shell("report", "--days", 30).out
+    assert "nothing was scored in the 30 days before" in shell("report", "--days", 30).out
     calm = shell("report", "--since", "2026-03-08", "--until", "2026-03-15").out
     assert "no clear change" in calm
     assert shell("report", "--tag", "product=a").out.startswith(

@@ -95,13 +95,13 @@ def main() -> None:
         with postgres.running(Path(home)) as url:
             engine = database.make_engine(url, application="benchmark")
             migrate.upgrade(engine)
-            _prepare(engine, records)
+            prepare(engine, records)
             plans = [_ask(engine, *question) for question in QUESTIONS]
             engine.dispose()
     EXPLAINED.write_text("\n\n".join(plans) + "\n", encoding="utf-8")
 
 
-def _prepare(engine: Engine, records: int) -> None:
+def prepare(engine: Engine, records: int) -> None:
     for sql in _FILL:
         with database.transaction(engine) as connection:
             connection.execute(sa.text(sql), {"records": records} if ":records" in sql else {})

@@ -107,7 +107,7 @@ def verdict(summary: Summary) -> str:
         return "No record of this time has a score."
     change, noise = summary.change, summary.noise
     if change is None or noise is None:
-        return f"Net polarity is {now.net:+.2f}; {then} nothing was scored to compare."
+        return f"Net polarity is {now.net:+.2f}; nothing was scored in {then}."
     against = f"against {then} ({change:+.2f}, 95 % interval ±{noise:.2f})"
     if not summary.is_clear:
         return f"Net polarity is {now.net:+.2f}; no clear change {against}."

@@ -165,8 +165,8 @@ def contributions(
 
 
 def scored_by_the_model(engine: Engine, scope: Scope) -> list[tuple[str, str]]:
-    """(label, text) of the newest `COMPARED` records that a model has scored."""
-    wanted = scope.records(scorer="lambda", limit=COMPARED)
+    """(label, text) of `COMPARED` records that a model has scored, of the newest."""
+    wanted = scope.records(scorer="lambda", among=2 * COMPARED, limit=COMPARED)
     return [(row["machine_label"], row["text"]) for row in reading.scores(engine, wanted)]
 
 
