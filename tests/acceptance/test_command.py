@@ -63,7 +63,7 @@ def test_embedded_everything_and_nothing_left_running(tmp_path: Path) -> None:
     assert re.search(r"records +381", first.out)
     assert "6 records have no score" in first.out
     assert "No score is provisional" in first.out
-    assert "Mean polarity by day" in first.out
+    assert "Net polarity by day" in first.out
     assert "Most negative" in first.out
     second = shell("demo")
     assert second.code == 0, second.err
