@@ -53,6 +53,9 @@ log = get_logger(__name__)
 
 AWS_CONCURRENCY = 64
 
+QUESTION_S = 10.0
+"""That a question of the page, or of an assistant, may take."""
+
 WATCHING_TIMEOUT_S = 10.0
 """For a question of /metrics: Prometheus gives up after as long."""
 
@@ -98,7 +101,7 @@ def open_database(settings: Settings) -> Iterator[Engine]:
 
 
 @contextmanager
-def open_questions(settings: Settings, *, timeout_s: float) -> Iterator[Engine]:
+def open_questions(settings: Settings, *, timeout_s: float = QUESTION_S) -> Iterator[Engine]:
     """The database for questions alone, with the analyst's rights. Raises ConfigurationError where
     the login may do more than that, and cannot do with less."""
     with open_database(settings) as engine:

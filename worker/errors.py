@@ -45,8 +45,12 @@ class Unknown(ConfigurationError):
     """It names something that is not there: a typo is no empty answer."""
 
 
+class Misasked(ConfigurationError):
+    """The question makes no sense: a period that ends before it begins."""
+
+
 class TooSlow(ConfigurationError):
-    """The question took longer than its login may."""
+    """The question took longer than it may."""
 
 
 class SchemaOutdated(ConfigurationError):

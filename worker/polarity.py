@@ -25,7 +25,13 @@ def net(positive: int, neutral: int, negative: int) -> Net | None:
     scored = positive + neutral + negative
     if not scored:
         return None
-    plus, minus = (positive + 1) / (scored + 2), (negative + 1) / (scored + 2)
-    half = Z95 * math.sqrt((plus + minus - (plus - minus) ** 2) / (scored + 2))
-    middle = plus - minus
-    return Net((positive - negative) / scored, max(-1.0, middle - half), min(1.0, middle + half))
+    middle, half = (positive - negative) / (scored + 2), margin(positive, neutral, negative)
+    value = (positive - negative) / scored
+    return Net(value, max(-1.0, middle - half), min(1.0, middle + half))
+
+
+def margin(positive: int, neutral: int, negative: int) -> float:
+    """Half that interval's width, before it is cut at -1 and 1."""
+    size = positive + neutral + negative + 2
+    plus, minus = (positive + 1) / size, (negative + 1) / size
+    return Z95 * math.sqrt((plus + minus - (plus - minus) ** 2) / size)

@@ -182,7 +182,8 @@ class Timetable:
         return self._passed_over.pop(f"source:{name}", [])
 
     def _skipped(self, event: JobSubmissionEvent) -> None:
-        self._passed_over.setdefault(event.job_id, []).extend(event.scheduled_run_times)
+        if event.job_id.startswith("source:"):  # drains have no times to keep
+            self._passed_over.setdefault(event.job_id, []).extend(event.scheduled_run_times)
 
     def _submitted(self, event: JobSubmissionEvent) -> None:
         self._due[event.job_id] = event.scheduled_run_times[-1]

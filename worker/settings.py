@@ -169,7 +169,7 @@ class Settings(_Strict):
     budget_daily: float | None = Field(default=None, gt=0)
     budget_monthly: float | None = Field(default=None, gt=0)
     http: str = "127.0.0.1:9464"
-    dashboard_token: SecretStr | None = None
+    dashboard_token: SecretStr | None = Field(default=None, min_length=8)
     dashboard_user_header: str | None = None
     traces: Literal["off", "otlp"] = "off"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

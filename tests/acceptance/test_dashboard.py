@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from html import unescape
 from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
+import psutil
 import psycopg
 import pytest
 import schemathesis
@@ -21,15 +22,18 @@ from schemathesis.config import (
     SchemathesisConfig,
 )
 from schemathesis.specs.openapi.checks import positive_data_acceptance
+from starlette.testclient import TestClient
 
 from tests.acceptance.command import Shell
 from tests.acceptance.site import Site, served
 from tests.acceptance.stored import HOSTILE, stored
 from tests.conftest import cloned
 from tests.scripted_lambda import ScriptedLambda
+from worker import bootstrap
 from worker.dashboard.app import application
 from worker.dashboard.guard import Door
-from worker.store import database, roles
+from worker.settings import load
+from worker.store import database, questions, roles
 
 PAGES = ("/", "/sources/reviews", "/days/2026-03-20", "/search", "/work", "/quarantine")
 
@@ -108,7 +112,7 @@ def test_a_week_that_got_worse_in_page_and_api(site: Site) -> None:
     assert groups["b"]["net"] == -1
     only = site.json("/trend", tag="product", value="b", **week)
     assert only["total"]["records"] == groups["b"]["records"] == 42
-    assert 'href="/?tag=product&value=b' in page or "tag=product" in page
+    assert "tag=product&value=b" in page
     assert site.json("/tags", **week) == ["product"]
     bins = site.json("/distribution", **week)
     assert bins["count"] == sum(b["final"] + b["provisional"] for b in bins["bins"])
@@ -134,7 +138,8 @@ def test_what_makes_no_sense_is_said(site: Site) -> None:
     for path, status in (
         ("/?source=nobody", 404), ("/sources/nobody", 404), ("/records/999999", 404),
         ("/api/v1/trend?source=nobody", 404), ("/quarantine?source=nobody", 404),
-        ("/?since=2026-03-02&until=2026-03-01", 400), ("/charts/nothing.svg", 422),
+        ("/?since=2026-03-02&until=2026-03-01", 400), ("/charts/nothing.svg", 404),
+        ("/?tag=product", 400), ("/api/v1/trend?tag=product", 400),
         ("/api/v1/trend?since=yesterday", 422), ("/api/v1/trend?since=0", 422),
         ("/api/v1/records?words=%00", 422), ("/sources/%00", 404), ("/days/0", 422),
         ("/records/0", 422), ("/nowhere", 404),
@@ -170,30 +175,34 @@ def test_open_to_others_only_with_a_key(shell: Shell) -> None:
     assert refused.code == 2
     assert "SENTIMENT_DASHBOARD_TOKEN" in refused.err
     assert shell("dashboard", "--address", "8099").code == 2
-    token = "hünter2"
+    assert shell("dashboard", SENTIMENT_DASHBOARD_TOKEN="short").code == 2
+    token = "hünter2-"
     basic = base64.b64encode(f"anybody:{token}".encode()).decode()
     with served(shell, SENTIMENT_DASHBOARD_TOKEN=token) as site:
         assert site("/").status == 401
         assert site("/").headers["www-authenticate"].startswith("Basic")
         assert site("/static/style.css").status == 401
         assert site("/", Authorization=f"Basic {basic}").status == 200
-        wrong = base64.b64encode(b"anybody:hunter2").decode()
+        wrong = base64.b64encode(b"anybody:hunter2-").decode()
         assert site("/", Authorization=f"Basic {wrong}").status == 401
         assert site("/", Authorization="Basic !").status == 401
         assert site("/", Authorization="Bearer wrong").status == 401
+        bearer = f"Bearer {token}".encode().decode("latin-1")
+        assert site("/api/v1/pending", Authorization=bearer).status == 200
     with served(shell, "--user-header", "X-User", "--host", "scores.example") as site:
         assert site("/").status == 401
         assert site("/", **{"X-User": "ana", "Host": "scores.example"}).status == 200
 
 
 def test_it_asks_with_the_analyst_s_rights_alone(shell: Shell) -> None:
-    engine = database.make_engine(shell.variables["DATABASE_URL"], application="tests")
-    assert roles.to_ask_as(engine) == "sentiment_analyst", "a superuser asks as less"
-    asking = database.read_only(engine, timeout_s=5, role=roles.to_ask_as(engine))
-    with database.transaction(asking) as connection:
-        assert connection.scalar(sa.text("SELECT current_user")) == "sentiment_analyst"
-    with pytest.raises(Exception, match="permission denied"), database.transaction(asking) as c:
-        c.execute(sa.text("SELECT count(*) FROM sentiment.record"))
+    settings = load(environ={"DATABASE_URL": shell.variables["DATABASE_URL"]}).settings
+    with bootstrap.open_questions(settings) as asking:  # a superuser asks as less
+        with database.transaction(asking) as connection:
+            assert connection.scalar(sa.text("SELECT current_user")) == "sentiment_analyst"
+            assert connection.scalar(sa.text("SHOW statement_timeout")) == "10s"
+            assert connection.scalar(sa.text("SHOW transaction_read_only")) == "on"
+        with pytest.raises(Exception, match="permission"), database.transaction(asking) as c:
+            c.execute(sa.text("SELECT count(*) FROM sentiment.record"))
     url = database.normalise_url(shell.variables["DATABASE_URL"])
     plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(plain, autocommit=True) as admin:
@@ -206,7 +215,70 @@ def test_it_asks_with_the_analyst_s_rights_alone(shell: Shell) -> None:
     finally:
         with psycopg.connect(plain, autocommit=True) as admin:
             admin.execute("DROP OWNED BY busy; DROP ROLE busy")
-        engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app:hunter2@127.0.0.1:1/gone",  # nobody listens
+        "postgresql://app:hunter2@{host}/no_such_database",
+    ],
+)
+def test_what_a_database_says_of_itself_stays_in_the_log(shell: Shell, url: str) -> None:
+    known = database.normalise_url(shell.variables["DATABASE_URL"])
+    named = known.set(database="no_such_database").render_as_string(hide_password=False)
+    engine = database.make_engine(url if "{" not in url else named, application="tests")
+    client = TestClient(application(engine, Door(hosts=("testserver",))))
+    for path in ("/work", "/api/v1/pending"):
+        answer = client.get(path)
+        assert answer.status_code == 503
+        assert "content-security-policy" in answer.headers
+        assert "hunter2" not in answer.text
+        assert "127.0.0.1" not in answer.text
+        assert "no_such_database" not in answer.text
+    engine.dispose()
+
+
+def test_what_breaks_is_dressed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(engine: object) -> None:
+        raise RuntimeError("hunter2")
+
+    monkeypatch.setattr(questions, "pending", broken)
+    engine = database.make_engine("postgresql://app@127.0.0.1:1/gone", application="tests")
+    door = Door(hosts=("testserver",))
+    client = TestClient(application(engine, door), raise_server_exceptions=False)
+    answer = client.get("/api/v1/pending")
+    assert answer.status_code == 500
+    assert "hunter2" not in answer.text
+    assert "content-security-policy" in answer.headers
+
+
+def test_a_source_of_any_name_has_a_page(shell: Shell, site: Site) -> None:
+    name = "odd/näme <b>?&"
+    (shell.folder / "odd.csv").write_text("id,text\n1,a good day\n")
+    assert shell("once", "odd.csv", "--name", name).code == 0
+    found = site(f"/sources/{quote(name, safe='')}")
+    assert found.status == 200
+    assert name in unescape(found.text)
+    assert "<b>" not in found.text
+
+
+def _drawers() -> dict[int, psutil.Process]:
+    return {
+        process.pid: process
+        for process in psutil.process_iter(["cmdline"])
+        if "spawn_main" in " ".join(process.info["cmdline"] or [])
+    }
+
+
+def test_charts_are_drawn_again_after_their_process_was_killed(shell: Shell) -> None:
+    others = _drawers().keys()
+    with served(shell) as site:
+        assert site("/charts/trend.svg").status == 200
+        ((pid, drawer),) = [each for each in _drawers().items() if each[0] not in others]
+        drawer.kill()
+        assert site("/charts/trend.svg?dark=true").status == 200
+    assert _drawers().keys() <= others, "none outlives the page"
 
 
 EXAMPLES = 30

@@ -105,7 +105,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     },
     "quarantine list": {
         **dict.fromkeys(("source", "stage", "partition", "offset", "reason", "created_at"), TEXT),
-        "id": int,
+        **dict.fromkeys(("id", "run_id", "source_id"), int),
+        "record_id": (int, MAYBE),
     },
 }
 

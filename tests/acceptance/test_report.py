@@ -59,6 +59,34 @@ def test_the_terminal_says_the_same(shell: Shell) -> None:
     )
 
 
+def test_a_tag_of_many_values_moves_by_what_it_moved(
+    tmp_path: Path, database_url: str, scripted_lambda: ScriptedLambda
+) -> None:
+    rows = [
+        (f"{week}-{n}-{i}", "a good day", f"2026-03-{1 + 7 * week:02}T00:00:00Z", f"v{n}")
+        for week in (0, 1)
+        for n in range(60)
+        for i in range(2 if n == 59 * week else 1)  # another is the largest each week
+    ]
+    rows.append(("x", "a bad day", "2026-03-08T00:00:00Z", "v7"))
+    text = "\n".join(["id,text,time,tag", *map(",".join, rows)])
+    (tmp_path / "many.csv").write_text(text)
+    (tmp_path / "sentiment-worker.toml").write_text(
+        '[[source]]\nname = "many"\nkind = "file"\npath = "many.csv"\ntags = ["tag"]\n'
+    )
+    shell = Shell(
+        tmp_path,
+        DATABASE_URL=database_url,
+        AWS_ENDPOINT_URL_LAMBDA=scripted_lambda.url,
+        AWS_REGION="local",
+    )
+    done = shell("once")
+    assert done.code == 0, done.err
+    found = shell("report", "--output", "json").data
+    assert found["movers"][0]["name"] == "v7"
+    assert all(mover["before"]["records"] for mover in found["movers"])
+
+
 def test_as_files_that_need_no_network(shell: Shell) -> None:
     files = [shell.folder / f"report.{kind}" for kind in ("html", "pdf", "png")]
     done = shell("report", "--html", files[0], "--pdf", files[1], "--png", files[2])

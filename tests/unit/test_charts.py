@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,23 +57,39 @@ def test_a_long_period_is_drawn_by_weeks_that_lose_nothing() -> None:
     assert "by week" in title["text"]
 
 
-def test_every_axis_of_numbers_says_its_unit() -> None:
-    group = [
-        Group(name="a", records=3, positive=1, negative=2, net=-0.3, net_low=-0.8, net_high=0.3)
+SCOPE = Scope(FIRST, FIRST + timedelta(days=40))
+GROUP = [Group(name="a", records=3, positive=1, negative=2, net=-0.3, net_low=-0.8, net_high=0)]
+DRAWN = [
+    *(charts.trend(days(40), SCOPE), charts.shares(GROUP), charts.compared(GROUP)),
+    *(charts.distribution([Bin(-1, -0.9, 3, 1)], 4), charts.calendar(days(40))),
+    charts.agreement({("positive", "negative"): 2}),
+]
+
+
+def axes(part: Any) -> list[dict[str, Any]]:
+    """Every axis of numbers that is not hidden, wherever it stands in the specification."""
+    if isinstance(part, list):
+        return [axis for each in part for axis in axes(each)]
+    if not isinstance(part, dict):
+        return []
+    own = [
+        channel
+        for name, channel in part.get("encoding", {}).items()
+        if name in ("x", "y") and channel.get("type") == "quantitative" and "title" in channel
     ]
-    scope = Scope(FIRST, FIRST + timedelta(days=40))
-    drawn = [
-        charts.trend(days(40), scope), charts.shares(group), charts.compared(group),
-        charts.distribution([Bin(-1, -0.9, 3, 1)], 4), charts.calendar(days(40)),
-        charts.agreement({("positive", "negative"): 2}),
-    ]  # fmt: skip
-    for chart in drawn:
-        svg = drawing.svg(chart)
-        assert "<script" not in svg
-        assert "http" not in svg.replace("http://www.w3.org", "")
-        assert any(word in svg for word in ("polarity", "share of scored records", "records"))
-        assert "undefined" not in svg
-        assert "NaN" not in svg
+    return own + [axis for value in part.values() for axis in axes(value)]
+
+
+@pytest.mark.parametrize("chart", DRAWN)
+def test_every_axis_of_numbers_says_its_unit(chart: charts.Chart) -> None:
+    units = ("(-1 to 1)", "(-1 negative to 1 positive)", "records", "share of scored records")
+    for axis in axes(chart.to_dict()):
+        assert any(unit in axis["title"] for unit in units), axis
+    svg = drawing.svg(chart)
+    assert "<script" not in svg
+    assert "http" not in svg.replace("http://www.w3.org", "")
+    assert "undefined" not in svg
+    assert "NaN" not in svg
 
 
 def test_nothing_to_draw_is_drawn() -> None:
@@ -81,13 +101,28 @@ def test_nothing_to_draw_is_drawn() -> None:
         assert drawing.svg(chart).startswith("<svg")
 
 
-def test_days_are_utc_in_every_zone(monkeypatch: pytest.MonkeyPatch) -> None:
-    trend = str(charts.trend(days(3), Scope(FIRST, FIRST + timedelta(days=3))).to_dict())
-    calendar = str(charts.calendar(days(3)).to_dict())
-    assert "utcyearmonthdate" in trend
-    assert "'type': 'utc'" in trend
-    assert "utcyearweek" in calendar
-    assert "utcday" in calendar
+_IN_A_ZONE = """
+from datetime import date
+from tests.unit.test_charts import SCOPE, days
+from worker.analysis import charts, drawing
+print(drawing.svg(charts.trend(days(3), SCOPE)) + drawing.svg(charts.calendar(days(3))))
+"""
+
+
+def test_days_are_the_same_in_every_zone() -> None:
+    drawn = [
+        subprocess.run(
+            [sys.executable, "-c", _IN_A_ZONE],
+            env=os.environ | {"TZ": zone},
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for zone in ("Pacific/Kiritimati", "Etc/GMT+12")
+    ]
+    assert drawn[0].count("<svg") == 2
+    assert drawn[0] == drawn[1]
 
 
 def _luminance(colour: str) -> float:

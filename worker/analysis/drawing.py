@@ -35,6 +35,7 @@ def _config(colours: Palette) -> dict[str, Any]:
     lines = {"domainColor": grid, "gridColor": grid, "tickColor": grid}
     title = {"color": ink, "subtitleColor": ink, "fontSize": 14, "subtitleFontSize": 11}
     return {
+        "aria": False,  # an <img> has its alt; and these would say days in the machine's own zone
         "background": "transparent",
         "font": FONT,
         "view": {"stroke": None},

@@ -18,12 +18,17 @@ from worker.analysis.report import Picture, signed
 from worker.store import questions
 from worker.store.questions import Bin, Day, Group, Scope
 
+A_MONTH = 28
+"""A calendar of less says nothing."""
+
 Drawn = tuple[Chart, str]
 """A chart, and what it says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
+    title: str
+    """For who does not see it."""
     ask: Callable[[Engine, Scope], Any]
     draw: Callable[[Any, Scope, Palette], Drawn]
 
@@ -37,6 +42,15 @@ def draw(name: str, found: Any, scope: Scope, colours: Palette = LIGHT) -> Pictu
     """What `CHARTS[name].ask` found, drawn."""
     chart, said = CHARTS[name].draw(found, scope, colours)
     return Picture(name, said, drawing.svg(chart, colours))
+
+
+def chosen(scope: Scope) -> dict[str, str]:
+    """The charts that say something of a period, in their order, with their titles."""
+    return {
+        name: entry.title
+        for name, entry in CHARTS.items()
+        if name != "calendar" or scope.days >= A_MONTH
+    }
 
 
 def _trend(days: Sequence[Day], scope: Scope, colours: Palette) -> Drawn:
@@ -94,10 +108,12 @@ def _agreement(texts: Sequence[tuple[str, str]], scope: Scope, colours: Palette)
 
 
 CHARTS: Mapping[str, Entry] = {
-    "trend": Entry(questions.days, _trend),
-    "compared": Entry(_groups, _compared),
-    "shares": Entry(_groups, _shares),
-    "distribution": Entry(questions.distribution, _distribution),
-    "calendar": Entry(questions.days, _calendar),
-    "agreement": Entry(summary.scored_by_the_model, _agreement),
+    "trend": Entry("Net polarity by day, with volume", questions.days, _trend),
+    "compared": Entry("Net polarity compared", _groups, _compared),
+    "shares": Entry("Share by label", _groups, _shares),
+    "distribution": Entry("Records by polarity", questions.distribution, _distribution),
+    "calendar": Entry("Net polarity by week and weekday", questions.days, _calendar),
+    "agreement": Entry(
+        "What TextBlob says of the same texts", summary.scored_by_the_model, _agreement
+    ),
 }

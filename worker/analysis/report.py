@@ -46,7 +46,7 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class MoverText:
     """A group that moved the whole, and the records that show it."""
 
     kind: str
@@ -72,7 +72,7 @@ class Report:
     period: str
     verdict: str
     figures: Sequence[Figure]
-    movers: Sequence[Moved]
+    movers: Sequence[MoverText]
     lowest: Sequence[Quote]
     trust: Sequence[str]
     made: str
@@ -87,7 +87,7 @@ def compose(summary: Summary, now: datetime, pictures: Sequence[Picture] = ()) -
         about += f", {scope.tag} {scope.value}"
     return Report(
         title=f"Sentiment of {about}",
-        period=_period(scope.since, scope.until),
+        period=spoken(scope.since, scope.until),
         verdict=verdict(summary),
         figures=_figures(summary),
         movers=[_moved(mover) for mover in summary.movers],
@@ -124,14 +124,18 @@ def as_json(summary: Summary) -> dict[str, Any]:
     }
 
 
+def brief(text: str, size: int = TEXT_SHOWN) -> str:
+    """At most so many characters of a text."""
+    return text if len(text) <= size else text[: size - 1] + "…"
+
+
 def quote(row: Row) -> Quote:
-    text = " ".join(row["text"].split())
     return Quote(
         source=row["source"],
         external_id=row["external_id"],
         when=f"{row['moment']:%Y-%m-%d %H:%M}",
         polarity=signed(row["polarity"]),
-        text=text if len(text) <= TEXT_SHOWN else text[: TEXT_SHOWN - 1] + "…",
+        text=brief(" ".join(row["text"].split())),
         provisional=bool(row["provisional"]),
         record_id=row["record_id"],
     )
@@ -175,14 +179,15 @@ def _typeset(report: Report, kind: str) -> bytes:
     return compiled
 
 
-SETTERS: Mapping[str, Callable[[Report], bytes]] = {"html": html, "pdf": pdf, "png": png}
+RENDERERS: Mapping[str, Callable[[Report], bytes]] = {"html": html, "pdf": pdf, "png": png}
 
 
 def _as_url(svg: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
-def _period(since: date, until: date) -> str:
+def spoken(since: date, until: date) -> str:
+    """A period for people; `until` is not of it."""
     last = until - timedelta(days=1)
     return f"{since:%-d %B %Y}" if since == last else f"{since:%-d %B %Y} to {last:%-d %B %Y}"
 
@@ -198,15 +203,15 @@ def _figures(summary: Summary) -> list[Figure]:
     )
     found.append(Figure("net polarity", signed(now.net), change))
     found += [
-        Figure(label, _share(getattr(now, label), now.scored),
-               f"before: {_share(getattr(before, label), before.scored)}")
+        Figure(label, share(getattr(now, label), now.scored),
+               f"before: {share(getattr(before, label), before.scored)}")
         for label in ("negative", "neutral", "positive")
     ]  # fmt: skip
     return found
 
 
-def _moved(mover: Mover) -> Moved:
-    return Moved(
+def _moved(mover: Mover) -> MoverText:
+    return MoverText(
         kind=mover.kind,
         name=mover.name,
         moved=f"{mover.moved:+.3f}",
@@ -226,7 +231,7 @@ def cautions(summary: Summary) -> list[str]:
     found = []
     if trust.provisional:
         found.append(
-            f"{trust.provisional:,} scores ({_share(trust.provisional, now.records)} of all) are"
+            f"{trust.provisional:,} scores ({share(trust.provisional, now.records)} of all) are"
             " provisional: TextBlob's, until the model answers. They will change."
         )
     else:
@@ -253,5 +258,6 @@ def cautions(summary: Summary) -> list[str]:
     return found
 
 
-def _share(part: int, of: int) -> str:
+def share(part: int, of: int) -> str:
+    """In whole percent; "-" of none."""
     return f"{part / of:.0%}" if of else "-"

@@ -7,11 +7,12 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Engine
 
-from worker.errors import ConfigurationError
+from worker.errors import Misasked
+from worker.polarity import margin
 from worker.scoring import textblob
 from worker.store import questions, reading
 from worker.store.questions import Day, Group, Scope, Tally
@@ -89,8 +90,9 @@ class Summary:
     @property
     def noise(self) -> float | None:
         """Half the 95 % interval of `change`: less than that may be chance."""
-        halves = [_half(self.now), _half(self.before)]
-        return None if None in halves else math.hypot(*(h for h in halves if h is not None))
+        if self.now.net is None or self.before.net is None:
+            return None
+        return math.hypot(_margin(self.now), _margin(self.before))
 
     @property
     def is_clear(self) -> bool:
@@ -108,17 +110,22 @@ def period(
     tag: tuple[str, str] | None = None,
     days: int = DEFAULT_DAYS,
 ) -> Scope:
-    """The scope that is meant; without dates, the last `days` days up to the newest record.
+    """The scope that is meant: without dates the last `days` days up to the newest record (of
+    today, should a source speak of the future).
 
-    Raises ConfigurationError where nothing can lie between, and for a source that nobody knows.
+    Raises Misasked where nothing can lie between, and Unknown for a source that nobody knows.
     """
     if source is not None:
         reading.require_source(engine, source)
-    found = questions.extent(engine, source) or (date.today(), date.today())  # noqa: DTZ011
-    end = until or found[1] + timedelta(days=1)
+    today = datetime.now(UTC).date()
+    found = questions.extent(engine, source)
+    newest = min(found[1], today) if found else today
+    # Since a day after which nothing came: that nothing came is the answer.
+    last = newest if since is None or since <= newest else max(since, today)
+    end = until or last + timedelta(days=1)
     begin = since or end - min(timedelta(days=days), end - date.min)
     if begin >= end:
-        raise ConfigurationError(f"Nothing lies between {begin} and {end}.")
+        raise Misasked(f"Nothing lies between {begin} and {end}.")
     name, value = tag or (None, None)
     return Scope(begin, end, source, name, value)
 
@@ -190,7 +197,10 @@ def _movers(
         if len({g.name for each in groups for g in each}) > 1:
             pairs += [("source", *each) for each in contributions(groups, (now, before))]
     for tag in questions.tags(engine, scope) if scope.tag is None else ():
-        groups = questions.values(engine, scope, tag), questions.values(engine, then, tag)
+        groups = (
+            questions.values(engine, scope, tag, limit=None),
+            questions.values(engine, then, tag, limit=None),
+        )
         pairs += [(tag, *each) for each in contributions(groups, (now, before))]
     pairs.sort(key=lambda each: -abs(each[3]))
     return [
@@ -217,14 +227,12 @@ def _trust(engine: Engine, scope: Scope, now: Tally) -> Trust:
         provisional=now.provisional,
         unscored=now.unscored,
         overridden=now.overridden,
-        quarantined=questions.refused(engine, scope.source),
+        quarantined=questions.quarantine_size(engine, scope.source),
         not_english=looked_at - unknown - english,
         language_unknown=unknown,
         looked_at=looked_at,
     )
 
 
-def _half(tally: Tally) -> float | None:
-    if tally.net_low is None or tally.net_high is None:
-        return None
-    return (tally.net_high - tally.net_low) / 2
+def _margin(tally: Tally) -> float:
+    return margin(tally.positive, tally.neutral, tally.negative)

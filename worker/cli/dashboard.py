@@ -7,11 +7,10 @@ from typing import Annotated
 import typer
 
 from worker import bootstrap
-from worker.cli.output import ConfigOption, VerboseOption, say, settings_for
+from worker.cli.output import ConfigOption, VerboseOption, needing, say, settings_for
 from worker.errors import ConfigurationError
 
-TIMEOUT_S = 10.0
-"""Of one question to the database."""
+WILDCARDS = ("0.0.0.0", "[::]")  # noqa: S104  named here, not bound
 
 EXAMPLES = (
     "Examples:  [bold]sentiment-worker dashboard[/bold]\n\n"
@@ -49,32 +48,25 @@ def dashboard(
     `dashboard`.
     """
     settings = settings_for(config, verbose=verbose).settings
-    name, _, port = address.rpartition(":")
-    if not name or not port.isdecimal() or int(port) > 65_535:
-        raise ConfigurationError(f"--address {address!r}: write host:port, like 127.0.0.1:8090.")
-    try:
+    name, port = parted(address)
+    with needing("dashboard"):
         import uvicorn
 
         from worker.dashboard.app import application
         from worker.dashboard.guard import Door
-    except ImportError as error:
-        raise ConfigurationError(
-            f"The page needs the package {error.name}.",
-            hint="pip install 'sentiment-worker[dashboard]'",
-        ) from error
     token = settings.dashboard_token
     door = Door(
         token=token.get_secret_value() if token else None,
         user_header=user_header or settings.dashboard_user_header,
-        hosts=tuple(host or ()),
+        hosts=(name, *(host or ())),
     )
     door.require_for(name)
-    with bootstrap.open_questions(settings, timeout_s=TIMEOUT_S) as engine:
-        say(f"Open http://{'localhost' if name in ('0.0.0.0', '::') else name}:{port}/")  # noqa: S104
+    with bootstrap.open_questions(settings) as engine:
+        say(f"Open http://{'localhost' if name in WILDCARDS else name}:{port}/")
         uvicorn.run(
             application(engine, door),
             host=name.strip("[]"),
-            port=int(port),
+            port=port,
             log_level="info" if verbose else "warning",
             access_log=verbose,
             server_header=False,
@@ -82,3 +74,11 @@ def dashboard(
             ws="none",
             timeout_graceful_shutdown=5,
         )
+
+
+def parted(address: str) -> tuple[str, int]:
+    """Host and port. Raises ConfigurationError."""
+    name, _, port = address.rpartition(":")
+    if not name or not port.isdecimal() or int(port) > 65_535:
+        raise ConfigurationError(f"--address {address!r}: write host:port, like 127.0.0.1:8090.")
+    return name, int(port)

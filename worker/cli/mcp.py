@@ -8,11 +8,7 @@ import sys
 import typer
 
 from worker import bootstrap
-from worker.cli.output import ConfigOption, VerboseOption, settings_for
-from worker.errors import ConfigurationError
-
-TIMEOUT_S = 10.0
-"""Of one question to the database."""
+from worker.cli.output import ConfigOption, VerboseOption, needing, settings_for
 
 EXAMPLES = (
     'Example:  [bold]{"mcpServers": {"sentiment": {"command": "sentiment-worker", '
@@ -31,15 +27,10 @@ def mcp(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
     The example is what an assistant's configuration names. Needs the extra `mcp`.
     """
     settings = settings_for(config, verbose=verbose).settings
-    try:
+    with needing("mcp"):
         from worker import assistants
-    except ImportError as error:
-        raise ConfigurationError(
-            f"Assistants need the package {error.name}.",
-            hint="pip install 'sentiment-worker[mcp]'",
-        ) from error
     # What is still in a buffer at the end would be taken for an answer.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
-    with bootstrap.open_questions(settings, timeout_s=TIMEOUT_S) as engine:
+    with bootstrap.open_questions(settings) as engine:
         assistants.server(engine).run("stdio")

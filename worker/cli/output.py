@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from worker import log
-from worker.errors import WorkerError
+from worker.errors import ConfigurationError, WorkerError
 from worker.settings import Loaded, load
 
 _WIDE = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
@@ -65,6 +66,18 @@ def settings_for(config: Path | None, *, verbose: bool, quiet: bool = False) -> 
     formats = {"auto": None, "json": True, "console": False}
     log.configure(level=level, as_json=formats[chosen.log_format])
     return loaded
+
+
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Raises ConfigurationError where a package of an extra is not installed."""
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigurationError(
+            f"This needs the package {error.name}, of the extra {extra!r}.",
+            hint=f"pip install 'sentiment-worker[{extra}]'",
+        ) from error
 
 
 def say(sentence: str, *, style: str | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -25,27 +25,21 @@ from worker.cli.output import (
     OutputOption,
     VerboseOption,
     cell,
+    needing,
     print_json,
     say,
 )
 from worker.errors import ConfigurationError
-from worker.store.questions import Day, Scope
+from worker.store.questions import Day
 
 BAR = 30
 STYLES = {"positive": "blue", "neutral": "bright_black", "negative": "yellow"}
 MAX_DAYS = 45
 
-A_MONTH = 28
-"""A calendar of less says nothing."""
-
-PICTURES = ("trend", "compared", "shares", "distribution", "calendar", "agreement")
-
 EXAMPLES = (
     "Examples:  [bold]sentiment-worker report --source reviews --days 30[/bold]\n\n"
     "[bold]sentiment-worker report --html report.html --pdf report.pdf[/bold]   (mailed by cron)"
 )
-
-FileOption = Annotated[Path | None, typer.Option(dir_okay=False)]
 
 
 def register(app: typer.Typer) -> None:
@@ -91,8 +85,8 @@ def report(
             days=days,
         )
         summary = summaries.summarise(engine, scope)
-        for kind, path in wanted.items():
-            write(engine, summary, kind, path)
+        if wanted:
+            write(engine, summary, wanted)
     if output is Output.JSON:
         print_json(documents.as_json(summary))
     elif not wanted:
@@ -109,31 +103,29 @@ def named(tag: str | None) -> tuple[str, str] | None:
     return name, value
 
 
-def write(engine: Engine, summary: Summary, kind: str, path: Path) -> None:
-    """Raises ConfigurationError where the file cannot be written, or an extra is missing."""
-    try:
+def write(engine: Engine, summary: Summary, files: Mapping[str, Path]) -> None:
+    """Each kind into its file. Raises ConfigurationError where one cannot be written, or an extra
+    is missing."""
+    with needing("charts"):
         from worker.analysis import gallery
 
-        names = [n for n in PICTURES if n != "calendar" or summary.scope.days >= A_MONTH]
+        names = gallery.chosen(summary.scope)
         pictures = [gallery.picture(engine, summary.scope, name) for name in names]
         document = documents.compose(summary, datetime.now(UTC), pictures)
-        made = documents.SETTERS[kind](document)
-    except ImportError as error:
-        raise ConfigurationError(
-            f"A report as a file needs the package {error.name}.",
-            hint="pip install 'sentiment-worker[charts]'",
-        ) from error
-    try:
-        path.write_bytes(made)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from error
-    say(f"The report is in {path}.")
+        made = {path: documents.RENDERERS[kind](document) for kind, path in files.items()}
+    for path, content in made.items():
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from error
+        say(f"The report is in {path}.")
 
 
 def render(summary: Summary) -> RenderableType:
     """The same for a terminal."""
+    scope = summary.scope
     if not summary.now.records:
-        return Text(f"No record is of {_days(summary.scope)}.")
+        return Text(f"No record is of {documents.spoken(scope.since, scope.until)}.")
     said = documents.compose(summary, datetime.now(UTC))
     parts: list[RenderableType] = [
         Text(f"{said.title}, {said.period}", "bold"),
@@ -151,10 +143,6 @@ def render(summary: Summary) -> RenderableType:
         parts += [Text(), _lowest(said.lowest)]
     parts += [Text(), Text("\n".join(said.trust), "dim")]
     return Group(*parts)
-
-
-def _days(scope: Scope) -> str:
-    return f"{scope.since} to {scope.until}"
 
 
 def _figures(said: Report) -> Table:

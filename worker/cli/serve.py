@@ -22,6 +22,7 @@ from worker.cli.stopping import Stopper
 from worker.cycle import Work, cycle
 from worker.errors import ConfigurationError, DatabaseUnavailable, SourceBusy
 from worker.log import get_logger
+from worker.pipeline import StopReason
 from worker.records import Lane, RunReport
 from worker.schedule import Job, Timetable, missed_times, trigger_of
 from worker.settings import Settings
@@ -228,12 +229,12 @@ class _Backfills:
         self._ask_again_at: dict[int, float] = {}
 
     async def work_off(self) -> None:
-        engine, now = self._worker.engine, asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
         for row in await asyncio.to_thread(self._due, now):
             if self._stopper.signal:
                 return
             try:
-                await backfilling.run(
+                report = await backfilling.run(
                     self._worker,
                     self._settings,
                     row,
@@ -241,15 +242,20 @@ class _Backfills:
                     self._stopper,
                     detached=True,
                 )
+                if report.stop_reason == StopReason.VERSION:
+                    await self._put_off(row["id"], now, report.error or "")
             except SourceBusy as error:
                 log.debug("backfill.busy", backfill=row["id"], error=str(error))
             except ConfigurationError as error:
-                # Another shell may name the function that it wants; asking costs a call.
-                self._ask_again_at[row["id"]] = now + ASK_AGAIN_S
-                await asyncio.to_thread(backfills.explain, engine, row["id"], str(error))
-                log.warning("backfill.waits", backfill=row["id"], error=str(error))
+                await self._put_off(row["id"], now, str(error))
             finally:
                 gc.collect()  # see `_quiet_cycle`
+
+    async def _put_off(self, backfill_id: int, now: float, why: str) -> None:
+        """Another shell may name the function that it wants; asking costs a call."""
+        self._ask_again_at[backfill_id] = now + ASK_AGAIN_S
+        await asyncio.to_thread(backfills.explain, self._worker.engine, backfill_id, why)
+        log.warning("backfill.waits", backfill=backfill_id, error=why)
 
     def _due(self, now: float) -> list[Mapping[str, Any]]:
         """Backfills with something to do. One whose last run could not say how it ended is

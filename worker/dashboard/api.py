@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, BeforeValidator, create_model
 from sqlalchemy import Engine, Table
 
 from worker.analysis import report, summary
+from worker.analysis.asked import AMONG
 from worker.dashboard.asking import ERRORS, Database, Filters, Name, Records
 from worker.store import questions, reading
 from worker.store.questions import Bin, Day, Group, Tally
@@ -52,8 +53,6 @@ Run = _model("Run", RUN_HISTORY)
 Backfill = _model("Backfill", BACKFILLS)
 Refused = _model("Quarantined", REFUSED)
 Pending = _model("Pending", PENDING_WORK)
-
-AMONG = 500
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
@@ -158,7 +157,7 @@ def record(engine: Database, record_id: Annotated[int, Path(ge=1, lt=2**63)]) ->
 @router.get("/runs", response_model=_many(Run))
 def runs(engine: Database, source: Name = None, limit: Limit = 50) -> Any:
     """The newest runs first."""
-    return questions.runs(engine, _known(engine, source), limit=limit)
+    return reading.runs(engine, source=_known(engine, source), limit=limit)
 
 
 @router.get("/backfills", response_model=_many(Backfill))
@@ -170,7 +169,7 @@ def backfills(engine: Database, limit: Limit = 50) -> Any:
 @router.get("/quarantine", response_model=_many(Refused))
 def quarantine(engine: Database, source: Name = None, limit: Limit = 50) -> Any:
     """What could not be read or scored, the newest first."""
-    return questions.quarantined(engine, _known(engine, source), limit=limit)
+    return reading.quarantine(engine, source=_known(engine, source), limit=limit)
 
 
 @router.get("/pending", response_model=_many(Pending))
@@ -183,6 +182,3 @@ def _known(engine: Engine, source: str | None) -> str | None:
     if source:
         reading.require_source(engine, source)
     return source or None
-
-
-ChartName = Literal["trend", "compared", "shares", "distribution", "calendar", "agreement"]

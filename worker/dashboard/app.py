@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
 
@@ -16,19 +16,19 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import Engine
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 
 from worker import __version__
 from worker.dashboard import api, pages
 from worker.dashboard.drawer import Drawer
 from worker.dashboard.guard import Door, Guard
-from worker.errors import ConfigurationError, DatabaseUnavailable, TooSlow, Unknown, WorkerError
+from worker.errors import Misasked, Unknown, WorkerError
 from worker.log import get_logger
 
 log = get_logger(__name__)
 
 
-def application(engine: Engine, door: Door) -> FastAPI:
+def application(engine: Engine, door: Door) -> ASGIApp:
     """`engine` is read-only and has the analyst's rights."""
     app = FastAPI(
         title="sentiment-worker",
@@ -38,7 +38,6 @@ def application(engine: Engine, door: Door) -> FastAPI:
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
         lifespan=_lifespan,
-        middleware=[Middleware(Guard, door=door)],
     )
     app.state.engine = engine
     app.add_exception_handler(WorkerError, _answered)
@@ -48,27 +47,33 @@ def application(engine: Engine, door: Door) -> FastAPI:
     app.include_router(pages.router)
     static = str(files("worker.dashboard").joinpath("static"))
     app.mount("/static", StaticFiles(directory=static), name="static")
-    return app
+    return Guard(app, door)  # outermost, so that what breaks is dressed too
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.drawer = Drawer()
-    yield
-    app.state.drawer.close()
+    try:
+        yield
+    finally:
+        app.state.drawer.close()
+
+
+_STATUS: Mapping[type[WorkerError], int] = {Unknown: 404, Misasked: 400}
 
 
 def _answered(request: Request, error: Exception) -> Response:
-    """An error of ours as its status, with its sentence; for the API as JSON."""
+    """An error of ours as its status. What an asker got wrong is told; what a database says of
+    itself may name hosts and logins, and goes to the log alone."""
     assert isinstance(error, WorkerError)
-    status = _status(error)
-    # What a database says of itself may name hosts: that goes to the log alone.
-    words = str(error) if status < 500 else "The database does not answer, or not in time."
-    if status >= 500:
-        log.warning("dashboard.failed", path=request.url.path, error=str(error))
+    status = _STATUS.get(type(error), 503)
+    words, hint = str(error), error.hint
+    if status == 503:
+        log.warning("dashboard.failed", path=request.url.path, error=str(error), hint=error.hint)
+        words, hint = "The database does not answer, or not in time.", "Its log says more."
     if _is_api(request):
         return JSONResponse({"detail": words}, status)
-    return pages.failure(request, status, words, error.hint if status < 500 else "")
+    return pages.failure(request, status, words, hint)
 
 
 async def _misasked(request: Request, error: Exception) -> Response:
@@ -88,15 +93,3 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 def _is_api(request: Request) -> bool:
     return request.url.path.startswith("/api/")
-
-
-def _status(error: WorkerError) -> int:
-    match error:
-        case Unknown():
-            return 404
-        case TooSlow() | DatabaseUnavailable():
-            return 503
-        case ConfigurationError():
-            return 400
-        case _:
-            return 500

@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import BeforeValidator
 from sqlalchemy import Engine
 
-from worker.analysis import summary
+from worker.analysis.asked import Iso, Text, scope_of
 from worker.store.questions import Scope
-from worker.store.reading import ORDERS, ScoreFilter
+from worker.store.reading import Order, ScoreFilter
 
-DAYS = 30
-"""Without dates: so many, up to the newest record."""
-
-LAST = date.max - timedelta(days=1)
-
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
-
-def iso(value: object) -> object:
-    """pydantic takes seconds since 1970 for a date too."""
-    if value == "":
-        return None  # a form's empty field
-    if isinstance(value, str) and not _DAY.fullmatch(value):
-        raise ValueError("write it as 2026-01-31")
-    return value
-
-
-def _storable(text: str) -> str:
-    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
-        raise ValueError("no text that can be stored")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_storable)]
 Name = Annotated[Text | None, Query(max_length=300)]
-Day = Annotated[date | None, BeforeValidator(iso)]
+Day = Annotated[date | None, Iso]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +31,13 @@ class Asked:
     value: str | None
 
     def scope(self, engine: Engine) -> Scope:
-        """Raises Unknown for a source that nobody knows, ConfigurationError for an empty period."""
-        tag = (self.tag, self.value) if self.tag and self.value is not None else None
-        end = min(self.until, LAST) + timedelta(days=1) if self.until else None
-        return summary.period(
-            engine, since=self.since, until=end, source=self.source, tag=tag, days=DAYS
-        )
+        """Raises Unknown for a source that nobody knows, Misasked for what makes no sense."""
+        return scope_of(engine, self.source, self.since, self.until, self.tag, self.value)
 
     def query(self, **more: Any) -> str:
         """The address's query with these filters, and others besides or instead."""
         wanted = {name: getattr(self, name) for name in self.__slots__} | more
-        return urlencode({k: v for k, v in wanted.items() if v not in (None, "")})
+        return urlencode({k: v for k, v in wanted.items() if v is not None})
 
 
 def asked(
@@ -115,9 +86,6 @@ class RecordsAsked:
             limit=self.limit,
         )
 
-
-Order = Literal["newest", "oldest", "most-negative", "most-positive"]
-assert set(ORDERS) == set(Order.__args__)  # type: ignore[attr-defined]
 
 _Polarity = Annotated[float | None, Query(ge=-1, le=1)]
 

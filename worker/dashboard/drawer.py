@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import multiprocessing
 import signal
 from collections import OrderedDict
@@ -35,11 +36,11 @@ class Drawer:
 
     def __init__(self) -> None:
         self._pool = self._new()
-        self._kept: OrderedDict[Any, Picture] = OrderedDict()
+        self._kept: OrderedDict[bytes, Picture] = OrderedDict()
 
     async def draw(self, name: str, found: Any, scope: Scope, *, dark: bool) -> Picture:
         """`found` is what the gallery asked for."""
-        key = (name, repr(found), scope, dark)
+        key = hashlib.blake2b(repr((name, found, scope, dark)).encode()).digest()
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]

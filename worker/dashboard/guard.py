@@ -53,7 +53,7 @@ class Door:
 
 
 class Guard:
-    """Middleware: the Host header, then who asks, then headers for the browser."""
+    """Around everything: the Host header, then who asks, then headers for the browser."""
 
     def __init__(self, app: ASGIApp, door: Door) -> None:
         self._app = app
@@ -61,8 +61,11 @@ class Guard:
         self._hosts = {*LOOPBACK, *(host.lower() for host in door.hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # there are no websockets here
+            await send({"type": "websocket.close"})
             return
 
         async def dressed(message: Message) -> None:
@@ -99,9 +102,11 @@ def _matches(authorization: str, token: str) -> bool:
             given = base64.b64decode(given, validate=True).decode().partition(":")[2]
         except (binascii.Error, UnicodeDecodeError):
             return False
-    elif kind.lower() != "bearer":
+    elif kind.lower() == "bearer":
+        given = given.strip().encode("latin-1").decode(errors="replace")  # as headers are decoded
+    else:
         return False
-    return hmac.compare_digest(given.strip().encode(), token.encode())
+    return hmac.compare_digest(given.encode(), token.encode())
 
 
 def _name(host: str) -> str:

@@ -5,7 +5,7 @@ Filters live in the address. Text of records is escaped by the templates, always
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
@@ -16,21 +16,19 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from pydantic import BeforeValidator
 from sqlalchemy import Engine
 
 from worker.analysis import gallery, report, summary
-from worker.dashboard.api import ChartName
-from worker.dashboard.asking import Asked, Database, Filters, Name, Records, iso
+from worker.analysis.asked import AMONG, Iso
+from worker.dashboard.asking import Asked, Database, Filters, Name, Records
+from worker.errors import Unknown
 from worker.store import questions, reading
+from worker.store.questions import Scope
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-AMONG = 500
-"""Newest records of each group among which a page looks for those to show."""
-
 SEARCHED = 5_000
-"""The same, where nothing else is asked."""
+"""Newest records among which search looks for those to show, and a day for its extremes."""
 
 PAGES = (
     ("/", "Overview"),
@@ -49,9 +47,9 @@ _TEMPLATES = Environment(
 _TEMPLATES.filters |= {
     "signed": report.signed,
     "count": lambda n: "-" if n is None else f"{n:,}",
-    "share": lambda n, of: f"{n / of:.0%}" if of else "-",
+    "share": report.share,
     "moment": lambda when: f"{when:%Y-%m-%d %H:%M}" if when else "-",
-    "brief": lambda text, size=280: text if len(text) <= size else text[: size - 1] + "…",
+    "brief": report.brief,
     "segment": lambda text: quote(str(text), safe=""),
     "query": lambda wanted: urlencode({k: v for k, v in wanted.items() if v is not None}),
 }
@@ -77,9 +75,6 @@ def overview(request: Request, engine: Database, filters: Filters) -> Response:
     scope = filters.scope(engine)
     found = summary.summarise(engine, scope, among=AMONG)
     document = report.compose(found, datetime.now(UTC))
-    charts = ["trend", "compared", "shares", "distribution", "calendar", "agreement"]
-    if scope.days < 28:
-        charts.remove("calendar")
     return _page(
         request,
         "overview",
@@ -87,26 +82,26 @@ def overview(request: Request, engine: Database, filters: Filters) -> Response:
         report=document,
         days=list(reversed(found.days)),
         sources=found.sources,
-        charts=charts,
-        **_filtering(engine, filters),
+        charts=gallery.chosen(scope),
+        **_filtering(engine, filters, scope),
     )
 
 
-@router.get("/sources/{name}")
+@router.get("/sources/{name:path}")
 def source(
     request: Request, engine: Database, filters: Filters, name: Annotated[str, Path()]
 ) -> Response:
     """The overview of one source."""
-    narrowed = Asked(name, filters.since, filters.until, filters.tag, filters.value)
+    narrowed = replace(filters, source=name)
     return overview(request, engine, narrowed)
 
 
 @router.get("/days/{day}")
 def a_day(
-    request: Request, engine: Database, filters: Filters, day: Annotated[date, BeforeValidator(iso)]
+    request: Request, engine: Database, filters: Filters, day: Annotated[date, Iso]
 ) -> Response:
     """One day: by source and tag, and what was said."""
-    asked = Asked(filters.source, day, day, filters.tag, filters.value)
+    asked = replace(filters, since=day, until=day)
     scope = asked.scope(engine)
     tags = questions.tags(engine, scope) if not scope.tag else []
     groups = {"source": questions.sources(engine, scope)} | {
@@ -145,10 +140,9 @@ def a_record(
 def search(request: Request, engine: Database, filters: Filters, wanted: Records) -> Response:
     """Records by words and filters; without dates, of any day."""
     first, last = questions.extent(engine) or (date.min, date.min)
-    wide = Asked(
-        filters.source, filters.since or first, filters.until or last, filters.tag, filters.value
-    )
-    chosen = wanted.filter(wide.scope(engine))
+    wide = replace(filters, since=filters.since or first, until=filters.until or last)
+    scope = wide.scope(engine)
+    chosen = wanted.filter(scope)
     if chosen.asks_scores or wanted.order != "newest":
         chosen = replace(chosen, among=SEARCHED)
     rows = list(reading.scores(engine, chosen))
@@ -159,7 +153,7 @@ def search(request: Request, engine: Database, filters: Filters, wanted: Records
         rows=rows,
         among=chosen.among,
         wanted=wanted,
-        **_filtering(engine, filters),
+        **_filtering(engine, filters, scope),
     )
 
 
@@ -172,7 +166,7 @@ def work(request: Request, engine: Database) -> Response:
         "Runs and backfills",
         pending=questions.pending(engine),
         backfills=questions.backfills(engine, limit=20),
-        runs=questions.runs(engine, limit=30),
+        runs=reading.runs(engine, source=None, limit=30),
     )
 
 
@@ -181,7 +175,7 @@ def quarantine(request: Request, engine: Database, source: Name = None) -> Respo
     """What could not be read or scored."""
     if source:
         reading.require_source(engine, source)
-    rows = questions.quarantined(engine, source or None, limit=200)
+    rows = reading.quarantine(engine, source=source or None, limit=200)
     return _page(request, "quarantine", "Quarantine", rows=rows, source=source)
 
 
@@ -190,10 +184,12 @@ async def chart(
     request: Request,
     engine: Database,
     filters: Filters,
-    name: ChartName,
+    name: Annotated[str, Path()],
     dark: Annotated[bool, Query()] = False,
 ) -> Response:
     """A chart of the filters' scope."""
+    if name not in gallery.CHARTS:
+        raise Unknown(f"There is no chart {name!r}.")
     scope = await run_in_threadpool(filters.scope, engine)
     found = await run_in_threadpool(gallery.CHARTS[name].ask, engine, scope)
     picture = await request.app.state.drawer.draw(name, found, scope, dark=dark)
@@ -211,8 +207,6 @@ def htmx() -> Response:
     )
 
 
-def _filtering(engine: Engine, filters: Asked) -> Mapping[str, Any]:
+def _filtering(engine: Engine, filters: Asked, scope: Scope) -> Mapping[str, Any]:
     """What the form of filters shows."""
-    scope = filters.scope(engine)
-    names: Sequence[str] = reading.source_names(engine)
-    return {"filters": filters, "scope": scope, "names": names}
+    return {"filters": filters, "scope": scope, "names": reading.source_names(engine)}

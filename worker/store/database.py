@@ -147,7 +147,7 @@ def _translate(error: BaseException) -> Exception:
     if state == "57014":
         return TooSlow(
             "The question took longer than it may.",
-            hint="Ask for less, or raise the statement timeout of the login.",
+            hint="Ask for less, or about a shorter time.",
         )
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return DatabaseUnavailable(f"The database gave up: {text}")

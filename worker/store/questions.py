@@ -28,7 +28,6 @@ from worker.store.views import (
     RECORDS,
     REFUSED,
     REVISIONS,
-    RUN_HISTORY,
     SCORES,
 )
 
@@ -78,7 +77,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """Records counted. Shares are of all of them, `net` of the scored ones."""
+    """Records counted. Shares and `net` are of the scored ones: `records` less `unscored`."""
 
     records: int = 0
     positive: int = 0
@@ -88,7 +87,9 @@ class Tally:
     """Scored by TextBlob until the model answers."""
     unscored: int = 0
     rescored: int = 0
+    """By more than one model or version."""
     overridden: int = 0
+    """Judged by a person."""
     mean_polarity: float | None = None
     """From -1 to 1; None of none."""
     net: float | None = None
@@ -174,7 +175,7 @@ def tags(engine: Engine, scope: Scope) -> list[str]:
     return [row["tag"] for row in _all(engine, statement.order_by(c.tag))]
 
 
-def values(engine: Engine, scope: Scope, tag: str, *, limit: int = 50) -> list[Group]:
+def values(engine: Engine, scope: Scope, tag: str, *, limit: int | None = 50) -> list[Group]:
     """The values of a tag, that with most records first."""
     c = DAILY_BY_TAG.c
     statement = _sums(DAILY_BY_TAG, scope.on(tag=None, value=None), c.value).where(c.tag == tag)
@@ -195,12 +196,12 @@ def distribution(engine: Engine, scope: Scope) -> tuple[list[Bin], int]:
     """Scored records by polarity in `BINS` equal bins, and how many those are: the newest
     `SAMPLE` of the scope at most."""
     newest = reading.statement(scope.records(limit=SAMPLE)).subquery()
-    last = sa.func.least(
-        BINS - 1, sa.cast(sa.func.floor((newest.c.polarity + 1) / 2 * BINS), sa.Integer)
-    )
+    # Rounded: -0.8 is a little less than that as a double, and belongs into the bin from -0.8 on.
+    place = sa.func.floor(sa.func.round(sa.cast((newest.c.polarity + 1) / 2 * BINS, sa.Numeric), 9))
+    at = sa.func.least(BINS - 1, sa.cast(place, sa.Integer))
     statement = (
         sa.select(
-            last.label("bin"),
+            at.label("bin"),
             sa.func.count().filter(~newest.c.provisional).label("final"),
             sa.func.count().filter(newest.c.provisional).label("provisional"),
         )
@@ -241,15 +242,7 @@ def whole(engine: Engine, record_id: int) -> Whole:
     )
 
 
-def quarantined(engine: Engine, source: str | None = None, *, limit: int = 100) -> list[Row]:
-    """The newest first, without raw bytes."""
-    statement = sa.select(REFUSED).order_by(REFUSED.c.id.desc()).limit(limit)
-    if source is not None:
-        statement = statement.where(REFUSED.c.source == source)
-    return _all(engine, statement)
-
-
-def refused(engine: Engine, source: str | None = None) -> int:
+def quarantine_size(engine: Engine, source: str | None = None) -> int:
     """How many rows are in quarantine."""
     statement = sa.select(sa.func.count().label("rows")).select_from(REFUSED)
     if source is not None:
@@ -260,14 +253,6 @@ def refused(engine: Engine, source: str | None = None) -> int:
 def pending(engine: Engine) -> list[Row]:
     """What waits, by source."""
     return _all(engine, sa.select(PENDING_WORK).order_by(PENDING_WORK.c.source))
-
-
-def runs(engine: Engine, source: str | None = None, *, limit: int = 50) -> list[Row]:
-    """The newest first."""
-    statement = sa.select(RUN_HISTORY).order_by(RUN_HISTORY.c.id.desc()).limit(limit)
-    if source is not None:
-        statement = statement.where(RUN_HISTORY.c.source == source)
-    return _all(engine, statement)
 
 
 def backfills(engine: Engine, *, limit: int = 50) -> list[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Engine, Select
@@ -21,14 +21,16 @@ from worker.store.tables import (
 )
 from worker.store.views import (
     CURRENT_SENTIMENT,
-    DAILY_SENTIMENT,
     PENDING_WORK,
     RECORDS,
+    REFUSED,
     RUN_HISTORY,
     SOURCES,
 )
 
 Row = Mapping[str, Any]
+
+Order = Literal["newest", "oldest", "most-negative", "most-positive"]
 
 ORDERS: Mapping[str, ColumnElement[Any]] = {
     "newest": CURRENT_SENTIMENT.c.moment.desc(),
@@ -173,23 +175,9 @@ def outcomes(engine: Engine, source: str, limit: int) -> list[str]:
 
 def quarantine(engine: Engine, *, source: str | None, limit: int) -> list[Row]:
     """The newest refusals first, without the raw bytes."""
-    q = QUARANTINE.c
-    statement = (
-        sa.select(
-            q.id,
-            SOURCE.c.name.label("source"),
-            q.stage,
-            q.partition,
-            q.offset,
-            q.reason,
-            q.created_at,
-        )
-        .join(SOURCE)
-        .order_by(q.id.desc())
-        .limit(limit)
-    )
+    statement = sa.select(REFUSED).order_by(REFUSED.c.id.desc()).limit(limit)
     if source:
-        statement = statement.where(SOURCE.c.name == source)
+        statement = statement.where(REFUSED.c.source == source)
     return _all(engine, statement)
 
 
@@ -226,43 +214,6 @@ def redrivable(
     if run_id is not None:
         statement = statement.where(q.run_id == run_id)
     return _all(engine, statement.order_by(q.id))
-
-
-def labels(engine: Engine) -> list[Row]:
-    """Records by source and label, provisional ones counted apart."""
-    c = CURRENT_SENTIMENT.c
-    statement = (
-        sa.select(
-            c.source,
-            c.label,
-            sa.func.count().label("records"),
-            sa.func.count().filter(c.provisional).label("provisional"),
-            sa.func.count().filter(c.skip_reason.is_not(None)).label("skipped"),
-        )
-        .group_by(c.source, c.label)
-        .order_by(c.source, c.label)
-    )
-    return _all(engine, statement)
-
-
-def daily(engine: Engine, *, source: str | None = None) -> list[Row]:
-    """One row a day over all sources (or one): counts by label and mean polarity."""
-    d = DAILY_SENTIMENT.c
-    scored = d.records - d.unscored
-    statement = sa.select(
-        d.day,
-        sa.cast(sa.func.sum(d.records), sa.BigInteger).label("records"),
-        sa.cast(sa.func.sum(d.positive), sa.BigInteger).label("positive"),
-        sa.cast(sa.func.sum(d.neutral), sa.BigInteger).label("neutral"),
-        sa.cast(sa.func.sum(d.negative), sa.BigInteger).label("negative"),
-        sa.cast(sa.func.sum(d.provisional), sa.BigInteger).label("provisional"),
-        (sa.func.sum(d.mean_polarity * scored) / sa.func.nullif(sa.func.sum(scored), 0)).label(
-            "mean_polarity"
-        ),
-    )
-    if source:
-        statement = statement.where(d.source == source)
-    return _all(engine, statement.group_by(d.day).order_by(d.day))
 
 
 def statement(wanted: ScoreFilter) -> Select[Any]:

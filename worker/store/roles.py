@@ -15,7 +15,9 @@ ANALYST_TIMEOUT = "30s"
 _RIGHTS = f"""
 SELECT has_schema_privilege('sentiment', 'USAGE') AS may_do_more,
        to_regrole('{ANALYST}') IS NOT NULL
-           AND pg_has_role(to_regrole('{ANALYST}'), 'MEMBER') AS may_become_one
+           AND pg_has_role(to_regrole('{ANALYST}'), CASE
+               WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET'
+               ELSE 'MEMBER' END) AS may_become_one
 """
 
 

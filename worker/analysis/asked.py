@@ -1,0 +1,64 @@
+"""What an asker may say, whoever asks: an address, an API, an assistant."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator
+from sqlalchemy import Engine
+
+from worker.analysis import summary
+from worker.errors import Misasked
+from worker.store.questions import Scope
+
+DAYS = 30
+"""Without dates: so many, up to the newest record."""
+
+AMONG = 500
+"""Newest records of each group among which those to show are looked for: at once, where all of
+them would take seconds."""
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_LAST = date.max - timedelta(days=1)
+
+
+def _iso(value: object) -> object:
+    """pydantic takes seconds since 1970 for a date too."""
+    if value == "":
+        return None  # a form's empty field
+    if isinstance(value, str) and not _DAY.fullmatch(value):
+        raise ValueError("write it as 2026-01-31")
+    return value
+
+
+def _storable(text: str) -> str:
+    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
+        raise ValueError("no text that can be stored")
+    return text
+
+
+Iso = BeforeValidator(_iso)
+Text = Annotated[str, AfterValidator(_storable)]
+
+
+def scope_of(
+    engine: Engine,
+    source: str | None,
+    since: date | None,
+    last: date | None,
+    tag: str | None = None,
+    value: str | None = None,
+) -> Scope:
+    """The scope that is meant; `last` is its last day. Raises Unknown and Misasked."""
+    if (tag is None) != (value is None):
+        raise Misasked("A tag and its value belong together.")
+    return summary.period(
+        engine,
+        since=since,
+        until=min(last, _LAST) + timedelta(days=1) if last else None,
+        source=source,
+        tag=(tag, value) if tag is not None and value is not None else None,
+        days=DAYS,
+    )
