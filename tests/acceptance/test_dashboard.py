@@ -275,7 +275,7 @@ def test_charts_are_drawn_again_after_their_process_was_killed(shell: Shell) -> 
     others = _drawers().keys()
     with served(shell) as site:
         assert site("/charts/trend.svg").status == 200
-        ((pid, drawer),) = [each for each in _drawers().items() if each[0] not in others]
+        (drawer,) = [process for pid, process in _drawers().items() if pid not in others]
         drawer.kill()
         assert site("/charts/trend.svg?dark=true").status == 200
     assert _drawers().keys() <= others, "none outlives the page"

@@ -18,9 +18,9 @@ from worker.analysis.summary import Summary, period, summarise
 from worker.durations import parse_moment
 from worker.errors import ConfigurationError
 from worker.settings import load
-from worker.store import database, migrate, reading
+from worker.store import database, migrate, reading, scores
 from worker.store.questions import Scope
-from worker.store.reading import ScoreFilter
+from worker.store.scores import ScoreFilter
 from worker.store.views import (
     CURRENT_SENTIMENT,
     DAILY_BY_TAG,
@@ -142,7 +142,7 @@ class Sentiment:
         """Raises ConfigurationError for a source that nobody knows: a typo is no empty answer."""
         if wanted.get("source") is not None:
             reading.require_source(self._engine, wanted["source"])
-        return reading.scores(self._engine, _filter(wanted))
+        return scores.ask(self._engine, _filter(wanted))
 
     def _ask(self, statement: Select[Any], view: Table) -> pd.DataFrame:
         with database.transaction(self._engine) as connection:

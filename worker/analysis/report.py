@@ -16,7 +16,7 @@ from typing import Any
 
 from worker.analysis.summary import Mover, Summary
 from worker.store.questions import Tally
-from worker.store.reading import Row
+from worker.store.scores import Row
 
 TEXT_SHOWN = 280
 PPI = 144

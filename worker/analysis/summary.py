@@ -14,9 +14,9 @@ from sqlalchemy import Engine
 from worker.errors import Misasked
 from worker.polarity import margin
 from worker.scoring import textblob
-from worker.store import questions, reading
+from worker.store import questions, reading, scores
 from worker.store.questions import Day, Group, Scope, Tally
-from worker.store.reading import Row
+from worker.store.scores import Row
 
 DEFAULT_DAYS = 7
 
@@ -147,7 +147,7 @@ def summarise(engine: Engine, scope: Scope, *, among: int | None = None) -> Summ
         days=days,
         sources=questions.sources(engine, scope),
         movers=_movers(engine, scope, now, then, among),
-        lowest=list(reading.scores(engine, lowest)),
+        lowest=list(scores.ask(engine, lowest)),
         trust=_trust(engine, scope, now),
     )
 
@@ -174,7 +174,7 @@ def contributions(
 def scored_by_the_model(engine: Engine, scope: Scope) -> list[tuple[str, str]]:
     """(label, text) of `COMPARED` records that a model has scored, of the newest."""
     wanted = scope.records(scorer="lambda", among=2 * COMPARED, limit=COMPARED)
-    return [(row["machine_label"], row["text"]) for row in reading.scores(engine, wanted)]
+    return [(row["machine_label"], row["text"]) for row in scores.ask(engine, wanted)]
 
 
 def compare_with_textblob(texts: Sequence[tuple[str, str]]) -> Agreement:
@@ -215,7 +215,7 @@ def _examples(
 ) -> Sequence[Row]:
     narrowed = scope.on(source=name) if kind == "source" else scope.on(tag=kind, value=name)
     order = "most-negative" if moved < 0 else "most-positive"
-    return list(reading.scores(engine, narrowed.records(order=order, limit=EXAMPLES, among=among)))
+    return list(scores.ask(engine, narrowed.records(order=order, limit=EXAMPLES, among=among)))
 
 
 def _trust(engine: Engine, scope: Scope, now: Tally) -> Trust:

@@ -28,9 +28,9 @@ def mcp(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
     """
     settings = settings_for(config, verbose=verbose).settings
     with needing("mcp"):
-        from worker import assistants
+        from worker.assistants.server import server
     # What is still in a buffer at the end would be taken for an answer.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
     with bootstrap.open_questions(settings) as engine:
-        assistants.server(engine).run("stdio")
+        server(engine).run("stdio")

@@ -18,8 +18,8 @@ from worker.cli.output import (
     say,
 )
 from worker.errors import ConfigurationError
-from worker.store import reading
-from worker.store.reading import ORDERS, ScoreFilter
+from worker.store import scores as stored
+from worker.store.scores import ORDERS, ScoreFilter
 from worker.store.views import CURRENT_SENTIMENT, kinds
 
 LABELS = ("positive", "neutral", "negative")
@@ -103,7 +103,7 @@ def scores(
         order=order,
     )
     with reading_from(config, verbose=verbose, source=source) as engine:
-        found = reading.scores(engine, wanted)
+        found = stored.ask(engine, wanted)
         if writer and to:
             rows = export.save(found, kinds(CURRENT_SENTIMENT), to, writer)
             say(f"{rows:,} rows are in {to}.")

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Table
 from worker.analysis import report, summary
 from worker.analysis.asked import AMONG
 from worker.dashboard.asking import ERRORS, Database, Filters, Name, Records
-from worker.store import questions, reading
+from worker.store import questions, reading, scores
 from worker.store.questions import Bin, Day, Group, Tally
 from worker.store.views import (
     BACKFILLS,
@@ -145,7 +145,7 @@ def distribution(engine: Database, filters: Filters) -> Distribution:
 @router.get("/records", response_model=_many(Record))
 def records(engine: Database, filters: Filters, wanted: Records) -> Any:
     """Records with their current score."""
-    return list(reading.scores(engine, wanted.filter(filters.scope(engine))))
+    return list(scores.ask(engine, wanted.filter(filters.scope(engine))))
 
 
 @router.get("/records/{record_id}", response_model=Whole)

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from worker.analysis.asked import Iso, Text, scope_of
 from worker.store.questions import Scope
-from worker.store.reading import Order, ScoreFilter
+from worker.store.scores import Order, ScoreFilter
 
 Name = Annotated[Text | None, Query(max_length=300)]
 Day = Annotated[date | None, Iso]

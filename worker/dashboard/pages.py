@@ -22,7 +22,7 @@ from worker.analysis import gallery, report, summary
 from worker.analysis.asked import AMONG, Iso
 from worker.dashboard.asking import Asked, Database, Filters, Name, Records
 from worker.errors import Unknown
-from worker.store import questions, reading
+from worker.store import questions, reading, scores
 from worker.store.questions import Scope
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -109,7 +109,7 @@ def a_day(
     }
     total = questions.total(questions.days(engine, scope))
     worst, best = (
-        list(reading.scores(engine, scope.records(order=order, limit=10, among=SEARCHED)))
+        list(scores.ask(engine, scope.records(order=order, limit=10, among=SEARCHED)))
         for order in ("most-negative", "most-positive")
     )
     return _page(
@@ -145,7 +145,7 @@ def search(request: Request, engine: Database, filters: Filters, wanted: Records
     chosen = wanted.filter(scope)
     if chosen.asks_scores or wanted.order != "newest":
         chosen = replace(chosen, among=SEARCHED)
-    rows = list(reading.scores(engine, chosen))
+    rows = list(scores.ask(engine, chosen))
     return _page(
         request,
         "search",

@@ -16,8 +16,8 @@ from sqlalchemy import ColumnElement, Engine, Select, Table
 
 from worker.errors import Unknown
 from worker.polarity import net
-from worker.store import database, reading
-from worker.store.reading import Row, ScoreFilter
+from worker.store import database, scores
+from worker.store.scores import Row, ScoreFilter
 from worker.store.views import (
     BACKFILLS,
     CURRENT_SENTIMENT,
@@ -195,7 +195,7 @@ def total(of: Iterable[Tally]) -> Tally:
 def distribution(engine: Engine, scope: Scope) -> tuple[list[Bin], int]:
     """Scored records by polarity in `BINS` equal bins, and how many those are: the newest
     `SAMPLE` of the scope at most."""
-    newest = reading.statement(scope.records(limit=SAMPLE)).subquery()
+    newest = scores.statement(scope.records(limit=SAMPLE)).subquery()
     # Rounded: -0.8 is a little less than that as a double, and belongs into the bin from -0.8 on.
     place = sa.func.floor(sa.func.round(sa.cast((newest.c.polarity + 1) / 2 * BINS, sa.Numeric), 9))
     at = sa.func.least(BINS - 1, sa.cast(place, sa.Integer))
@@ -262,7 +262,7 @@ def backfills(engine: Engine, *, limit: int = 50) -> list[Row]:
 
 def languages(engine: Engine, scope: Scope) -> list[Row]:
     """Of the newest `LANGUAGES_OF`, how many say which language; None: the source does not."""
-    newest = reading.newest(scope.records(), LANGUAGES_OF)
+    newest = scores.newest(scope.records(), LANGUAGES_OF)
     r = RECORDS.c
     statement = sa.select(r.language, sa.func.count().label("records"))
     return _all(engine, statement.where(r.record_id.in_(newest)).group_by(r.language))

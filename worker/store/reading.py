@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Engine, Select
@@ -20,61 +18,13 @@ from worker.store.tables import (
     SOURCE,
 )
 from worker.store.views import (
-    CURRENT_SENTIMENT,
     PENDING_WORK,
-    RECORDS,
     REFUSED,
     RUN_HISTORY,
     SOURCES,
 )
 
 Row = Mapping[str, Any]
-
-Order = Literal["newest", "oldest", "most-negative", "most-positive"]
-
-ORDERS: Mapping[str, ColumnElement[Any]] = {
-    "newest": CURRENT_SENTIMENT.c.moment.desc(),
-    "oldest": CURRENT_SENTIMENT.c.moment.asc(),
-    "most-negative": CURRENT_SENTIMENT.c.polarity.asc(),
-    "most-positive": CURRENT_SENTIMENT.c.polarity.desc().nulls_last(),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreFilter:
-    """Which scores a person wants to see; None means any."""
-
-    source: str | None = None
-    label: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    provisional: bool | None = None
-    scorer: str | None = None
-    """lambda, textblob or person."""
-    min_polarity: float | None = None
-    max_polarity: float | None = None
-    text: str | None = None
-    """Is somewhere in the text, in any case."""
-    tag: tuple[str, str] | None = None
-    """A tag's name and its value."""
-    words: str | None = None
-    """As a search engine reads them: `analytics.matches`."""
-    among: int | None = None
-    """Only among so many newest records, of those that the rest of the filter leaves whatever their
-    score: an answer at once, where all of them would take seconds."""
-    limit: int | None = 20
-    order: str = "newest"
-
-    @property
-    def asks_scores(self) -> bool:
-        """Does it want anything of the score, and not of the record alone?"""
-        wanted = (self.label, self.provisional, self.scorer, self.min_polarity, self.max_polarity)
-        return any(each is not None for each in wanted)
-
-
-def scores(engine: Engine, wanted: ScoreFilter) -> Iterator[Row]:
-    """Current sentiment, streamed."""
-    return _stream(engine, statement(wanted))
 
 
 def status(engine: Engine) -> list[Row]:
@@ -216,66 +166,6 @@ def redrivable(
     return _all(engine, statement.order_by(q.id))
 
 
-def statement(wanted: ScoreFilter) -> Select[Any]:
-    """Current sentiment as a filter wants it. Raises ConfigurationError for an unknown order."""
-    c = CURRENT_SENTIMENT.c
-    if wanted.order not in ORDERS:
-        raise ConfigurationError(
-            f"The order {wanted.order!r} is unknown.", hint=f"Use {', '.join(ORDERS)}."
-        )
-    by_score: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
-        (wanted.label, c.label.__eq__),
-        (wanted.provisional, c.provisional.is_),
-        (wanted.scorer, c.scorer.__eq__),
-        (wanted.min_polarity, c.polarity.__ge__),
-        (wanted.max_polarity, c.polarity.__le__),
-    ]
-    conditions = [condition(value) for value, condition in by_score if value is not None]
-    among = wanted.among
-    if among is None and not wanted.asks_scores and wanted.order == "newest":
-        among = wanted.limit
-    if among is None:
-        conditions += _of_record(wanted, CURRENT_SENTIMENT)
-    else:
-        conditions.append(c.record_id.in_(newest(wanted, among)))
-    chosen = sa.select(CURRENT_SENTIMENT).where(*conditions)
-    return chosen.order_by(ORDERS[wanted.order], c.record_id).limit(wanted.limit)
-
-
-def newest(wanted: ScoreFilter, count: int) -> Select[Any]:
-    """Ids of the newest records as a filter wants them, whatever their score. By an index, source
-    by source: nothing else is looked at."""
-    r = RECORDS.c
-    chosen = sa.select(r.record_id, r.moment).order_by(r.moment.desc(), r.record_id).limit(count)
-    if wanted.source is not None:
-        return sa.select(chosen.where(*_of_record(wanted, RECORDS)).subquery().c.record_id)
-    of_one = chosen.where(r.source_id == SOURCES.c.id, *_of_record(wanted, RECORDS)).lateral()
-    merged = sa.select(of_one.c.record_id).select_from(SOURCES.join(of_one, sa.true()))
-    return merged.order_by(of_one.c.moment.desc(), of_one.c.record_id).limit(count)
-
-
-def _of_record(wanted: ScoreFilter, view: sa.Table) -> list[ColumnElement[bool]]:
-    """What a filter wants of a record, whatever its score."""
-    c = view.c
-    conditions: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
-        # By id: joined by name, PostgreSQL would sort the whole source for its newest hundred.
-        (wanted.source, lambda name: c.source_id == sa.func.analytics.source_id(name)),
-        (wanted.since, c.moment.__ge__),
-        (wanted.until, c.moment.__lt__),
-        (wanted.tag, lambda tag: c.tags[tag[0]].astext == tag[1]),
-        (wanted.text, lambda text: c.text.icontains(text, autoescape=True)),
-        (wanted.words, lambda words: sa.func.analytics.matches(c.text, words)),
-    ]
-    return [condition(value) for value, condition in conditions if value is not None]
-
-
 def _all(engine: Engine, statement: Select[Any]) -> list[Row]:
     with database.transaction(engine) as connection:
         return [dict(row) for row in connection.execute(statement).mappings()]
-
-
-def _stream(engine: Engine, statement: Select[Any]) -> Iterator[Row]:
-    with database.transaction(engine) as connection:
-        result = connection.execution_options(yield_per=1000).execute(statement)
-        for row in result.mappings():
-            yield dict(row)

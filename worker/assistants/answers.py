@@ -1,0 +1,104 @@
+"""What an assistant is told, typed: the schema of each answer is made of these."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from pydantic import BaseModel, ConfigDict
+
+from worker.analysis import report
+from worker.store.questions import Day, Group, Tally
+from worker.store.scores import Row
+
+MAX_TEXT = 500
+"""Characters of a record's text."""
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Quoted(_Answer):
+    record_id: int
+    """For drill_down."""
+    source: str
+    when: str
+    label: str | None
+    polarity: float | None
+    provisional: bool
+    untrusted_text: str
+
+
+class Found(_Answer):
+    records: list[Quoted]
+    truncated: bool
+
+
+class Trend(_Answer):
+    since: date
+    until: date
+    total: Tally
+    before: Tally
+    """Of as many days, just before."""
+    days: list[Day]
+
+
+class Comparison(_Answer):
+    since: date
+    until: date
+    by: str
+    groups: list[Group]
+    other_tags: list[str]
+    """What else to compare by."""
+
+
+class Mover(_Answer):
+    kind: str
+    name: str
+    moved: float
+    """Its part of the change of net polarity."""
+    now: Tally
+    before: Tally
+    records: list[Quoted]
+
+
+class Explanation(_Answer):
+    verdict: str
+    day: Tally
+    day_before: Tally
+    movers: list[Mover]
+    lowest: list[Quoted]
+    """The most negative records of the day."""
+    cautions: list[str]
+
+
+class Score(_Answer):
+    when: str
+    said_by: str
+    label: str
+    polarity: float
+    provisional: bool
+    fallback_reason: str | None
+    of_present_text: bool
+
+
+class Whole(_Answer):
+    record: Quoted
+    scores: list[Score]
+    """Every score that it ever had, the newest first."""
+    earlier: list[str]
+    """When it was rewritten at its source."""
+    corrections: list[str]
+    """What people said of it."""
+
+
+def quoted(row: Row) -> Quoted:
+    return Quoted(
+        record_id=row["record_id"],
+        source=row["source"],
+        when=f"{row['moment']:%Y-%m-%d %H:%M}",
+        label=row["label"],
+        polarity=row["polarity"],
+        provisional=bool(row["provisional"]),
+        untrusted_text=report.brief(row["text"], MAX_TEXT),
+    )

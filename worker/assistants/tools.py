@@ -1,0 +1,162 @@
+"""The tools themselves: each asks, and answers."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Annotated, Literal
+
+from mcp.server.mcpserver.exceptions import ToolError
+from pydantic import Field
+from sqlalchemy import Engine
+
+from worker.analysis import report, summary
+from worker.analysis.asked import AMONG, Iso, Text, scope_of
+from worker.assistants.answers import (
+    Comparison,
+    Explanation,
+    Found,
+    Mover,
+    Score,
+    Trend,
+    Whole,
+    quoted,
+)
+from worker.store import questions, scores
+from worker.store.questions import Scope
+from worker.store.scores import Order
+
+MAX_ROWS = 50
+MAX_DAYS = 120
+
+_Words = Annotated[Text, Field(max_length=300)]
+Source = Annotated[_Words | None, Field(description="A source's name; without it, all.")]
+Since = Annotated[
+    date | None, Iso, Field(description="The first day (UTC). Default: 30 days up to the newest.")
+]
+Until = Annotated[date | None, Iso, Field(description="The last day (UTC).")]
+Tag = Annotated[_Words | None, Field(description="A tag's name; give its value too.")]
+Value = Annotated[_Words | None, Field(description="The tag's value.")]
+Limit = Annotated[int, Field(ge=1, le=MAX_ROWS, description="Records at most.")]
+
+
+class Questions:
+    """The tools. Each opens its own connection: the SDK calls them in threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def find(
+        self,
+        words: Annotated[
+            _Words | None, Field(description="Of the text, as a search engine reads them.")
+        ] = None,
+        source: Source = None,
+        since: Since = None,
+        until: Until = None,
+        label: Literal["negative", "neutral", "positive"] | None = None,
+        tag: Tag = None,
+        value: Value = None,
+        order: Order = "newest",
+        limit: Limit = 20,
+    ) -> Found:
+        """Find records by words, source, time, label or tag."""
+        scope = scope_of(self._engine, source, since, until, tag, value)
+        wanted = scope.records(words=words, label=label, order=order, limit=limit + 1)
+        rows = list(scores.ask(self._engine, wanted))
+        return Found(records=[quoted(row) for row in rows[:limit]], truncated=len(rows) > limit)
+
+    def trend(
+        self,
+        source: Source = None,
+        since: Since = None,
+        until: Until = None,
+        tag: Tag = None,
+        value: Value = None,
+    ) -> Trend:
+        """Day by day, with totals and those of as many days before."""
+        scope = scope_of(self._engine, source, since, until, tag, value)
+        if scope.days > MAX_DAYS:
+            raise ToolError(f"That is {scope.days} days; ask for {MAX_DAYS} at most.")
+        days = questions.days(self._engine, scope)
+        before = questions.total(questions.days(self._engine, scope.before()))
+        return Trend(
+            since=scope.since,
+            until=_last(scope),
+            total=questions.total(days),
+            before=before,
+            days=days,
+        )
+
+    def compare(
+        self,
+        by: Annotated[_Words, Field(description='"source", or the name of a tag.')] = "source",
+        source: Source = None,
+        since: Since = None,
+        until: Until = None,
+    ) -> Comparison:
+        """Sources, or the values of a tag, side by side."""
+        scope = scope_of(self._engine, source, since, until)
+        tags = questions.tags(self._engine, scope)
+        if by == "source":
+            groups = questions.sources(self._engine, scope)
+        elif by in tags:
+            groups = questions.values(self._engine, scope, by, limit=MAX_ROWS)
+        else:
+            raise ToolError(f"No record of that time has that tag. There are: {', '.join(tags)}.")
+        others = [name for name in ("source", *tags) if name != by]
+        return Comparison(
+            since=scope.since, until=_last(scope), by=by, groups=groups, other_tags=others
+        )
+
+    def explain_day(
+        self, day: Annotated[date, Iso, Field(description="UTC.")], source: Source = None
+    ) -> Explanation:
+        """A day against the day before: what moved it, the records that show it, what to beware."""
+        scope = scope_of(self._engine, source, day, day)
+        found = summary.summarise(self._engine, scope, among=AMONG)
+        return Explanation(
+            verdict=report.verdict(found),
+            day=found.now,
+            day_before=found.before,
+            movers=[
+                Mover(
+                    kind=m.kind,
+                    name=m.name,
+                    moved=m.moved,
+                    now=m.now,
+                    before=m.before,
+                    records=[quoted(row) for row in m.records],
+                )
+                for m in found.movers
+            ],
+            lowest=[quoted(row) for row in found.lowest],
+            cautions=report.cautions(found),
+        )
+
+    def drill_down(self, record_id: Annotated[int, Field(ge=1, lt=2**63)]) -> Whole:
+        """One record: every score that it ever had, by whom, and what people said of it."""
+        found = questions.whole(self._engine, record_id)
+        return Whole(
+            record=quoted(found.record),
+            scores=[
+                Score(
+                    when=f"{row['scored_at']:%Y-%m-%d %H:%M}",
+                    said_by=f"{row['scorer']} {row['model']} {row['model_version']}",
+                    label=row["label"],
+                    polarity=row["polarity"],
+                    provisional=row["provisional"],
+                    fallback_reason=row["fallback_reason"],
+                    of_present_text=row["of_present_text"],
+                )
+                for row in found.scores
+            ],
+            earlier=[f"{row['replaced_at']:%Y-%m-%d %H:%M}" for row in found.revisions],
+            corrections=[
+                f"{row['made_at']:%Y-%m-%d}: {row['made_by']} says {row['label'] or 'nothing more'}"
+                for row in found.overrides
+            ],
+        )
+
+
+def _last(scope: Scope) -> date:
+    return scope.until - timedelta(days=1)
