@@ -56,6 +56,8 @@ AWS_CONCURRENCY = 64
 QUESTION_S = 10.0
 """That a question of the page, or of an assistant, may take."""
 
+QUESTIONS_AT_ONCE = 10
+
 WATCHING_TIMEOUT_S = 10.0
 """For a question of /metrics: Prometheus gives up after as long."""
 
@@ -107,7 +109,17 @@ def open_questions(settings: Settings, *, timeout_s: float = QUESTION_S) -> Iter
     with open_database(settings) as engine:
         migrate.require_current(engine)
         role = roles.to_ask_as(engine)
-        yield database.read_only(engine, timeout_s=timeout_s, role=role)
+        # Who has no turn is told so at once: slow questions must not hold up the quick ones.
+        own = database.make_engine(
+            engine.url.render_as_string(hide_password=False),
+            application=f"sentiment-worker questions {worker_name()}",
+            pool_size=QUESTIONS_AT_ONCE,
+            pool_timeout_s=2.0,
+        )
+        try:
+            yield database.read_only(own, timeout_s=timeout_s, role=role)
+        finally:
+            own.dispose()
 
 
 def revive_database(settings: Settings) -> None:

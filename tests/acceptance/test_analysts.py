@@ -260,3 +260,15 @@ def _plain(url: str) -> str:
 def _rows(engine: Engine, sql: str) -> list[Any]:
     with engine.connect() as connection:
         return list(connection.execute(sa.text(sql)))
+
+
+def test_sql_of_one_s_own_with_the_analyst_s_rights(desk: Shell) -> None:
+    by_source = "SELECT source, sum(records) AS n FROM analytics.daily_sentiment GROUP BY 1"
+    rows = desk("sql", by_source, "--output", "json")
+    assert rows.code == 0, rows.err
+    assert rows.data[0]["source"] == "reviews"
+    assert "12:30" in desk("sql", "SELECT '12:30'::time AS t, ':x' AS name").out
+    for wrong in ("SELECT * FROM sentiment.record", "DELETE FROM analytics.sources", "SELEKT", ""):
+        refused = desk("sql", wrong)
+        assert refused.code == 2, wrong
+        assert "Traceback" not in refused.err

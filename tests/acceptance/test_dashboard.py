@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import http.client
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from html.parser import HTMLParser
 from typing import Any
@@ -103,7 +106,7 @@ def test_a_week_that_got_worse_in_page_and_api(site: Site) -> None:
     assert "clearly worse" in page
     summary = site.json("/summary", **week)
     assert summary["verdict"] in page
-    assert (summary["movers"][0]["kind"], summary["movers"][0]["name"]) == ("product", "b")
+    assert (summary["movers"][0]["tag"], summary["movers"][0]["name"]) == ("product", "b")
     trend = site.json("/trend", **week)
     assert len(trend["days"]) == 7
     assert trend["total"]["records"] == sum(day["records"] for day in trend["days"]) == 86
@@ -139,7 +142,8 @@ def test_what_makes_no_sense_is_said(site: Site) -> None:
         ("/?source=nobody", 404), ("/sources/nobody", 404), ("/records/999999", 404),
         ("/api/v1/trend?source=nobody", 404), ("/quarantine?source=nobody", 404),
         ("/?since=2026-03-02&until=2026-03-01", 400), ("/charts/nothing.svg", 404),
-        ("/?tag=product", 400), ("/api/v1/trend?tag=product", 400),
+        ("/?tag=product", 400), ("/search?q=refund", 400),
+        ("/api/v1/summary?days=7", 400), ("/api/v1/trend?tag=product", 400),
         ("/api/v1/trend?since=yesterday", 422), ("/api/v1/trend?since=0", 422),
         ("/api/v1/records?words=%00", 422), ("/sources/%00", 404), ("/days/0", 422),
         ("/records/0", 422), ("/nowhere", 404),
@@ -279,6 +283,52 @@ def test_charts_are_drawn_again_after_their_process_was_killed(shell: Shell) -> 
         drawer.kill()
         assert site("/charts/trend.svg?dark=true").status == 200
     assert _drawers().keys() <= others, "none outlives the page"
+
+
+def test_a_head_is_a_get_without_its_body(site: Site) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
+    connection.request("HEAD", "/")
+    answer = connection.getresponse()
+    assert (answer.status, answer.read()) == (200, b"")
+    connection.close()
+
+
+def test_a_port_that_is_taken_is_said(shell: Shell, site: Site) -> None:
+    refused = shell("dashboard", "--address", f"127.0.0.1:{site.port}")
+    assert refused.code == 2
+    assert "cannot be had" in refused.err
+    assert "Open" not in refused.err
+
+
+def test_names_that_no_picture_can_hold_are_drawn(shell: Shell) -> None:
+    (shell.folder / "odd.csv").write_text(
+        "id,text,time,tag\n1,a good day,2026-02-01T00:00:00Z,a\x01b\n"
+        "2,a bad day,2026-02-02T00:00:00Z,\ufffec\x1b[31m\n3,a day,2026-02-02T00:00:00Z,source\n"
+    )
+    (shell.folder / "odd.toml").write_text(
+        '[[source]]\nname = "odd"\nkind = "file"\npath = "odd.csv"\ntags = ["tag"]\n'
+    )
+    assert shell("once", "-c", "odd.toml").code == 0
+    files = [shell.folder / f"odd.{kind}" for kind in ("html", "pdf", "png")]
+    done = shell("report", "-s", "odd", "--html", files[0], "--pdf", files[1], "--png", files[2])
+    assert done.code == 0, done.err
+    with served(shell) as site:
+        for name in ("shares", "compared"):
+            assert site(f"/charts/{name}.svg?source=odd").status == 200
+
+
+def test_slow_questions_do_not_hold_up_the_others(shell: Shell) -> None:
+    url = database.normalise_url(shell.variables["DATABASE_URL"])
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with served(shell) as site, psycopg.connect(plain) as locking:
+        locking.execute("LOCK TABLE sentiment.record IN ACCESS EXCLUSIVE MODE")
+        with ThreadPoolExecutor(30) as many:
+            answers = [many.submit(site, "/search?words=good") for _ in range(30)]
+            time.sleep(3)
+            started = time.monotonic()
+            assert site("/quarantine").status in (200, 503)
+            assert time.monotonic() - started < 8
+            assert {each.result().status for each in answers} == {503}
 
 
 EXAMPLES = 30

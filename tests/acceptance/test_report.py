@@ -30,7 +30,7 @@ def test_a_week_against_the_week_before(shell: Shell) -> None:
     assert found["change"] < -0.4
     assert "clearly worse" in found["verdict"]
     (first, *_) = found["movers"]
-    assert (first["kind"], first["name"]) == ("product", "b")
+    assert (first["tag"], first["name"]) == ("product", "b")
     assert len(first["records"]) == 3
     assert all(
         row["tags"]["product"] == "b" and row["label"] == "negative" for row in first["records"]

@@ -24,6 +24,9 @@ def __getattr__(name: str) -> Any:
     """pandas takes half a second to import: the report and the page do without."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from worker.analysis import frames
+    try:
+        from worker.analysis import frames
+    except ImportError as error:
+        raise ImportError(f"{error}: pip install 'sentiment-worker[analysis]'") from error
 
     return getattr(frames, name)

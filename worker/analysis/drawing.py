@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import altair as alt
@@ -15,6 +16,9 @@ VEGA_LITE = "6.4"
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 """The first is the converter's own, and as wide as the others: nothing is cut off."""
 
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""https://www.w3.org/TR/xml/#charsets: at one of these the converter would end the process."""
+
 _GRID = {LIGHT: "#d6d6dc", DARK: "#44444c"}
 
 
@@ -24,8 +28,22 @@ def svg(chart: alt.TopLevelMixin, colours: Palette = LIGHT) -> str:
     Holds the interpreter's lock meanwhile (50 to 200 ms): a server draws in a process of its own.
     """
     return vl_convert.vegalite_to_svg(
-        chart.to_dict(), vl_version=VEGA_LITE, config=_config(colours), allowed_base_urls=[]
+        _storable(chart.to_dict()),
+        vl_version=VEGA_LITE,
+        config=_config(colours),
+        allowed_base_urls=[],
     )
+
+
+def _storable(part: Any) -> Any:
+    """The same with names and texts that an SVG can hold."""
+    if isinstance(part, str):
+        return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", part)
+    if isinstance(part, list):
+        return [_storable(each) for each in part]
+    if isinstance(part, dict):
+        return {_storable(key): _storable(value) for key, value in part.items()}
+    return part
 
 
 def _config(colours: Palette) -> dict[str, Any]:

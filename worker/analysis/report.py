@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from worker.analysis.summary import Mover, Summary
-from worker.store.questions import Tally
+from worker.store.questions import Group, Tally
 from worker.store.scores import Row
 
 TEXT_SHOWN = 280
@@ -49,12 +49,26 @@ class Quote:
 class MoverText:
     """A group that moved the whole, and the records that show it."""
 
+    tag: str | None
     kind: str
     name: str
     moved: str
     now: str
     before: str
     quotes: Sequence[Quote]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A value of a tag: how much of what is negative it holds."""
+
+    name: str
+    records: str
+    net: str
+    negative: str
+    """Its negative records."""
+    of_all: str
+    """Their share of all negative records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +86,8 @@ class Report:
     period: str
     verdict: str
     figures: Sequence[Figure]
+    upset: Mapping[str, Sequence[Share]]
+    """By tag, the values that hold most of what is negative."""
     movers: Sequence[MoverText]
     lowest: Sequence[Quote]
     trust: Sequence[str]
@@ -90,6 +106,7 @@ def compose(summary: Summary, now: datetime, pictures: Sequence[Picture] = ()) -
         period=spoken(scope.since, scope.until),
         verdict=verdict(summary),
         figures=_figures(summary),
+        upset={tag: [_upset(g, summary.now) for g in gs] for tag, gs in summary.upset.items()},
         movers=[_moved(mover) for mover in summary.movers],
         lowest=[quote(row) for row in summary.lowest if (row["polarity"] or 0) < 0],
         trust=cautions(summary),
@@ -101,18 +118,20 @@ def compose(summary: Summary, now: datetime, pictures: Sequence[Picture] = ()) -
 
 def verdict(summary: Summary) -> str:
     """The one sentence that a reader takes along; says so where the figures do not carry one."""
-    now, days = summary.now, summary.scope.days
-    then = "the day before" if days == 1 else f"the {days} days before"
+    now, before, days = summary.now, summary.before, summary.scope.days
+    then = "the day before" if days == 1 else f"in the {days} days before"
     if now.net is None:
         return "No record of this time has a score."
     change, noise = summary.change, summary.noise
     if change is None or noise is None:
-        return f"Net polarity is {now.net:+.2f}; nothing was scored in {then}."
-    against = f"against {then} ({change:+.2f}, 95 % interval ±{noise:.2f})"
+        return f"Net polarity is {now.net:+.2f}; nothing was scored {then}."
+    known = f"Net polarity is {now.net:+.2f}, {then} it was {signed(before.net)}"
+    by = f"by {abs(change):.2f} ± {noise:.2f}"
+    if not summary.is_comparable:
+        return f"{known}, but that time has records on {summary.days_before} of {days} days only."
     if not summary.is_clear:
-        return f"Net polarity is {now.net:+.2f}; no clear change {against}."
-    way = "better" if change > 0 else "worse"
-    return f"Net polarity is {now.net:+.2f}: clearly {way} {against}."
+        return f"{known}: no clear change ({change:+.2f} ± {noise:.2f}, 95 %)."
+    return f"{known}: clearly {'better' if change > 0 else 'worse'}, {by} (95 %)."
 
 
 def as_json(summary: Summary) -> dict[str, Any]:
@@ -210,9 +229,20 @@ def _figures(summary: Summary) -> list[Figure]:
     return found
 
 
+def _upset(group: Group, whole: Tally) -> Share:
+    return Share(
+        name=group.name,
+        records=f"{group.records:,}",
+        net=signed(group.net),
+        negative=f"{group.negative:,}",
+        of_all=share(group.negative, whole.negative),
+    )
+
+
 def _moved(mover: Mover) -> MoverText:
     return MoverText(
-        kind=mover.kind,
+        tag=mover.tag,
+        kind=mover.tag or "source",
         name=mover.name,
         moved=f"{mover.moved:+.3f}",
         now=_told(mover.now),
@@ -251,10 +281,15 @@ def cautions(summary: Summary) -> list[str]:
         )
     if trust.language_unknown:
         found.append(
-            f"Of {trust.language_unknown:,} of the newest {trust.looked_at:,} records the source"
-            " does not say the language; the model reads English."
+            f"The source does not say the language (of {trust.language_unknown:,} of the newest"
+            f" {trust.looked_at:,} records); the model reads English."
         )
-    found.append("How often a score is right: docs/trust.md.")
+    if not summary.is_comparable and summary.before.records:
+        found.append(
+            f"The time before has records on {summary.days_before} days, this one on"
+            f" {len(summary.days)}: what moved may be what was not recorded."
+        )
+    found.append("How often a score is right was measured: docs/trust.md of sentiment-worker.")
     return found
 
 

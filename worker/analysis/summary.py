@@ -23,11 +23,17 @@ DEFAULT_DAYS = 7
 MOVERS = 5
 """How many groups to name that moved the whole most."""
 
+UPSET = 8
+"""Values of each tag to name that hold most of what is negative."""
+
 EXAMPLES = 3
 """Records to show of each of them."""
 
 COMPARED = 500
 """Records on which the model is compared with TextBlob: the newest."""
+
+TEXT_COMPARED = 1_000
+"""Characters of each that TextBlob reads: its time grows faster than the text."""
 
 CANNOT_SAY = "cannot say"
 
@@ -39,8 +45,8 @@ Agreement = Mapping[tuple[str, str], int]
 class Mover:
     """A group that moved the whole: a source, or a value of a tag."""
 
-    kind: str
-    """"source", or the tag's name."""
+    tag: str | None
+    """The tag's name; None: the group is a source."""
     name: str
     now: Tally
     before: Tally
@@ -75,6 +81,10 @@ class Summary:
     before: Tally
     days: Sequence[Day]
     sources: Sequence[Group]
+    days_before: int
+    """Days of the period before that have records."""
+    upset: Mapping[str, Sequence[Group]]
+    """By tag, the values that hold most negative records, those first."""
     movers: Sequence[Mover]
     lowest: Sequence[Row]
     """The most negative records."""
@@ -88,6 +98,11 @@ class Summary:
         return self.now.net - self.before.net
 
     @property
+    def is_comparable(self) -> bool:
+        """Has the period before records on half as many days at least?"""
+        return 2 * self.days_before >= len(self.days)
+
+    @property
     def noise(self) -> float | None:
         """Half the 95 % interval of `change`: less than that may be chance."""
         if self.now.net is None or self.before.net is None:
@@ -96,9 +111,10 @@ class Summary:
 
     @property
     def is_clear(self) -> bool:
-        """Is the change more than chance alone would explain?"""
+        """Is the change more than chance, or days without records, would explain?"""
         change, noise = self.change, self.noise
-        return change is not None and noise is not None and abs(change) > noise
+        known = change is not None and noise is not None and self.is_comparable
+        return known and abs(change or 0.0) > (noise or 0.0)
 
 
 def period(
@@ -110,22 +126,22 @@ def period(
     tag: tuple[str, str] | None = None,
     days: int = DEFAULT_DAYS,
 ) -> Scope:
-    """The scope that is meant: without dates the last `days` days up to the newest record (of
-    today, should a source speak of the future).
+    """The scope that is meant: without dates the last `days` days up to the newest record that is
+    not of the future.
 
     Raises Misasked where nothing can lie between, and Unknown for a source that nobody knows.
     """
     if source is not None:
         reading.require_source(engine, source)
     today = datetime.now(UTC).date()
-    found = questions.extent(engine, source)
-    newest = min(found[1], today) if found else today
+    found = questions.extent(engine, source, until=today + timedelta(days=1))
+    newest = found[1] if found else today
     # Since a day after which nothing came: that nothing came is the answer.
     last = newest if since is None or since <= newest else max(since, today)
     end = until or last + timedelta(days=1)
     begin = since or end - min(timedelta(days=days), end - date.min)
     if begin >= end:
-        raise Misasked(f"Nothing lies between {begin} and {end}.")
+        raise Misasked(f"From {begin} to {end - timedelta(days=1)} there is no day.")
     name, value = tag or (None, None)
     return Scope(begin, end, source, name, value)
 
@@ -139,14 +155,18 @@ def summarise(engine: Engine, scope: Scope, *, among: int | None = None) -> Summ
     before = scope.before()
     lowest = scope.records(order="most-negative", limit=5, among=among)
     days = questions.days(engine, scope)
-    now, then = questions.total(days), questions.total(questions.days(engine, before))
+    days_before = questions.days(engine, before)
+    now, then = questions.total(days), questions.total(days_before)
+    tags = _by_tag(engine, scope)
     return Summary(
         scope=scope,
         now=now,
         before=then,
         days=days,
         sources=questions.sources(engine, scope),
-        movers=_movers(engine, scope, now, then, among),
+        days_before=len(days_before),
+        upset={tag: _most_negative(groups) for tag, (groups, _) in tags.items()},
+        movers=_movers(engine, scope, (now, then), tags, among),
         lowest=list(scores.ask(engine, lowest)),
         trust=_trust(engine, scope, now),
     )
@@ -181,39 +201,55 @@ def compare_with_textblob(texts: Sequence[tuple[str, str]]) -> Agreement:
     """What TextBlob, asked now, says of texts that a model has labelled."""
     counts: Counter[tuple[str, str]] = Counter()
     for label, text in texts:
-        opinion = textblob.opinion(text)
+        opinion = textblob.opinion(text[:TEXT_COMPARED])
         counts[label, opinion.label if opinion else CANNOT_SAY] += 1
     return counts
 
 
-def _movers(
-    engine: Engine, scope: Scope, now: Tally, before: Tally, among: int | None
-) -> list[Mover]:
-    if now.net is None or before.net is None:
-        return []
-    pairs, then = [], scope.before()
-    if scope.source is None and scope.tag is None:
-        groups = questions.sources(engine, scope), questions.sources(engine, then)
-        if len({g.name for each in groups for g in each}) > 1:
-            pairs += [("source", *each) for each in contributions(groups, (now, before))]
-    for tag in questions.tags(engine, scope) if scope.tag is None else ():
-        groups = (
+ByTag = Mapping[str, tuple[Sequence[Group], Sequence[Group]]]
+"""The values of each tag: (now, before)."""
+
+
+def _by_tag(engine: Engine, scope: Scope) -> ByTag:
+    if scope.tag is not None:
+        return {}
+    return {
+        tag: (
             questions.values(engine, scope, tag, limit=None),
-            questions.values(engine, then, tag, limit=None),
+            questions.values(engine, scope.before(), tag, limit=None),
         )
-        pairs += [(tag, *each) for each in contributions(groups, (now, before))]
+        for tag in questions.tags(engine, scope)
+    }
+
+
+def _most_negative(groups: Sequence[Group]) -> Sequence[Group]:
+    return sorted(groups, key=lambda g: (-g.negative, g.name))[:UPSET]
+
+
+def _movers(
+    engine: Engine, scope: Scope, whole: tuple[Tally, Tally], tags: ByTag, among: int | None
+) -> list[Mover]:
+    if any(tally.net is None for tally in whole):
+        return []
+    pairs: list[tuple[str | None, Group, Group, float]] = []
+    if scope.source is None and scope.tag is None:
+        sources = questions.sources(engine, scope), questions.sources(engine, scope.before())
+        if len({g.name for each in sources for g in each}) > 1:
+            pairs += [(None, *each) for each in contributions(sources, whole)]
+    for tag, groups in tags.items():
+        pairs += [(tag, *each) for each in contributions(groups, whole)]
     pairs.sort(key=lambda each: -abs(each[3]))
     return [
-        Mover(kind, n.name, n, o, moved, _examples(engine, scope, kind, n.name, moved, among))
-        for kind, n, o, moved in pairs[:MOVERS]
+        Mover(tag, n.name, n, o, moved, _examples(engine, scope, tag, n.name, moved, among))
+        for tag, n, o, moved in pairs[:MOVERS]
         if moved
     ]
 
 
 def _examples(
-    engine: Engine, scope: Scope, kind: str, name: str, moved: float, among: int | None
+    engine: Engine, scope: Scope, tag: str | None, name: str, moved: float, among: int | None
 ) -> Sequence[Row]:
-    narrowed = scope.on(source=name) if kind == "source" else scope.on(tag=kind, value=name)
+    narrowed = scope.on(source=name) if tag is None else scope.on(tag=tag, value=name)
     order = "most-negative" if moved < 0 else "most-positive"
     return list(scores.ask(engine, narrowed.records(order=order, limit=EXAMPLES, among=among)))
 

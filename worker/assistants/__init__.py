@@ -1,6 +1,5 @@
 """The analyst's questions as tools for assistants, over the Model Context Protocol
 (https://modelcontextprotocol.io): read-only, capped, with the analyst's rights.
 
-What strangers wrote stands in fields named `untrusted_text`, and nowhere else. Names of tags and
-their values come from a source's columns: the instructions say what to think of them.
+What strangers wrote stands in fields named `untrusted_text` and `untrusted_name`, and nowhere else.
 """

@@ -7,7 +7,7 @@ from datetime import date
 from pydantic import BaseModel, ConfigDict
 
 from worker.analysis import report
-from worker.store.questions import Day, Group, Tally
+from worker.store.questions import Day, Tally
 from worker.store.scores import Row
 
 MAX_TEXT = 500
@@ -43,18 +43,25 @@ class Trend(_Answer):
     days: list[Day]
 
 
+class Compared(_Answer):
+    untrusted_name: str
+    """The source's, or the value of a tag as the source's column has it."""
+    counted: Tally
+
+
 class Comparison(_Answer):
     since: date
     until: date
-    by: str
-    groups: list[Group]
+    by: str | None
+    groups: list[Compared]
     other_tags: list[str]
     """What else to compare by."""
 
 
 class Mover(_Answer):
-    kind: str
-    name: str
+    tag: str | None
+    """None: the group is a source."""
+    untrusted_name: str
     moved: float
     """Its part of the change of net polarity."""
     now: Tally

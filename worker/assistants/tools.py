@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from worker.analysis import report, summary
 from worker.analysis.asked import AMONG, Iso, Text, scope_of
 from worker.assistants.answers import (
+    Compared,
     Comparison,
     Explanation,
     Found,
@@ -26,6 +27,7 @@ from worker.store.questions import Scope
 from worker.store.scores import Order
 
 MAX_ROWS = 50
+MAX_NAME = 100
 MAX_DAYS = 120
 
 _Words = Annotated[Text, Field(max_length=300)]
@@ -89,23 +91,33 @@ class Questions:
 
     def compare(
         self,
-        by: Annotated[_Words, Field(description='"source", or the name of a tag.')] = "source",
+        by: Annotated[
+            _Words | None, Field(description="A tag's name; without it, sources.")
+        ] = None,
         source: Source = None,
         since: Since = None,
         until: Until = None,
     ) -> Comparison:
-        """Sources, or the values of a tag, side by side."""
+        """Sources, or the values of a tag, side by side; those with most records first."""
         scope = scope_of(self._engine, source, since, until)
         tags = questions.tags(self._engine, scope)
-        if by == "source":
+        if by is None:
             groups = questions.sources(self._engine, scope)
         elif by in tags:
             groups = questions.values(self._engine, scope, by, limit=MAX_ROWS)
         else:
             raise ToolError(f"No record of that time has that tag. There are: {', '.join(tags)}.")
-        others = [name for name in ("source", *tags) if name != by]
         return Comparison(
-            since=scope.since, until=_last(scope), by=by, groups=groups, other_tags=others
+            since=scope.since,
+            until=_last(scope),
+            by=by,
+            groups=[
+                Compared(
+                    untrusted_name=report.brief(g.name, MAX_NAME), counted=questions.total([g])
+                )
+                for g in groups
+            ],
+            other_tags=[name for name in tags if name != by],
         )
 
     def explain_day(
@@ -120,8 +132,8 @@ class Questions:
             day_before=found.before,
             movers=[
                 Mover(
-                    kind=m.kind,
-                    name=m.name,
+                    tag=m.tag,
+                    untrusted_name=report.brief(m.name, MAX_NAME),
                     moved=m.moved,
                     now=m.now,
                     before=m.before,

@@ -31,6 +31,7 @@ from worker.cli import (
     schedule,
     scores,
     serve,
+    sql,
     state,
 )
 from worker.cli.output import WORDS, say_error
@@ -57,7 +58,7 @@ def options(
         raise typer.Exit
 
 
-for module in (once, serve, scores, report, dashboard, mcp, look, doctor, demo):
+for module in (once, serve, scores, sql, report, dashboard, mcp, look, doctor, demo):
     module.register(app)
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(rescore.app, name="rescore")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -61,12 +64,10 @@ def dashboard(
         hosts=(name, *(host or ())),
     )
     door.require_for(name)
-    with bootstrap.open_questions(settings) as engine:
+    with _listening(name, port) as socket_, bootstrap.open_questions(settings) as engine:
         say(f"Open http://{'localhost' if name in WILDCARDS else name}:{port}/")
-        uvicorn.run(
+        server = uvicorn.Config(
             application(engine, door),
-            host=name.strip("[]"),
-            port=port,
             log_level="info" if verbose else "warning",
             access_log=verbose,
             server_header=False,
@@ -74,6 +75,21 @@ def dashboard(
             ws="none",
             timeout_graceful_shutdown=5,
         )
+        uvicorn.Server(server).run(sockets=[socket_])
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Raises ConfigurationError where the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host.strip("[]"), port), family=family)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{host}:{port} cannot be had: {error.strerror}.", hint="Name another with --address."
+        ) from error
+    with listening:
+        yield listening
 
 
 def parted(address: str) -> tuple[str, int]:

@@ -32,6 +32,9 @@ WORDS = Console(stderr=True, highlight=False)
 
 MAX_TEXT = 100
 
+LEGIBLE = 18
+"""Characters of a text below which a column says nothing: an id of 18 digits fits."""
+
 
 class Output(StrEnum):
     TABLE = "table"
@@ -103,7 +106,8 @@ def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], output
         print_json(found)
         return len(found)
     table = _table(found, columns)
-    if DATA.measure(table).minimum <= DATA.width:
+    unbounded = DATA.options.update(max_width=10_000)  # else it says what it is given
+    if DATA.measure(table, options=unbounded).minimum <= DATA.width:
         DATA.print(table)
         return len(found)
     for row in found:
@@ -120,10 +124,15 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
     for column in columns:
         kinds = {type(row[column]) for row in rows} - {type(None)}
         numeric = kinds <= {int, float} and bool(kinds)
+        whole = numeric or bool(kinds & {datetime, timedelta})
+        heading = [column] if whole else column.split("_")
+        texts = [*heading, *(cell(row[column], column).plain for row in rows)]
+        longest = max(len(text) for text in texts)
         table.add_column(
             column.replace("_", " "),
             justify="right" if numeric else "left",
-            no_wrap=numeric or bool(kinds & {datetime, timedelta}),
+            no_wrap=whole,
+            min_width=longest if whole else min(longest, LEGIBLE),
         )
     for row in rows:
         table.add_row(*(cell(row[column], column) for column in columns))

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from worker.analysis import report as documents
 from worker.analysis import summary as summaries
-from worker.analysis.report import Quote, Report
+from worker.analysis.report import Quote, Report, Share
 from worker.analysis.summary import DEFAULT_DAYS, Summary
 from worker.cli.look import SourceOption, period, reading_from
 from worker.cli.output import (
@@ -137,6 +137,8 @@ def render(summary: Summary) -> RenderableType:
         Text(),
         _trend(summary.days),
     ]
+    for tag, shares in said.upset.items():
+        parts += [Text(), _upset(tag, shares)]
     if said.movers:
         parts += [Text(), _movers(said)]
     if said.lowest:
@@ -202,10 +204,22 @@ def _lean(polarity: float | None, provisional: bool) -> Text:
     return Text.assemble(" " * half, "│", (block, STYLES["positive"]))
 
 
+def _upset(tag: str, shares: Sequence[Share]) -> Table:
+    table = Table(
+        title=f"What was negative, by {tag}", title_justify="left", box=None, pad_edge=False
+    )
+    table.add_column(tag)
+    for name in ("negative", "of all", "records", "net"):
+        table.add_column(name, justify="right")
+    for each in shares:
+        table.add_row(cell(each.name), each.negative, each.of_all, each.records, each.net)
+    return table
+
+
 def _movers(said: Report) -> Table:
     table = Table(title="What moved it", title_justify="left", box=None, pad_edge=False)
-    table.add_column("by", justify="right")
-    for name in ("", "", "now", "before"):
+    table.add_column("moved by", justify="right")
+    for name in ("of", "group", "now", "before"):
         table.add_column(name)
     for mover in said.movers:
         table.add_row(mover.moved, mover.kind, cell(mover.name), mover.now, mover.before)

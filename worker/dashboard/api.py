@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, BeforeValidator, create_model
 from sqlalchemy import Engine, Table
 
 from worker.analysis import report, summary
 from worker.analysis.asked import AMONG
-from worker.dashboard.asking import ERRORS, Database, Filters, Name, Records
+from worker.dashboard.asking import ERRORS, Database, Filters, Name, Records, known_filters
 from worker.store import questions, reading, scores
 from worker.store.questions import Bin, Day, Group, Tally
 from worker.store.views import (
@@ -26,7 +26,12 @@ from worker.store.views import (
     kinds,
 )
 
-router = APIRouter(prefix="/api/v1", tags=["sentiment"], responses=dict(ERRORS))
+router = APIRouter(
+    prefix="/api/v1",
+    tags=["sentiment"],
+    responses=dict(ERRORS),
+    dependencies=[Depends(known_filters)],
+)
 
 
 def _model(name: str, view: Table) -> Any:
@@ -72,7 +77,7 @@ class Distribution(BaseModel):
 
 Mover: Any = create_model(
     "Mover",
-    kind=(str, ...),
+    tag=(str | None, ...),
     name=(str, ...),
     moved=(float, ...),
     now=(Tally, ...),

@@ -43,6 +43,7 @@ def application(engine: Engine, door: Door) -> ASGIApp:
     app.add_exception_handler(WorkerError, _answered)
     app.add_exception_handler(RequestValidationError, _misasked)
     app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(Exception, _broken)
     app.include_router(api.router)
     app.include_router(pages.router)
     static = str(files("worker.dashboard").joinpath("static"))
@@ -62,7 +63,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 _STATUS: Mapping[type[WorkerError], int] = {Unknown: 404, Misasked: 400}
 
 
-def _answered(request: Request, error: Exception) -> Response:
+async def _answered(request: Request, error: Exception) -> Response:
     """An error of ours as its status. What an asker got wrong is told; what a database says of
     itself may name hosts and logins, and goes to the log alone."""
     assert isinstance(error, WorkerError)
@@ -89,6 +90,13 @@ async def _refused(request: Request, error: Exception) -> Response:
     if _is_api(request):
         return await http_exception_handler(request, error)
     return pages.failure(request, error.status_code, f"{error.detail}.")
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    words = "That should not have happened."
+    if _is_api(request):
+        return JSONResponse({"detail": words}, 500)
+    return pages.failure(request, 500, words)
 
 
 def _is_api(request: Request) -> bool:

@@ -13,11 +13,26 @@ from pydantic import BeforeValidator
 from sqlalchemy import Engine
 
 from worker.analysis.asked import Iso, Text, scope_of
+from worker.errors import Misasked
 from worker.store.questions import Scope
 from worker.store.scores import Order, ScoreFilter
 
 Name = Annotated[Text | None, Query(max_length=300)]
 Day = Annotated[date | None, Iso]
+
+
+def known_filters(request: Request) -> None:
+    """Raises Misasked for a filter that the address names and nothing reads: everything would be
+    shown as its answer."""
+    names: set[str] = set()
+    parts = [request.scope["route"].dependant]
+    while parts:
+        part = parts.pop()
+        names |= {parameter.alias for parameter in part.query_params}
+        parts += part.dependencies
+    if strange := sorted(request.query_params.keys() - names):
+        there = ", ".join(sorted(names)) or "none"
+        raise Misasked(f"There is no filter {strange[0]!r} here.", hint=f"There are: {there}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +102,12 @@ class RecordsAsked:
         )
 
 
-_Polarity = Annotated[float | None, Query(ge=-1, le=1)]
-
-
 def _none(value: object) -> object:
+    """A form's empty field asks for nothing."""
     return None if value == "" else value
+
+
+_Polarity = Annotated[float | None, BeforeValidator(_none), Query(ge=-1, le=1)]
 
 
 def records_asked(
@@ -105,7 +121,7 @@ def records_asked(
     provisional: Annotated[bool | None, BeforeValidator(_none)] = None,
     min_polarity: _Polarity = None,
     max_polarity: _Polarity = None,
-    order: Order = "newest",
+    order: Annotated[Order, BeforeValidator(lambda value: value or "newest")] = "newest",
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
 ) -> RecordsAsked:
     return RecordsAsked(

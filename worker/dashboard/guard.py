@@ -76,6 +76,8 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
+        if scope["method"] == "HEAD":  # the server leaves out the body
+            scope = dict(scope, method="GET")
         refusal = self._refusal(Headers(scope=scope))
         await (refusal or self._app)(scope, receive, dressed)
 

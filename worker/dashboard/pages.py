@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -20,12 +20,16 @@ from sqlalchemy import Engine
 
 from worker.analysis import gallery, report, summary
 from worker.analysis.asked import AMONG, Iso
-from worker.dashboard.asking import Asked, Database, Filters, Name, Records
+from worker.dashboard.asking import Asked, Database, Filters, Name, Records, known_filters
 from worker.errors import Unknown
 from worker.store import questions, reading, scores
 from worker.store.questions import Scope
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = APIRouter(
+    include_in_schema=False,
+    default_response_class=HTMLResponse,
+    dependencies=[Depends(known_filters)],
+)
 
 SEARCHED = 5_000
 """Newest records among which search looks for those to show, and a day for its extremes."""
@@ -83,6 +87,7 @@ def overview(request: Request, engine: Database, filters: Filters) -> Response:
         days=list(reversed(found.days)),
         sources=found.sources,
         charts=gallery.chosen(scope),
+        among=AMONG,
         **_filtering(engine, filters, scope),
     )
 
@@ -104,9 +109,8 @@ def a_day(
     asked = replace(filters, since=day, until=day)
     scope = asked.scope(engine)
     tags = questions.tags(engine, scope) if not scope.tag else []
-    groups = {"source": questions.sources(engine, scope)} | {
-        tag: questions.values(engine, scope, tag, limit=12) for tag in tags
-    }
+    groups = [("source", questions.sources(engine, scope))]
+    groups += [(tag, questions.values(engine, scope, tag, limit=12)) for tag in tags]
     total = questions.total(questions.days(engine, scope))
     worst, best = (
         list(scores.ask(engine, scope.records(order=order, limit=10, among=SEARCHED)))

@@ -33,13 +33,16 @@ def normalise_url(url: str) -> URL:
     )
 
 
-def make_engine(url: str, *, application: str, pool_size: int = 6) -> Engine:
+def make_engine(
+    url: str, *, application: str, pool_size: int = 6, pool_timeout_s: float = 30.0
+) -> Engine:
     """An engine whose connections notice a dead server within a minute and whose statements
-    cannot hang for ever on a lock."""
+    cannot hang for ever on a lock. A connection is waited for `pool_timeout_s` seconds."""
     return sa.create_engine(
         normalise_url(url),
         pool_size=pool_size,
         max_overflow=0,
+        pool_timeout=pool_timeout_s,
         pool_recycle=1800,
         connect_args=_connect_args(application),
     )
@@ -88,7 +91,7 @@ def translated() -> Iterator[None]:
     except exc.DBAPIError as error:
         raise _translate(error.orig if error.orig is not None else error) from error
     except exc.TimeoutError as error:
-        raise DatabaseUnavailable("No database connection came free within 30 s.") from error
+        raise DatabaseUnavailable("No database connection came free in time.") from error
     except psycopg.Error as error:
         raise _translate(error) from error
 

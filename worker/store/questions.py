@@ -11,10 +11,12 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from typing import Any, Self
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Engine, Select, Table
+from sqlalchemy.exc import SQLAlchemyError
 
-from worker.errors import Unknown
+from worker.errors import Misasked, Unknown
 from worker.polarity import net
 from worker.store import database, scores
 from worker.store.scores import Row, ScoreFilter
@@ -143,10 +145,12 @@ _COUNTS = (
 )
 
 
-def extent(engine: Engine, source: str | None = None) -> tuple[date, date] | None:
-    """The first day that has records and the last; None if there is none."""
+def extent(
+    engine: Engine, source: str | None = None, *, until: date = date.max
+) -> tuple[date, date] | None:
+    """The first day that has records and the last, before `until`; None if there is none."""
     d = DAILY_SENTIMENT.c
-    statement = sa.select(sa.func.min(d.day), sa.func.max(d.day))
+    statement = sa.select(sa.func.min(d.day), sa.func.max(d.day)).where(d.day < until)
     if source is not None:
         statement = statement.where(d.source == source)
     with database.transaction(engine) as connection:
@@ -266,6 +270,18 @@ def languages(engine: Engine, scope: Scope) -> list[Row]:
     r = RECORDS.c
     statement = sa.select(r.language, sa.func.count().label("records"))
     return _all(engine, statement.where(r.record_id.in_(newest)).group_by(r.language))
+
+
+def free(engine: Engine, question: str) -> tuple[Sequence[str], list[Row]]:
+    """The columns and rows of a statement of somebody's own. Raises Misasked with PostgreSQL's own
+    words where it cannot be answered."""
+    try:
+        with database.transaction(engine) as connection:
+            found = connection.execute(sa.text(question.replace(":", r"\:")))
+            return tuple(found.keys()), [dict(row) for row in found.mappings()]
+    except (psycopg.Error, SQLAlchemyError, UnicodeError) as error:
+        said = str(error).strip().splitlines()[0]
+        raise Misasked(f"PostgreSQL cannot answer that: {said}") from error
 
 
 def _view(scope: Scope) -> Table:

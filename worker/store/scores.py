@@ -16,6 +16,9 @@ from worker.store.views import CURRENT_SENTIMENT, RECORDS, SOURCES
 
 Row = Mapping[str, Any]
 
+TAG_SHOWN = 200
+"""Characters by which values of tags are told apart."""
+
 Order = Literal["newest", "oldest", "most-negative", "most-positive"]
 
 ORDERS: Mapping[str, ColumnElement[Any]] = {
@@ -109,7 +112,11 @@ def _of_record(wanted: ScoreFilter, view: sa.Table) -> list[ColumnElement[bool]]
         (wanted.source, lambda name: c.source_id == sa.func.analytics.source_id(name)),
         (wanted.since, c.moment.__ge__),
         (wanted.until, c.moment.__lt__),
-        (wanted.tag, lambda tag: c.tags[tag[0]].astext == tag[1]),
+        # Cut, as the roll-ups cut them.
+        (
+            wanted.tag,
+            lambda tag: sa.func.left(c.tags[tag[0]].astext, TAG_SHOWN) == tag[1][:TAG_SHOWN],
+        ),
         (wanted.text, lambda text: c.text.icontains(text, autoescape=True)),
         (wanted.words, lambda words: sa.func.analytics.matches(c.text, words)),
     ]

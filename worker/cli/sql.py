@@ -1,0 +1,46 @@
+"""`sql`: a question of your own, with the analyst's rights."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from worker import bootstrap
+from worker.cli.output import (
+    ConfigOption,
+    Output,
+    OutputOption,
+    VerboseOption,
+    print_rows,
+    say,
+    settings_for,
+)
+from worker.store import questions
+
+EXAMPLES = (
+    "Examples:  [bold]sentiment-worker sql 'SELECT * FROM analytics.daily_sentiment ORDER BY day'"
+    "[/bold]\n\n[bold]sentiment-worker sql --output json < question.sql[/bold]"
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog=EXAMPLES)(sql)
+
+
+def sql(
+    question: Annotated[
+        str | None, typer.Argument(help="One statement; without it, what stdin holds.")
+    ] = None,
+    config: ConfigOption = None,
+    output: OutputOption = Output.TABLE,
+    verbose: VerboseOption = False,
+) -> None:
+    """Ask schema analytics in SQL, of the embedded database too: read-only, with the analyst's
+    rights, 30 seconds at most. The views and ten questions are in docs/analytics.md."""
+    asked = question if question is not None else typer.get_text_stream("stdin").read()
+    settings = settings_for(config, verbose=verbose, quiet=True).settings
+    with bootstrap.open_questions(settings, timeout_s=30.0) as engine:
+        columns, rows = questions.free(engine, asked)
+    if not print_rows(rows, columns, output):
+        say("No row.")
