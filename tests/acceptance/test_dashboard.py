@@ -193,6 +193,7 @@ def test_open_to_others_only_with_a_key(shell: Shell) -> None:
         assert site("/", Authorization="Bearer wrong").status == 401
         bearer = f"Bearer {token}".encode().decode("latin-1")
         assert site("/api/v1/pending", Authorization=bearer).status == 200
+        assert token not in (shell.folder / "started.log").read_text()
     with served(shell, "--user-header", "X-User", "--host", "scores.example") as site:
         assert site("/").status == 401
         assert site("/", **{"X-User": "ana", "Host": "scores.example"}).status == 200

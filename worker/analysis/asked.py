@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Annotated
 
@@ -11,14 +12,16 @@ from sqlalchemy import Engine
 
 from worker.analysis import summary
 from worker.errors import Misasked
+from worker.store import questions
 from worker.store.questions import Scope
-
-DAYS = 30
-"""Without dates: so many, up to the newest record."""
+from worker.store.scores import ScoreFilter
 
 AMONG = 500
 """Newest records of each group among which those to show are looked for: at once, where all of
 them would take seconds."""
+
+SEARCHED = 5_000
+"""The same of a search, which shows nothing else."""
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LAST = date.max - timedelta(days=1)
@@ -50,15 +53,27 @@ def scope_of(
     last: date | None,
     tag: str | None = None,
     value: str | None = None,
+    *,
+    ever: bool = False,
 ) -> Scope:
-    """The scope that is meant; `last` is its last day. Raises Unknown and Misasked."""
+    """The scope that is meant; `last` is its last day. Without dates the last seven days up to the
+    newest record, or (`ever`) every day that there is. Raises Unknown and Misasked."""
     if (tag is None) != (value is None):
         raise Misasked("A tag and its value belong together.")
+    if ever:
+        first, newest = questions.extent(engine, source) or (None, None)
+        last = last or newest
+        since = since or (min(first, last) if first and last else None)
     return summary.period(
         engine,
         since=since,
         until=min(last, _LAST) + timedelta(days=1) if last else None,
         source=source,
         tag=(tag, value) if tag is not None and value is not None else None,
-        days=DAYS,
     )
+
+
+def at_once(wanted: ScoreFilter) -> ScoreFilter:
+    """A search that is answered at once: by score it looks among the newest `SEARCHED` alone."""
+    by_score = wanted.asks_scores or wanted.order != "newest"
+    return replace(wanted, among=SEARCHED) if by_score else wanted

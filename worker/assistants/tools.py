@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy import Engine
 
 from worker.analysis import report, summary
-from worker.analysis.asked import AMONG, Iso, Text, scope_of
+from worker.analysis.asked import AMONG, Iso, Text, at_once, scope_of
 from worker.assistants.answers import (
     Compared,
     Comparison,
@@ -33,7 +33,9 @@ MAX_DAYS = 120
 _Words = Annotated[Text, Field(max_length=300)]
 Source = Annotated[_Words | None, Field(description="A source's name; without it, all.")]
 Since = Annotated[
-    date | None, Iso, Field(description="The first day (UTC). Default: 30 days up to the newest.")
+    date | None,
+    Iso,
+    Field(description="The first day (UTC). Default: the last 7 days."),
 ]
 Until = Annotated[date | None, Iso, Field(description="The last day (UTC).")]
 Tag = Annotated[_Words | None, Field(description="A tag's name; give its value too.")]
@@ -61,10 +63,11 @@ class Questions:
         order: Order = "newest",
         limit: Limit = 20,
     ) -> Found:
-        """Find records by words, source, time, label or tag."""
-        scope = scope_of(self._engine, source, since, until, tag, value)
+        """Find records by words, source, time, label or tag; without dates, of any day. By label,
+        or in an order by polarity, the newest 5,000 are looked at."""
+        scope = scope_of(self._engine, source, since, until, tag, value, ever=True)
         wanted = scope.records(words=words, label=label, order=order, limit=limit + 1)
-        rows = list(scores.ask(self._engine, wanted))
+        rows = list(scores.ask(self._engine, at_once(wanted)))
         return Found(records=[quoted(row) for row in rows[:limit]], truncated=len(rows) > limit)
 
     def trend(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, create_model
 from sqlalchemy import Engine, Table
 
 from worker.analysis import report, summary
-from worker.analysis.asked import AMONG
+from worker.analysis.asked import AMONG, at_once
 from worker.dashboard.asking import ERRORS, Database, Filters, Name, Records, known_filters
 from worker.store import questions, reading, scores
 from worker.store.questions import Bin, Day, Group, Tally
@@ -149,8 +149,10 @@ def distribution(engine: Database, filters: Filters) -> Distribution:
 
 @router.get("/records", response_model=_many(Record))
 def records(engine: Database, filters: Filters, wanted: Records) -> Any:
-    """Records with their current score."""
-    return list(scores.ask(engine, wanted.filter(filters.scope(engine))))
+    """Records with their current score; without dates, of any day. What asks for a score, or an
+    order by it, looks among the newest 5,000."""
+    scope = filters.scope(engine, ever=True)
+    return list(scores.ask(engine, at_once(wanted.filter(scope))))
 
 
 @router.get("/records/{record_id}", response_model=Whole)

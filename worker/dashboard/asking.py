@@ -45,9 +45,11 @@ class Asked:
     tag: str | None
     value: str | None
 
-    def scope(self, engine: Engine) -> Scope:
+    def scope(self, engine: Engine, *, ever: bool = False) -> Scope:
         """Raises Unknown for a source that nobody knows, Misasked for what makes no sense."""
-        return scope_of(engine, self.source, self.since, self.until, self.tag, self.value)
+        return scope_of(
+            engine, self.source, self.since, self.until, self.tag, self.value, ever=ever
+        )
 
     def query(self, **more: Any) -> str:
         """The address's query with these filters, and others besides or instead."""

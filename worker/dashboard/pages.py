@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy import Engine
 
 from worker.analysis import gallery, report, summary
-from worker.analysis.asked import AMONG, Iso
+from worker.analysis.asked import AMONG, SEARCHED, Iso, at_once
 from worker.dashboard.asking import Asked, Database, Filters, Name, Records, known_filters
 from worker.errors import Unknown
 from worker.store import questions, reading, scores
@@ -30,9 +30,6 @@ router = APIRouter(
     default_response_class=HTMLResponse,
     dependencies=[Depends(known_filters)],
 )
-
-SEARCHED = 5_000
-"""Newest records among which search looks for those to show, and a day for its extremes."""
 
 PAGES = (
     ("/", "Overview"),
@@ -143,12 +140,8 @@ def a_record(
 @router.get("/search")
 def search(request: Request, engine: Database, filters: Filters, wanted: Records) -> Response:
     """Records by words and filters; without dates, of any day."""
-    first, last = questions.extent(engine) or (date.min, date.min)
-    wide = replace(filters, since=filters.since or first, until=filters.until or last)
-    scope = wide.scope(engine)
-    chosen = wanted.filter(scope)
-    if chosen.asks_scores or wanted.order != "newest":
-        chosen = replace(chosen, among=SEARCHED)
+    scope = filters.scope(engine, ever=True)
+    chosen = at_once(wanted.filter(scope))
     rows = list(scores.ask(engine, chosen))
     return _page(
         request,
