@@ -16,7 +16,7 @@ from worker.store import questions
 from worker.store.questions import Scope
 from worker.store.scores import ScoreFilter
 
-AMONG = 500
+AMONG = 250
 """Newest records of each group among which those to show are looked for: at once, where all of
 them would take seconds."""
 

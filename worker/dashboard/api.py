@@ -108,7 +108,7 @@ Whole: Any = create_model(
 def summarise(engine: Database, filters: Filters) -> Any:
     """A period against the one before: what moved it, and how far to trust it.
 
-    Records are looked for among the newest 500 of each group. `noise` is half the 95 % interval of
+    Records are looked for among the newest 250 of each group. `noise` is half the 95 % interval of
     `change`: less than that may be chance.
     """
     return report.as_json(summary.summarise(engine, filters.scope(engine), among=AMONG))
