@@ -61,7 +61,7 @@ def dashboard(
     door = Door(
         token=token.get_secret_value() if token else None,
         user_header=user_header or settings.dashboard_user_header,
-        hosts=(name, *(host or ())),
+        hosts=(*(() if name in WILDCARDS else (name,)), *(host or ())),
     )
     door.require_for(name)
     with _listening(name, port) as socket_, bootstrap.open_questions(settings) as engine:

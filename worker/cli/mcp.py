@@ -21,10 +21,10 @@ def register(app: typer.Typer) -> None:
 
 
 def mcp(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
-    """Serve find, trend, compare, explain_day and drill_down to an assistant (Model Context
-    Protocol, over stdin and stdout), read-only and with the analyst's rights.
+    """Serve the analyst's questions to an assistant, over the Model Context Protocol.
 
-    The example is what an assistant's configuration names. Needs the extra `mcp`.
+    Over stdin and stdout: find, trend, compare, explain_day and drill_down, read-only and with the
+    analyst's rights. The example is what an assistant's configuration names. Needs the extra `mcp`.
     """
     settings = settings_for(config, verbose=verbose).settings
     with needing("mcp"):

@@ -36,8 +36,11 @@ def sql(
     output: OutputOption = Output.TABLE,
     verbose: VerboseOption = False,
 ) -> None:
-    """Ask schema analytics in SQL, of the embedded database too: read-only, with the analyst's
-    rights, 30 seconds at most. The views and ten questions are in docs/analytics.md."""
+    """Ask schema analytics in SQL, also of the embedded database.
+
+    Read-only, with the analyst's rights, 30 seconds at most. The views and ten questions are in
+    docs/analytics.md.
+    """
     asked = question if question is not None else typer.get_text_stream("stdin").read()
     settings = settings_for(config, verbose=verbose, quiet=True).settings
     with bootstrap.open_questions(settings, timeout_s=30.0) as engine:
