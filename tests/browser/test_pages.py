@@ -80,8 +80,12 @@ class Watch:
         own = f"127.0.0.1:{site.port}"
         context.on("console", self._console)
         context.on("weberror", lambda found: self.wrong.append(str(found.error)))
-        context.on("requestfailed", lambda r: self.wrong.append(f"{r.url}: {r.failure}"))
+        context.on("requestfailed", lambda r: self._failed(r.url, r.failure or ""))
         context.on("request", lambda r: self._asked(r.url, own))
+
+    def _failed(self, url: str, why: str) -> None:
+        if "ERR_ABORTED" not in why:  # the page was left before it had its icon
+            self.wrong.append(f"{url}: {why}")
 
     def _asked(self, url: str, own: str) -> None:
         if urlsplit(url).netloc != own:
