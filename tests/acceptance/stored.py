@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 from tests.acceptance.command import Shell
+from tests.conftest import DATA
 from tests.scripted_lambda import ScriptedLambda, function_error, scored
 
 HOSTILE = (
@@ -49,3 +50,24 @@ def _row(n: int) -> tuple[str, str, str, str]:
     bad = n % 4 < 2 if day < DAYS - 7 else product == "b" or n % 4 == 0
     said = f"a {'bad' if bad else 'good'} day {n}"
     return str(n), said, f"2026-03-{1 + day:02}T{n % A_DAY:02}:00:00Z", product
+
+
+TWEETS = DATA / "ingest" / "airline_tweets.csv"
+
+
+def tweets(folder: Path, database_url: str, endpoint: str) -> Shell:
+    """The airline tweets, scored by the model behind `endpoint`; `needs_data`."""
+    (folder / "sentiment-worker.toml").write_text(
+        f'[[source]]\nname = "tweets"\nkind = "file"\npath = "{TWEETS}"\nid = "tweet_id"\n'
+        'text = "text"\ntime = "created_at"\nauthor = "author"\ntags = ["airline"]\n'
+    )
+    shell = Shell(
+        folder,
+        DATABASE_URL=database_url,
+        AWS_ENDPOINT_URL_LAMBDA=endpoint,
+        AWS_REGION="local",
+        SENTIMENT_MAX_CONCURRENCY="2",
+    )
+    done = shell("once")
+    assert done.code in (0, 5), done.err
+    return shell

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from tests.acceptance.command import Shell
-from tests.conftest import DATA, needs_data
+from tests.acceptance.stored import tweets
+from tests.conftest import needs_data
 from worker.store import database
 
 PAGE = Path(__file__).parents[2] / "docs" / "analytics.md"
@@ -21,20 +21,7 @@ def test_there_are_ten() -> None:
 
 @needs_data
 def test_every_question_has_an_answer(tmp_path: Path, database_url: str, local_lambda: str) -> None:
-    (tmp_path / "sentiment-worker.toml").write_text(
-        '[[source]]\nname = "tweets"\nkind = "file"\n'
-        f'path = "{DATA / "ingest" / "airline_tweets.csv"}"\nid = "tweet_id"\ntext = "text"\n'
-        'time = "created_at"\nauthor = "author"\ntags = ["airline"]\n'
-    )
-    shell = Shell(
-        tmp_path,
-        DATABASE_URL=database_url,
-        AWS_ENDPOINT_URL_LAMBDA=local_lambda,
-        AWS_REGION="local",
-        SENTIMENT_MAX_CONCURRENCY="2",
-    )
-    done = shell("once")
-    assert done.code in (0, 5), done.err
+    shell = tweets(tmp_path, database_url, local_lambda)
     (best,) = shell("scores", "--order", "most-positive", "-n", 1, "--output", "json").data
     chosen = best["external_id"]
     done = shell("override", "set", "tweets", chosen, "negative", "--why", "sarcasm")

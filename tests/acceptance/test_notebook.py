@@ -9,9 +9,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.acceptance.command import Shell
-from tests.acceptance.stored import stored
-from tests.conftest import DATA
+from tests.acceptance.stored import TWEETS, stored, tweets
 from tests.scripted_lambda import ScriptedLambda
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "analysis.ipynb"
@@ -24,7 +22,10 @@ def test_every_cell_runs_and_shows_something(
     local_lambda: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shell = _filled(tmp_path, database_url, scripted_lambda, local_lambda)
+    if TWEETS.is_file():
+        shell = tweets(tmp_path, database_url, local_lambda)
+    else:
+        shell = stored(tmp_path, database_url, scripted_lambda)
     monkeypatch.setenv("DATABASE_URL", shell.variables["DATABASE_URL"])
     monkeypatch.chdir(tmp_path)
     notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
@@ -40,25 +41,3 @@ def test_every_cell_runs_and_shows_something(
     assert len(charts) == 3
     words = "".join(output.get("text", "") for output in shown)
     assert "net polarity -0." in words
-
-
-def _filled(
-    folder: Path, database_url: str, scripted_lambda: ScriptedLambda, local_lambda: str
-) -> Shell:
-    tweets = DATA / "ingest" / "airline_tweets.csv"
-    if not tweets.is_file():
-        return stored(folder, database_url, scripted_lambda)
-    (folder / "sentiment-worker.toml").write_text(
-        f'[[source]]\nname = "tweets"\nkind = "file"\npath = "{tweets}"\n'
-        'id = "tweet_id"\ntext = "text"\ntime = "created_at"\ntags = ["airline"]\n'
-    )
-    shell = Shell(
-        folder,
-        DATABASE_URL=database_url,
-        AWS_ENDPOINT_URL_LAMBDA=local_lambda,
-        AWS_REGION="local",
-        SENTIMENT_MAX_CONCURRENCY="2",
-    )
-    done = shell("once")
-    assert done.code in (0, 5), done.err
-    return shell

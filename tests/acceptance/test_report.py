@@ -43,7 +43,7 @@ def test_a_week_against_the_week_before(shell: Shell) -> None:
 def test_the_terminal_says_the_same(shell: Shell) -> None:
     said = shell("report").out
     assert "clearly worse" in said
-    assert "1 scores" in said
+    assert "Provisional scores: 1 (" in said
     assert "provisional" in said
     assert "15 March 2026 to 21 March 2026" in said
     assert "nothing was scored in the 30 days before" in shell("report", "--days", 30).out

@@ -48,6 +48,14 @@ def test_what_is_mostly_provisional_is_hollow_and_pale() -> None:
     assert {row["mostly"] for row in rows(charts.calendar([fewer]).to_dict())} == {"final"}
 
 
+def test_a_share_says_how_much_of_it_is_provisional() -> None:
+    half = replace(GROUP[0], records=4, provisional=2)
+    assert {row["group"] for row in rows(charts.shares([half]).to_dict())} == {
+        "a (50% provisional)"
+    }
+    assert {row["group"] for row in rows(charts.shares(GROUP).to_dict())} == {"a"}
+
+
 def test_a_long_period_is_drawn_by_weeks_that_lose_nothing() -> None:
     long = days(200)
     weeks = charts.by_week(long)

@@ -93,9 +93,9 @@ def by_week(days: Sequence[Day]) -> list[Day]:
 
 
 def shares(groups: Sequence[Group], colours: Palette = LIGHT) -> Chart:
-    """Share by label, a bar a group."""
+    """Share by label, a bar a group; a group that is provisional in part says how much of it."""
     rows = [
-        {"group": g.name, "label": label, "records": getattr(g, label), "rank": rank}
+        {"group": _marked(g), "label": label, "records": getattr(g, label), "rank": rank}
         for g in groups
         for rank, label in enumerate(LABELS)
     ]
@@ -103,7 +103,7 @@ def shares(groups: Sequence[Group], colours: Palette = LIGHT) -> Chart:
         alt.Chart(_data(rows))
         .mark_bar(stroke=colours.paper)
         .encode(
-            y=alt.Y("group:N", title=None, sort=[g.name for g in groups]),
+            y=alt.Y("group:N", title=None, sort=[_marked(g) for g in groups]),
             x=alt.X(
                 "records:Q",
                 stack="normalize",
@@ -284,6 +284,11 @@ def _volume(day: Day) -> list[dict[str, Any]]:
         for state, n in zip(_STATES, counts, strict=True)
         if n
     ]
+
+
+def _marked(group: Group) -> str:
+    share = f" ({group.provisional / group.records:.0%} provisional)" if group.provisional else ""
+    return group.name + share
 
 
 def _mostly(tally: Tally) -> str:

@@ -260,9 +260,10 @@ def cautions(summary: Summary) -> list[str]:
     trust, now = summary.trust, summary.now
     found = []
     if trust.provisional:
+        part = share(trust.provisional, now.records)
         found.append(
-            f"{trust.provisional:,} scores ({share(trust.provisional, now.records)} of all) are"
-            " provisional: TextBlob's, until the model answers. They will change."
+            f"Provisional scores: {trust.provisional:,} ({part} of all); they are TextBlob's until"
+            " the model answers, and will change."
         )
     else:
         found.append("No score is provisional.")
@@ -286,8 +287,8 @@ def cautions(summary: Summary) -> list[str]:
         )
     if not summary.is_comparable and summary.before.records:
         found.append(
-            f"The time before has records on {summary.days_before} days, this one on"
-            f" {len(summary.days)}: what moved may be what was not recorded."
+            f"Days with records: {len(summary.days)}, and {summary.days_before} in the time before;"
+            " what moved may be what was not recorded."
         )
     found.append("How often a score is right was measured: docs/trust.md of sentiment-worker.")
     return found
