@@ -263,6 +263,7 @@ def agreement(counts: Agreement, colours: Palette = LIGHT) -> Chart:
 
 
 def _data(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Plain rows: pandas is not needed for a chart. (Altair leaves this one call untyped.)"""
     return alt.Data(values=rows)  # type: ignore[no-untyped-call]
 
 

@@ -192,6 +192,7 @@ def _typeset(report: Report, kind: str) -> bytes:
 
     template = files("worker.analysis").joinpath("templates", "report.typ").read_bytes()
     data = json.dumps(asdict(report) | {"tall": kind == "png"})
+    # Its types know no format that is chosen at run time.
     compiled: bytes = typst.compile(  # type: ignore[call-overload]
         template, format=kind, ppi=PPI if kind == "png" else None, sys_inputs={"data": data}
     )
