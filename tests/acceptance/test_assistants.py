@@ -106,7 +106,7 @@ def test_what_strangers_wrote_stands_in_marked_fields_alone(shell: Shell) -> Non
         assert "alert" not in json.dumps(found)
         day = json.dumps(await assistant.ask("explain_day", day="2026-03-21"))
         rest = day.replace(json.dumps({"untrusted_text": HOSTILE})[1:-1], "")
-        assert "script" not in rest
+        assert "<script" not in rest
         assert "provisional" in rest
         compared = await assistant.ask("compare", by="product", **WEEK)
         names = {group.pop("untrusted_name") for group in compared["groups"]}

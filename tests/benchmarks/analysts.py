@@ -16,14 +16,17 @@ import statistics
 import sys
 import tempfile
 import time
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Engine
+from sqlalchemy.dialects import postgresql
 
 from worker import log
 from worker.local import postgres
-from worker.store import database, migrate, rollup, search
+from worker.store import database, migrate, rollup, scores, search
 
 EXPLAINED = Path(__file__).parents[2] / "docs" / "analysts-explain.txt"
 TIMES = 6
@@ -82,6 +85,24 @@ QUESTIONS = (
             ("two words", "word30 word45"),
         )
     ),
+)
+
+_YEAR = {"since": date(2025, 1, 1), "until": date(2026, 1, 1)}
+_EXTREMES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("of a year, all sources", _YEAR),
+    ("of a year, one value of a tag", _YEAR | {"tag": ("product", "p1")}),
+    ("of a week, one source", {**_YEAR, "since": date(2025, 12, 25), "source": "source 3"}),
+)
+
+
+def _most_negative(scope: dict[str, Any]) -> str:
+    chosen = scores.most("most-negative", 10, **scope)
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    return str(chosen.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+
+
+QUESTIONS += tuple(
+    (f"the 10 most negative records {what}", 50, _most_negative(scope)) for what, scope in _EXTREMES
 )
 
 

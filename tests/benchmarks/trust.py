@@ -1,5 +1,5 @@
 """How far to believe a score: the embedded model and TextBlob on labelled sets, written into
-docs/trust.md.
+docs/trust.md, and what reports quote of it into worker/analysis/measured.json.
 
     make trust          (two minutes; needs the labelled sets beside the checkout)
 
@@ -11,12 +11,13 @@ are Wilson's, 95 %: https://doi.org/10.1080/01621459.1927.10502953
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sentiment_function.model import EMBEDDED, Model
 
@@ -28,6 +29,7 @@ import data  # type: ignore[import-not-found]  # noqa: E402  the training's own 
 
 LABELLED = ROOT.parent / "shared" / "data" / "labelled"
 PAGE = ROOT / "docs" / "trust.md"
+QUOTED = ROOT / "worker" / "analysis" / "measured.json"
 NAMES = ("negative", "neutral", "positive")
 LANGUAGES = "Arabic English French German Hindi Italian Portuguese Spanish".split()
 LENGTHS = ((1, 5), (6, 10), (11, 20), (21, 40), (41, 10_000))
@@ -54,11 +56,14 @@ class Judged(NamedTuple):
 
     @property
     def blob_is_right(self) -> bool:
-        band = 0.0 if self.two_classes else textblob.NEUTRAL_BAND
         if self.two_classes:
             return (self.blob > 0) == (self.expected == "positive")
-        said = NAMES[1 + (self.blob > band) - (self.blob < -band)]
-        return said == self.expected
+        return self.blob_label == self.expected
+
+    @property
+    def blob_label(self) -> str:
+        band = textblob.NEUTRAL_BAND
+        return NAMES[1 + (self.blob > band) - (self.blob < -band)]
 
 
 Labelled = Sequence[tuple[str, str]]
@@ -96,7 +101,27 @@ def main() -> None:
     head, _, rest = PAGE.read_text(encoding="utf-8").partition("<!-- figures -->")
     tail = rest.partition("<!-- /figures -->")[2]
     PAGE.write_text(f"{head}<!-- figures -->\n{tables}\n<!-- /figures -->{tail}", encoding="utf-8")
+    blob = textblob.scorer_id()
+    quoted = {
+        f"{model.name} {model.version}": _found(
+            f"{model.name} {model.version}", tweets, lambda j: j.label
+        ),
+        f"{blob.model} {blob.version}": _found(
+            f"TextBlob {blob.version}", tweets, lambda j: j.blob_label
+        ),
+    }
+    QUOTED.write_text(json.dumps(quoted, indent=2) + "\n", encoding="utf-8")
     print(tables)
+
+
+def _found(name: str, judged: Sequence[Judged], said: Callable[[Judged], str]) -> dict[str, Any]:
+    """How much of each label is found."""
+    what = "labelled English tweets"
+    found: dict[str, Any] = {"name": name, "what": what, "texts": len(judged)}
+    for label in NAMES:
+        of_label = [said(j) == label for j in judged if j.expected == label]
+        found[label] = round(sum(of_label) / len(of_label), 4)
+    return found
 
 
 def _judge(model: Model, rows: Labelled) -> list[Judged]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from worker.analysis import charts, drawing
-from worker.analysis.charts import DARK, LIGHT, Palette
+from worker.analysis.charts import DARK, LIGHT, Style
 from worker.store.questions import Bin, Day, Group, Scope
 
 FIRST = date(2026, 3, 1)
@@ -140,8 +140,8 @@ def _luminance(colour: str) -> float:
     return 0.2126 * r + 0.7152 * g + 0.0722 * b
 
 
-@pytest.mark.parametrize("colours", [LIGHT, DARK])
-def test_colours_stand_out_from_their_paper(colours: Palette) -> None:
-    for colour in colours[:3]:
-        light, dark = sorted((_luminance(colour), _luminance(colours.paper)), reverse=True)
+@pytest.mark.parametrize("style", [LIGHT, DARK])
+def test_style_stand_out_from_their_paper(style: Style) -> None:
+    for colour in style[:3]:
+        light, dark = sorted((_luminance(colour), _luminance(style.paper)), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 3

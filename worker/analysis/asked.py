@@ -16,12 +16,9 @@ from worker.store import questions
 from worker.store.questions import Scope
 from worker.store.scores import ScoreFilter
 
-AMONG = 250
-"""Newest records of each group among which those to show are looked for: at once, where all of
-them would take seconds."""
-
 SEARCHED = 5_000
-"""The same of a search, which shows nothing else."""
+"""Newest records among which a search by score looks: at once, where all of them would take
+seconds. Whoever shows its answer says so."""
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LAST = date.max - timedelta(days=1)
@@ -60,8 +57,9 @@ def scope_of(
     newest record, or (`ever`) every day that there is. Raises Unknown and Misasked."""
     if (tag is None) != (value is None):
         raise Misasked("A tag and its value belong together.")
+    both = (tag, value) if tag is not None and value is not None else None
     if ever:
-        first, newest = questions.extent(engine, source) or (None, None)
+        first, newest = questions.extent(engine, source, both) or (None, None)
         last = last or newest
         since = since or (min(first, last) if first and last else None)
     return summary.period(
@@ -69,7 +67,7 @@ def scope_of(
         since=since,
         until=min(last, _LAST) + timedelta(days=1) if last else None,
         source=source,
-        tag=(tag, value) if tag is not None and value is not None else None,
+        tag=both,
     )
 
 

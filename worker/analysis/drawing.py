@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from worker.analysis.charts import DARK, LIGHT, Palette
+from worker.analysis.charts import LIGHT, Style
 
 VEGA_LITE = "6.4"
 """What Altair 6 writes; the converter holds several."""
@@ -19,10 +19,8 @@ FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """https://www.w3.org/TR/xml/#charsets: at one of these the converter would end the process."""
 
-_GRID = {LIGHT: "#d6d6dc", DARK: "#44444c"}
 
-
-def svg(chart: alt.TopLevelMixin, colours: Palette = LIGHT) -> str:
+def svg(chart: alt.TopLevelMixin, style: Style = LIGHT) -> str:
     """Without scripts or references, and without a background: it takes that of the page.
 
     Holds the interpreter's lock meanwhile (50 to 200 ms): a server draws in a process of its own.
@@ -30,7 +28,7 @@ def svg(chart: alt.TopLevelMixin, colours: Palette = LIGHT) -> str:
     return vl_convert.vegalite_to_svg(
         _storable(chart.to_dict()),
         vl_version=VEGA_LITE,
-        config=_config(colours),
+        config=_config(style),
         allowed_base_urls=[],
     )
 
@@ -46,8 +44,8 @@ def _storable(part: Any) -> Any:
     return part
 
 
-def _config(colours: Palette) -> dict[str, Any]:
-    ink, grid = colours.ink, _GRID[colours]
+def _config(style: Style) -> dict[str, Any]:
+    ink, grid = style.ink, style.grid
     words = {"labelColor": ink, "titleColor": ink, "labelFontSize": 11, "titleFontSize": 11}
     plain = {**words, "titleFontWeight": "normal"}
     lines = {"domainColor": grid, "gridColor": grid, "tickColor": grid}

@@ -18,7 +18,7 @@ from worker.analysis.summary import Summary, period, summarise
 from worker.durations import parse_moment
 from worker.errors import ConfigurationError
 from worker.settings import load
-from worker.store import database, migrate, reading, scores
+from worker.store import database, migrate, questions, reading, scores
 from worker.store.questions import Scope
 from worker.store.scores import ScoreFilter
 from worker.store.views import (
@@ -77,6 +77,7 @@ class Sentiment:
         self, source: str | None = None, since: Moment = None, until: Moment = None
     ) -> pd.DataFrame:
         """One row a source and day: analytics.daily_sentiment, by source and day."""
+        self._require(source)
         view = DAILY_SENTIMENT
         return self._ask(
             _in_time(sa.select(view), view, source, since, until).order_by(
@@ -93,6 +94,8 @@ class Sentiment:
         until: Moment = None,
     ) -> pd.DataFrame:
         """One row a source, day and value of a tag: analytics.daily_by_tag."""
+        self._require(source)
+        questions.require_tag(self._engine, source, tag)
         view = DAILY_BY_TAG
         statement = _in_time(sa.select(view), view, source, since, until)
         ordered = statement.where(view.c.tag == tag).order_by(
@@ -122,6 +125,7 @@ class Sentiment:
 
     def runs(self, source: str | None = None, limit: int = 1_000) -> pd.DataFrame:
         """The newest runs first: analytics.run_history."""
+        self._require(source)
         return _frame(reading.runs(self._engine, source=source, limit=limit), RUN_HISTORY)
 
     def overrides(self) -> pd.DataFrame:
@@ -139,10 +143,15 @@ class Sentiment:
         return period(self._engine, source=source, **(dict(wanted) | days))
 
     def _scores(self, wanted: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """Raises ConfigurationError for a source that nobody knows: a typo is no empty answer."""
-        if wanted.get("source") is not None:
-            reading.require_source(self._engine, wanted["source"])
+        """Raises Unknown for a source or a label that nobody knows."""
+        self._require(wanted.get("source"))
+        scores.require_label(self._engine, wanted.get("label"))
         return scores.ask(self._engine, _filter(wanted))
+
+    def _require(self, source: str | None) -> None:
+        """A typo is no empty answer."""
+        if source is not None:
+            reading.require_source(self._engine, source)
 
     def _ask(self, statement: Select[Any], view: Table) -> pd.DataFrame:
         with database.transaction(self._engine) as connection:

@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from html import unescape
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
-from worker.analysis.summary import Mover, Summary
-from worker.store.questions import Group, Tally
+from worker import words
+from worker.analysis.summary import UPSET, Mover, Summary, Trust, noise_of
+from worker.store.questions import FEW, RANKED, Group, Standing, Tally
 from worker.store.scores import Row
 
 TEXT_SHOWN = 280
 PPI = 144
 """Of the picture: twice a screen's."""
+
+MEASURED: Mapping[str, Mapping[str, Any]] = json.loads(
+    files("worker.analysis").joinpath("measured.json").read_text("utf-8")
+)
+"""How much of each label a model finds, by its name and version: written by `make trust`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +65,39 @@ class MoverText:
     quotes: Sequence[Quote]
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A value of a tag: how much of what is negative it holds."""
+class Share(NamedTuple):
+    """A row of a table by tag: a value, and how much of what is negative it holds."""
 
     name: str
-    records: str
-    net: str
     negative: str
     """Its negative records."""
+    rate: str
+    """Their share of its own scored records."""
     of_all: str
     """Their share of all negative records."""
+    records: str
+    net: str
+
+
+class Newest(NamedTuple):
+    """A row of the table of sources: one of them with its own newest week."""
+
+    source: str
+    period: str
+    records: str
+    net: str
+    before: str
+    change: str
+
+
+UPSET_COLUMNS = ("negative", "share of its own", "share of all negative", "records", "net polarity")
+"""The headings of `Share`, behind the tag's name."""
+
+NEWEST_COLUMNS = ("source", "newest week", "records", "net polarity", "week before", "change")
+"""The headings of `Newest`."""
+
+FEW_MARK = "(few)"
+FEW_NOTE = f"{FEW_MARK}: fewer than {FEW} scored records; a share of so few is mostly chance."
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,27 +115,32 @@ class Report:
     period: str
     verdict: str
     figures: Sequence[Figure]
+    newest: Sequence[Newest]
+    """Every source with its own newest week, where the report is not about one source."""
     upset: Mapping[str, Sequence[Share]]
     """By tag, the values that hold most of what is negative."""
+    notes: Sequence[str]
+    """What to know of the tables by tag: their order, a mark, or why there is none."""
     movers: Sequence[MoverText]
     lowest: Sequence[Quote]
     trust: Sequence[str]
     made: str
     pictures: Sequence[Picture] = ()
+    newest_columns: Sequence[str] = NEWEST_COLUMNS
+    upset_columns: Sequence[str] = UPSET_COLUMNS
 
 
 def compose(summary: Summary, now: datetime, pictures: Sequence[Picture] = ()) -> Report:
     """The document of a summary, made at `now`."""
     scope = summary.scope
-    about = scope.source or "all sources"
-    if scope.tag:
-        about += f", {scope.tag} {scope.value}"
     return Report(
-        title=f"Sentiment of {about}",
+        title=f"Sentiment of {_about(summary)}",
         period=spoken(scope.since, scope.until),
         verdict=verdict(summary),
         figures=_figures(summary),
+        newest=[_newest(s) for s in summary.standings] if len(summary.standings) > 1 else (),
         upset={tag: [_upset(g, summary.now) for g in gs] for tag, gs in summary.upset.items()},
+        notes=_notes(summary),
         movers=[_moved(mover) for mover in summary.movers],
         lowest=[quote(row) for row in summary.lowest if (row["polarity"] or 0) < 0],
         trust=cautions(summary),
@@ -114,6 +148,51 @@ def compose(summary: Summary, now: datetime, pictures: Sequence[Picture] = ()) -
         f"{version('sentiment-worker')}. Days are UTC.",
         pictures=pictures,
     )
+
+
+def _about(summary: Summary) -> str:
+    """Whose sentiment it is. Sources without a record of the period are not part of it."""
+    scope = summary.scope
+    known, here = len(summary.standings), [group.name for group in summary.sources]
+    if scope.source:
+        about = scope.source
+    elif known > len(here) and not scope.tag:
+        named = f" ({', '.join(here[:3])}{', ...' if len(here) > 3 else ''})" if here else ""
+        about = f"{len(here)} of {words.many(known, 'source', 'sources')}{named}"
+    else:
+        about = "all sources"
+    return f"{about}, {scope.tag} {scope.value}" if scope.tag else about
+
+
+def _newest(standing: Standing) -> Newest:
+    now, before = standing.now, standing.before
+    change = "-"
+    if now.net is not None and before.net is not None:
+        change = f"{now.net - before.net:+.2f} ± {noise_of(now, before):.2f}"
+    return Newest(
+        source=standing.source,
+        period=spoken(standing.since, standing.until),
+        records=_records(now),
+        net=signed(now.net),
+        before=signed(before.net),
+        change=change,
+    )
+
+
+def _notes(summary: Summary) -> list[str]:
+    scope = summary.scope
+    if scope.tag:
+        return [
+            (
+                f"What else was negative is not shown by other tags: records with {scope.tag} ="
+                f" {scope.value} cannot be split by another tag yet."
+            )
+        ]
+    if not summary.upset:
+        return []
+    few = any(group.is_few for groups in summary.upset.values() for group in groups)
+    order = f"Order: {RANKED}; {UPSET} values of each tag at most."
+    return [order, FEW_NOTE] if few else [order]
 
 
 def verdict(summary: Summary) -> str:
@@ -148,13 +227,18 @@ def brief(text: str, size: int = TEXT_SHOWN) -> str:
     return text if len(text) <= size else text[: size - 1] + "…"
 
 
+def legible(text: str) -> str:
+    """A text to be read: entities, as feeds and exports leave them, are characters again."""
+    return unescape(text) if "&" in text else text
+
+
 def quote(row: Row) -> Quote:
     return Quote(
         source=row["source"],
         external_id=row["external_id"],
         when=f"{row['moment']:%Y-%m-%d %H:%M}",
         polarity=signed(row["polarity"]),
-        text=brief(" ".join(row["text"].split())),
+        text=brief(legible(" ".join(row["text"].split()))),
         provisional=bool(row["provisional"]),
         record_id=row["record_id"],
     )
@@ -233,11 +317,16 @@ def _figures(summary: Summary) -> list[Figure]:
 def _upset(group: Group, whole: Tally) -> Share:
     return Share(
         name=group.name,
-        records=f"{group.records:,}",
-        net=signed(group.net),
         negative=f"{group.negative:,}",
+        rate=share(group.negative, group.scored),
         of_all=share(group.negative, whole.negative),
+        records=_records(group),
+        net=signed(group.net),
     )
+
+
+def _records(tally: Tally) -> str:
+    return f"{tally.records:,}" + (f" {FEW_MARK}" if tally.is_few else "")
 
 
 def _moved(mover: Mover) -> MoverText:
@@ -259,7 +348,7 @@ def _told(tally: Tally) -> str:
 def cautions(summary: Summary) -> list[str]:
     """What a reader must know, each a sentence; also that there is nothing."""
     trust, now = summary.trust, summary.now
-    found = []
+    found = [*_of_mistakes(trust)]
     if trust.provisional:
         part = share(trust.provisional, now.records)
         found.append(
@@ -269,17 +358,19 @@ def cautions(summary: Summary) -> list[str]:
     else:
         found.append("No score is provisional.")
     if trust.unscored:
-        found.append(f"{trust.unscored:,} records have no score (yet, or an empty text).")
+        have = words.many(trust.unscored, "record has", "records have")
+        found.append(f"{have} no score (yet, or an empty text).")
     if trust.overridden:
-        found.append(f"{trust.overridden:,} records were judged by a person.")
+        were = words.many(trust.overridden, "record was", "records were")
+        found.append(f"{were} judged by a person.")
     if trust.quarantined:
-        found.append(
-            f"{trust.quarantined:,} rows, of any day, are in quarantine: not counted here."
-        )
+        rows = words.many(trust.quarantined, "row", "rows")
+        found.append(f"{rows}, of any day, in quarantine: not counted here.")
     if trust.not_english:
+        are = words.many(trust.not_english, "is", "are")
         found.append(
-            f"{trust.not_english:,} of the newest {trust.looked_at:,} records are not in English,"
-            " which is all that the model reads: take their scores for noise."
+            f"Of the newest {trust.looked_at:,} records {are} not in English,"
+            " which is all that the model reads: take those scores for noise."
         )
     if trust.language_unknown:
         found.append(
@@ -291,8 +382,36 @@ def cautions(summary: Summary) -> list[str]:
             f"Days with records: {len(summary.days)}, and {summary.days_before} in the time before;"
             " what moved may be what was not recorded."
         )
-    found.append("How often a score is right was measured: docs/trust.md of sentiment-worker.")
     return found
+
+
+def _of_mistakes(trust: Trust) -> Iterator[str]:
+    """What an interval does not cover."""
+    yield (
+        "The intervals (±) cover chance in sampling alone, not the model's mistakes, which do not"
+        " average out: the true share of negative records may lie outside of them."
+    )
+    for name in trust.models:
+        if measured := MEASURED.get(name):
+            yield (
+                f"Measured on {measured['texts']:,} {measured['what']} that it was not trained on,"
+                f" {measured['name']} finds {measured['negative']:.0%} of what people call"
+                f" negative, {measured['neutral']:.0%} of neutral and {measured['positive']:.0%} of"
+                " positive; on your texts it may be worse."
+            )
+        else:
+            yield f"How often {name} is right was not measured here."
+    if trust.judged:
+        yield (
+            f"Of {words.many(trust.judged, 'record', 'records')} of any day that people judged,"
+            f" {share(trust.agreed, trust.judged)} have the label that the model gave. People chose"
+            " which to judge: this is no estimate for the others."
+        )
+    else:
+        yield (
+            "Nobody has judged records of this source yet: `sentiment-worker override set` is how,"
+            " and then their agreement with the model stands here."
+        )
 
 
 def share(part: int, of: int) -> str:

@@ -15,10 +15,8 @@ from worker.errors import Misasked
 from worker.polarity import margin
 from worker.scoring import textblob
 from worker.store import questions, reading, scores
-from worker.store.questions import Day, Group, Scope, Tally
-from worker.store.scores import Row
-
-DEFAULT_DAYS = 7
+from worker.store.questions import Day, Group, Scope, Standing, Tally
+from worker.store.scores import Extreme, Row
 
 MOVERS = 5
 """How many groups to name that moved the whole most."""
@@ -28,6 +26,9 @@ UPSET = 8
 
 EXAMPLES = 3
 """Records to show of each of them."""
+
+LOWEST = 5
+"""The most negative records of the period to show."""
 
 COMPARED = 500
 """Records on which the model is compared with TextBlob: the newest."""
@@ -72,6 +73,12 @@ class Trust:
     language_unknown: int
     looked_at: int
     """How many newest records that is."""
+    models: Sequence[str]
+    """Name and version of whatever scored them, that of most records first."""
+    judged: int
+    """Records of the source, of any day, that people judged and the machine had scored."""
+    agreed: int
+    """Of them, those on which both have the same label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +88,14 @@ class Summary:
     before: Tally
     days: Sequence[Day]
     sources: Sequence[Group]
+    """Those that have records in the period."""
+    standings: Sequence[Standing]
+    """Every source with its own newest days; empty where the scope is one source."""
     days_before: int
     """Days of the period before that have records."""
     upset: Mapping[str, Sequence[Group]]
-    """By tag, the values that hold most negative records, those first."""
+    """By tag, the values that hold most negative records, those first. Empty where the scope is one
+    tag's value: see `questions.tags`."""
     movers: Sequence[Mover]
     lowest: Sequence[Row]
     """The most negative records."""
@@ -107,7 +118,7 @@ class Summary:
         """Half the 95 % interval of `change`: less than that may be chance."""
         if self.now.net is None or self.before.net is None:
             return None
-        return math.hypot(_margin(self.now), _margin(self.before))
+        return noise_of(self.now, self.before)
 
     @property
     def is_clear(self) -> bool:
@@ -124,17 +135,20 @@ def period(
     until: date | None = None,
     source: str | None = None,
     tag: tuple[str, str] | None = None,
-    days: int = DEFAULT_DAYS,
+    days: int = questions.NEWEST_DAYS,
 ) -> Scope:
     """The scope that is meant: without dates the last `days` days up to the newest record that is
     not of the future.
 
-    Raises Misasked where nothing can lie between, and Unknown for a source that nobody knows.
+    Raises Misasked where nothing can lie between, and Unknown for a source, tag or value that
+    nobody knows.
     """
     if source is not None:
         reading.require_source(engine, source)
+    if tag is not None:
+        questions.require_tag(engine, source, *tag)
     today = datetime.now(UTC).date()
-    found = questions.extent(engine, source, until=today + timedelta(days=1))
+    found = questions.extent(engine, source, tag, until=today + timedelta(days=1))
     newest = found[1] if found else today
     # Since a day after which nothing came: that nothing came is the answer.
     last = newest if since is None or since <= newest else max(since, today)
@@ -146,14 +160,9 @@ def period(
     return Scope(begin, end, source, name, value)
 
 
-def summarise(engine: Engine, scope: Scope, *, among: int | None = None) -> Summary:
-    """The whole of it: some ten questions, each answered from roll-ups or by an index.
-
-    Records that show it are looked for among all of the scope, or among so many newest of each
-    group: for who waits for a page.
-    """
+def summarise(engine: Engine, scope: Scope) -> Summary:
+    """The whole of it: some ten questions, each answered from roll-ups or by an index."""
     before = scope.before()
-    lowest = scope.records(order="most-negative", limit=5, among=among)
     days = questions.days(engine, scope)
     days_before = questions.days(engine, before)
     now, then = questions.total(days), questions.total(days_before)
@@ -163,11 +172,12 @@ def summarise(engine: Engine, scope: Scope, *, among: int | None = None) -> Summ
         now=now,
         before=then,
         days=days,
-        sources=questions.sources(engine, scope),
+        sources=questions.ranked(questions.sources(engine, scope)),
+        standings=questions.standings(engine) if scope.source is None else (),
         days_before=len(days_before),
-        upset={tag: _most_negative(groups) for tag, (groups, _) in tags.items()},
-        movers=_movers(engine, scope, (now, then), tags, among),
-        lowest=list(scores.ask(engine, lowest)),
+        upset={tag: groups[:UPSET] for tag, (groups, _) in tags.items()},
+        movers=_movers(engine, scope, (now, then), tags),
+        lowest=questions.extremes(engine, scope, "most-negative", LOWEST),
         trust=_trust(engine, scope, now),
     )
 
@@ -222,13 +232,7 @@ def _by_tag(engine: Engine, scope: Scope) -> ByTag:
     }
 
 
-def _most_negative(groups: Sequence[Group]) -> Sequence[Group]:
-    return sorted(groups, key=lambda g: (-g.negative, g.name))[:UPSET]
-
-
-def _movers(
-    engine: Engine, scope: Scope, whole: tuple[Tally, Tally], tags: ByTag, among: int | None
-) -> list[Mover]:
+def _movers(engine: Engine, scope: Scope, whole: tuple[Tally, Tally], tags: ByTag) -> list[Mover]:
     if any(tally.net is None for tally in whole):
         return []
     pairs: list[tuple[str | None, Group, Group, float]] = []
@@ -240,25 +244,31 @@ def _movers(
         pairs += [(tag, *each) for each in contributions(groups, whole)]
     pairs.sort(key=lambda each: -abs(each[3]))
     return [
-        Mover(tag, n.name, n, o, moved, _examples(engine, scope, tag, n.name, moved, among))
+        Mover(tag, n.name, n, o, moved, _examples(engine, scope, tag, n.name, moved))
         for tag, n, o, moved in pairs[:MOVERS]
         if moved
     ]
 
 
 def _examples(
-    engine: Engine, scope: Scope, tag: str | None, name: str, moved: float, among: int | None
+    engine: Engine, scope: Scope, tag: str | None, name: str, moved: float
 ) -> Sequence[Row]:
     narrowed = scope.on(source=name) if tag is None else scope.on(tag=tag, value=name)
-    order = "most-negative" if moved < 0 else "most-positive"
-    return list(scores.ask(engine, narrowed.records(order=order, limit=EXAMPLES, among=among)))
+    order: Extreme = "most-negative" if moved < 0 else "most-positive"
+    return questions.extremes(engine, narrowed, order, EXAMPLES)
 
 
 def _trust(engine: Engine, scope: Scope, now: Tally) -> Trust:
-    languages = {row["language"]: row["records"] for row in questions.languages(engine, scope)}
+    newest = questions.newest(engine, scope)
+    languages, models = Counter[str | None](), Counter[str]()
+    for row in newest:
+        languages[row["language"]] += row["records"]
+        if row["model"] is not None:
+            models[f"{row['model']} {row['model_version']}"] += row["records"]
     looked_at = sum(languages.values())
     unknown = languages.pop(None, 0)
-    english = sum(n for name, n in languages.items() if name.lower().startswith("en"))
+    english = sum(n for name, n in languages.items() if name and name.lower().startswith("en"))
+    judged, agreed = questions.judged(engine, scope.source)
     return Trust(
         provisional=now.provisional,
         unscored=now.unscored,
@@ -267,8 +277,12 @@ def _trust(engine: Engine, scope: Scope, now: Tally) -> Trust:
         not_english=looked_at - unknown - english,
         language_unknown=unknown,
         looked_at=looked_at,
+        models=[model for model, _ in models.most_common()],
+        judged=judged,
+        agreed=agreed,
     )
 
 
-def _margin(tally: Tally) -> float:
-    return margin(tally.positive, tally.neutral, tally.negative)
+def noise_of(now: Tally, before: Tally) -> float:
+    """Half the 95 % interval of the change of net polarity between two tallies."""
+    return math.hypot(*(margin(t.positive, t.neutral, t.negative) for t in (now, before)))

@@ -32,6 +32,8 @@ class Quoted(_Answer):
 class Found(_Answer):
     records: list[Quoted]
     truncated: bool
+    looked_at_newest: int | None
+    """Only so many newest records of those that match were looked at; None: all of them."""
 
 
 class Trend(_Answer):
@@ -54,6 +56,7 @@ class Comparison(_Answer):
     until: date
     by: str | None
     groups: list[Compared]
+    """Those with most negative records first. Of fewer than 30 a share is mostly chance."""
     other_tags: list[str]
     """What else to compare by."""
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy import Engine
 
 from worker.analysis import report, summary
-from worker.analysis.asked import AMONG, Iso, Text, at_once, scope_of
+from worker.analysis.asked import Iso, Text, at_once, scope_of
 from worker.assistants.answers import (
     Compared,
     Comparison,
@@ -66,9 +66,13 @@ class Questions:
         """Find records by words, source, time, label or tag; without dates, of any day. By label,
         or in an order by polarity, the newest 5,000 are looked at."""
         scope = scope_of(self._engine, source, since, until, tag, value, ever=True)
-        wanted = scope.records(words=words, label=label, order=order, limit=limit + 1)
-        rows = list(scores.ask(self._engine, at_once(wanted)))
-        return Found(records=[quoted(row) for row in rows[:limit]], truncated=len(rows) > limit)
+        wanted = at_once(scope.records(words=words, label=label, order=order, limit=limit + 1))
+        rows = list(scores.ask(self._engine, wanted))
+        return Found(
+            records=[quoted(row) for row in rows[:limit]],
+            truncated=len(rows) > limit,
+            looked_at_newest=wanted.among,
+        )
 
     def trend(
         self,
@@ -101,15 +105,11 @@ class Questions:
         since: Since = None,
         until: Until = None,
     ) -> Comparison:
-        """Sources, or the values of a tag, side by side; those with most records first."""
+        """Sources, or the values of a tag, side by side; those with most negative records first,
+        50 at most. Without dates: the last 7 days up to the newest record of all of them."""
         scope = scope_of(self._engine, source, since, until)
         tags = questions.tags(self._engine, scope)
-        if by is None:
-            groups = questions.sources(self._engine, scope)
-        elif by in tags:
-            groups = questions.values(self._engine, scope, by, limit=MAX_ROWS)
-        else:
-            raise ToolError(f"No record of that time has that tag. There are: {', '.join(tags)}.")
+        groups = questions.compared(self._engine, scope, by, limit=MAX_ROWS)
         return Comparison(
             since=scope.since,
             until=_last(scope),
@@ -128,7 +128,7 @@ class Questions:
     ) -> Explanation:
         """A day against the day before: what moved it, the records that show it, what to beware."""
         scope = scope_of(self._engine, source, day, day)
-        found = summary.summarise(self._engine, scope, among=AMONG)
+        found = summary.summarise(self._engine, scope)
         return Explanation(
             verdict=report.verdict(found),
             day=found.now,

@@ -113,7 +113,7 @@ def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], output
     for row in found:
         for column in columns:
             if row[column] is not None:
-                DATA.print(Text(f"{column.replace('_', ' '):16}", "bold"), end="")
+                DATA.print(Text(f"{column:16} ", "bold"), end="")
                 DATA.print(cell(row[column], column))
         DATA.print()
     return len(found)
@@ -125,11 +125,10 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
         kinds = {type(row[column]) for row in rows} - {type(None)}
         numeric = kinds <= {int, float} and bool(kinds)
         whole = numeric or bool(kinds & {datetime, timedelta})
-        heading = [column] if whole else column.split("_")
-        texts = [*heading, *(cell(row[column], column).plain for row in rows)]
+        texts = [column, *(cell(row[column], column).plain for row in rows)]
         longest = max(len(text) for text in texts)
         table.add_column(
-            column.replace("_", " "),
+            column,
             justify="right" if numeric else "left",
             no_wrap=whole,
             min_width=longest if whole else min(longest, LEGIBLE),

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from worker.analysis import report as documents
 from worker.analysis import summary as summaries
 from worker.analysis.report import Quote, Report, Share
-from worker.analysis.summary import DEFAULT_DAYS, Summary
+from worker.analysis.summary import Summary
 from worker.cli.look import SourceOption, period, reading_from
 from worker.cli.output import (
     DATA,
@@ -30,10 +30,15 @@ from worker.cli.output import (
     say,
 )
 from worker.errors import ConfigurationError
-from worker.store.questions import Day
+from worker.store.questions import NEWEST_DAYS, RANKED, Day
 
 BAR = 30
-STYLES = {"positive": "blue", "neutral": "bright_black", "negative": "yellow"}
+STYLES = {
+    "positive": ("blue", "▒"),
+    "neutral": ("bright_black", "·"),
+    "negative": ("yellow", "█"),
+}
+"""The colour and the fill of each label."""
 MAX_DAYS = 45
 
 EXAMPLES = (
@@ -56,7 +61,7 @@ def report(
     days: Annotated[
         int,
         typer.Option(min=1, max=3660, help="Without --since: so many, up to the newest record."),
-    ] = DEFAULT_DAYS,
+    ] = NEWEST_DAYS,
     tag: Annotated[
         str | None, typer.Option(help="Only records with this tag: airline=United.")
     ] = None,
@@ -124,10 +129,13 @@ def write(engine: Engine, summary: Summary, files: Mapping[str, Path]) -> None:
 def render(summary: Summary) -> RenderableType:
     """The same for a terminal."""
     scope = summary.scope
-    if not summary.now.records:
-        return Text(f"No record is of {documents.spoken(scope.since, scope.until)}.")
     said = documents.compose(summary, datetime.now(UTC))
+    newest: list[RenderableType] = [_newest(said), Text()] if said.newest else []
+    if not summary.now.records:
+        none = f"No record is of {documents.spoken(scope.since, scope.until)}."
+        return Group(*newest, Text(none))
     parts: list[RenderableType] = [
+        *newest,
         Text(f"{said.title}, {said.period}", "bold"),
         Text(said.verdict),
         Text(),
@@ -139,6 +147,7 @@ def render(summary: Summary) -> RenderableType:
     ]
     for tag, shares in said.upset.items():
         parts += [Text(), _upset(tag, shares)]
+    parts += [Text(note, "dim") for note in said.notes]
     if said.movers:
         parts += [Text(), _movers(said)]
     if said.lowest:
@@ -154,11 +163,24 @@ def _figures(said: Report) -> Table:
     return table
 
 
+def _newest(said: Report) -> Table:
+    table = Table(
+        title="Every source, with its own newest week", title_justify="left", box=None,
+        pad_edge=False,
+    )  # fmt: skip
+    for name in documents.NEWEST_COLUMNS:
+        table.add_column(name, justify="left" if name in ("source", "newest week") else "right")
+    for source, *numbers in said.newest:
+        table.add_row(cell(source), *numbers)
+    return table
+
+
 def _shares(summary: Summary) -> Table:
-    table = Table(title="Share by label", title_justify="left", box=None, pad_edge=False)
+    table = Table(title=f"Share by label ({RANKED})", title_justify="left", box=None,
+                  pad_edge=False)  # fmt: skip
     table.add_column("source")
-    for label, style in STYLES.items():
-        table.add_column(label, justify="right", style=style)
+    for label, (style, fill) in STYLES.items():
+        table.add_column(f"{label} {fill}", justify="right", style=style)
     table.add_column()
     for group in summary.sources:
         shares = [getattr(group, label) / (group.scored or 1) for label in STYLES]
@@ -167,9 +189,10 @@ def _shares(summary: Summary) -> Table:
 
 
 def _stack(shares: Sequence[float]) -> Text:
+    """Each label has its own fill: a pipe, and many terminals, have no colours."""
     bar = Text()
-    for share, style in zip(shares, STYLES.values(), strict=True):
-        bar.append("█" * round(share * BAR), style)
+    for share, (style, fill) in zip(shares, STYLES.values(), strict=True):
+        bar.append(fill * round(share * BAR), style)
     return bar
 
 
@@ -200,8 +223,8 @@ def _lean(polarity: float | None, provisional: bool) -> Text:
     length = min(half, round(abs(polarity) * half))
     block = ("░" if provisional else "█") * length
     if polarity < 0:
-        return Text.assemble(" " * (half - length), (block, STYLES["negative"]), "│")
-    return Text.assemble(" " * half, "│", (block, STYLES["positive"]))
+        return Text.assemble(" " * (half - length), (block, STYLES["negative"][0]), "│")
+    return Text.assemble(" " * half, "│", (block, STYLES["positive"][0]))
 
 
 def _upset(tag: str, shares: Sequence[Share]) -> Table:
@@ -209,10 +232,10 @@ def _upset(tag: str, shares: Sequence[Share]) -> Table:
         title=f"What was negative, by {tag}", title_justify="left", box=None, pad_edge=False
     )
     table.add_column(tag)
-    for name in ("negative", "of all", "records", "net"):
+    for name in documents.UPSET_COLUMNS:
         table.add_column(name, justify="right")
-    for each in shares:
-        table.add_row(cell(each.name), each.negative, each.of_all, each.records, each.net)
+    for name, *numbers in shares:
+        table.add_row(cell(name), *numbers)
     return table
 
 
@@ -228,7 +251,7 @@ def _movers(said: Report) -> Table:
 
 def _lowest(quotes: Sequence[Quote]) -> Table:
     table = Table(title="Most negative", title_justify="left", box=None, pad_edge=False)
-    table.add_column("polarity", justify="right", style=STYLES["negative"])
+    table.add_column("polarity", justify="right", style=STYLES["negative"][0])
     for name in ("source", "id", "text"):
         table.add_column(name)
     for quote in quotes:

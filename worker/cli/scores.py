@@ -19,10 +19,9 @@ from worker.cli.output import (
 )
 from worker.errors import ConfigurationError
 from worker.store import scores as stored
-from worker.store.scores import ORDERS, ScoreFilter
+from worker.store.scores import LABELS, ORDERS, ScoreFilter
 from worker.store.views import CURRENT_SENTIMENT, kinds
 
-LABELS = ("positive", "neutral", "negative")
 SCORERS = ("lambda", "textblob", "person")
 ON_SCREEN = 20
 
@@ -103,6 +102,7 @@ def scores(
         order=order,
     )
     with reading_from(config, verbose=verbose, source=source) as engine:
+        stored.require_label(engine, wanted.label)
         found = stored.ask(engine, wanted)
         if writer and to:
             rows = export.save(found, kinds(CURRENT_SENTIMENT), to, writer)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from worker import words
 from worker.clean import storable
 from worker.errors import ConfigurationError
 from worker.settings import FileSourceConfig, Settings, SqlSourceConfig
@@ -25,7 +26,7 @@ def configured(settings: Settings, names: Sequence[str] | None) -> Sequence[AnyS
     missing = [name for name in names or () if name not in known]
     if missing:
         raise ConfigurationError(
-            f"No source is named {missing[0]!r}.", hint=f"There are: {', '.join(known)}."
+            f"No source is named {missing[0]!r}.", hint=words.instead(missing[0], known)
         )
     return [known[name] for name in names] if names else list(known.values())
 

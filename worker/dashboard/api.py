@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, BeforeValidator, create_model
 from sqlalchemy import Engine, Table
 
 from worker.analysis import report, summary
-from worker.analysis.asked import AMONG, at_once
+from worker.analysis.asked import at_once
 from worker.dashboard.asking import ERRORS, Database, Filters, Name, Records, known_filters
 from worker.store import questions, reading, scores
-from worker.store.questions import Bin, Day, Group, Tally
+from worker.store.questions import Bin, Day, Group, Standing, Tally
 from worker.store.views import (
     BACKFILLS,
     CURRENT_SENTIMENT,
@@ -93,6 +93,7 @@ Summary: Any = create_model(
     noise=(float | None, ...),
     movers=(_many(Mover), ...),
     lowest=(_many(Record), ...),
+    standings=(list[Standing], ...),
     trust=(summary.Trust, ...),
 )
 Whole: Any = create_model(
@@ -108,10 +109,10 @@ Whole: Any = create_model(
 def summarise(engine: Database, filters: Filters) -> Any:
     """A period against the one before: what moved it, and how far to trust it.
 
-    Records are looked for among the newest 250 of each group. `noise` is half the 95 % interval of
+    `noise` is half the 95 % interval of
     `change`: less than that may be chance.
     """
-    return report.as_json(summary.summarise(engine, filters.scope(engine), among=AMONG))
+    return report.as_json(summary.summarise(engine, filters.scope(engine)))
 
 
 @router.get("/trend")
@@ -129,9 +130,9 @@ def compare(
     filters: Filters,
     by: Annotated[Name, Query(description="A tag's name; without it, sources.")] = None,
 ) -> list[Group]:
-    """Sources, or the values of a tag, side by side."""
-    scope = filters.scope(engine)
-    return questions.values(engine, scope, by) if by else questions.sources(engine, scope)
+    """Sources, or the values of a tag, side by side; those with most negative records first, 50 at
+    most. Of records with one tag's value another tag cannot be asked yet: 400."""
+    return questions.compared(engine, filters.scope(engine), by)
 
 
 @router.get("/tags")
@@ -148,11 +149,14 @@ def distribution(engine: Database, filters: Filters) -> Distribution:
 
 
 @router.get("/records", response_model=_many(Record))
-def records(engine: Database, filters: Filters, wanted: Records) -> Any:
+def records(engine: Database, filters: Filters, wanted: Records, response: Response) -> Any:
     """Records with their current score; without dates, of any day. What asks for a score, or an
-    order by it, looks among the newest 5,000."""
-    scope = filters.scope(engine, ever=True)
-    return list(scores.ask(engine, at_once(wanted.filter(scope))))
+    order by it, looks among the newest 5,000: the header `Sentiment-Among` then says so."""
+    scores.require_label(engine, wanted.label)
+    chosen = at_once(wanted.filter(filters.scope(engine, ever=True)))
+    if chosen.among:
+        response.headers["Sentiment-Among"] = str(chosen.among)
+    return list(scores.ask(engine, chosen))
 
 
 @router.get("/records/{record_id}", response_model=Whole)

@@ -73,7 +73,7 @@ async def _answered(request: Request, error: Exception) -> Response:
         log.warning("dashboard.failed", path=request.url.path, error=str(error), hint=error.hint)
         words, hint = "The database does not answer, or not in time.", "Its log says more."
     if _is_api(request):
-        return JSONResponse({"detail": words}, status)
+        return JSONResponse({"detail": f"{words} {hint}".strip()}, status)
     return pages.failure(request, status, words, hint)
 
 

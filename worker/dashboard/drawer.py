@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import Any
 
-from worker.analysis.charts import DARK, LIGHT
+from worker.analysis.charts import DARK, LIGHT, PHONE, Style
 from worker.analysis.report import Picture
 from worker.store.questions import Scope
 
@@ -22,10 +22,10 @@ KEPT = 200
 """Pictures that are kept, so that the same numbers are drawn once."""
 
 
-def _draw(name: str, found: Any, scope: Scope, dark: bool) -> Picture:
+def _draw(name: str, found: Any, scope: Scope, style: Style) -> Picture:
     from worker.analysis import gallery
 
-    return gallery.draw(name, found, scope, DARK if dark else LIGHT)
+    return gallery.draw(name, found, scope, style)
 
 
 def _end_with_parent() -> None:
@@ -48,13 +48,18 @@ class Drawer:
         self._pool = self._new()
         self._kept: OrderedDict[bytes, Picture] = OrderedDict()
 
-    async def draw(self, name: str, found: Any, scope: Scope, *, dark: bool) -> Picture:
+    async def draw(
+        self, name: str, found: Any, scope: Scope, *, dark: bool, narrow: bool
+    ) -> Picture:
         """`found` is what the gallery asked for."""
-        key = hashlib.blake2b(repr((name, found, scope, dark)).encode()).digest()
+        style = DARK if dark else LIGHT
+        if narrow:
+            style = style._replace(width=PHONE)
+        key = hashlib.blake2b(repr((name, found, scope, style)).encode()).digest()
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        drawing = partial(_draw, name, found, scope, dark)
+        drawing = partial(_draw, name, found, scope, style)
         loop = asyncio.get_running_loop()
         try:
             picture = await loop.run_in_executor(self._pool, drawing)

@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy import Engine
 
 from worker.analysis import gallery, report, summary
-from worker.analysis.asked import AMONG, SEARCHED, Iso, at_once
+from worker.analysis.asked import Iso, at_once
 from worker.dashboard.asking import Asked, Database, Filters, Name, Records, known_filters
 from worker.errors import Unknown
 from worker.store import questions, reading, scores
@@ -30,6 +30,12 @@ router = APIRouter(
     default_response_class=HTMLResponse,
     dependencies=[Depends(known_filters)],
 )
+
+VALUES = 12
+"""Values of each tag on a day's page."""
+
+OUTERMOST = 10
+"""Most negative, and most positive, records of a day."""
 
 PAGES = (
     ("/", "Overview"),
@@ -45,12 +51,13 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.globals |= {"ranked": questions.RANKED, "few": report.FEW_NOTE}
 _TEMPLATES.filters |= {
     "signed": report.signed,
     "count": lambda n: "-" if n is None else f"{n:,}",
     "share": report.share,
     "moment": lambda when: f"{when:%Y-%m-%d %H:%M}" if when else "-",
-    "brief": report.brief,
+    "brief": lambda text: report.brief(report.legible(text)),
     "segment": lambda text: quote(str(text), safe=""),
     "query": lambda wanted: urlencode({k: v for k, v in wanted.items() if v is not None}),
 }
@@ -74,7 +81,7 @@ def failure(request: Request, status: int, words: str, hint: str = "") -> HTMLRe
 def overview(request: Request, engine: Database, filters: Filters) -> Response:
     """A period against the one before."""
     scope = filters.scope(engine)
-    found = summary.summarise(engine, scope, among=AMONG)
+    found = summary.summarise(engine, scope)
     document = report.compose(found, datetime.now(UTC))
     return _page(
         request,
@@ -84,7 +91,6 @@ def overview(request: Request, engine: Database, filters: Filters) -> Response:
         days=list(reversed(found.days)),
         sources=found.sources,
         charts=gallery.chosen(scope),
-        among=AMONG,
         **_filtering(engine, filters, scope),
     )
 
@@ -106,13 +112,11 @@ def a_day(
     asked = replace(filters, since=day, until=day)
     scope = asked.scope(engine)
     tags = questions.tags(engine, scope) if not scope.tag else []
-    groups = [("source", questions.sources(engine, scope))]
-    groups += [(tag, questions.values(engine, scope, tag, limit=12)) for tag in tags]
+    groups = [("source", questions.ranked(questions.sources(engine, scope)))]
+    groups += [(tag, questions.values(engine, scope, tag, limit=VALUES)) for tag in tags]
     total = questions.total(questions.days(engine, scope))
-    worst, best = (
-        list(scores.ask(engine, scope.records(order=order, limit=10, among=SEARCHED)))
-        for order in ("most-negative", "most-positive")
-    )
+    worst = questions.extremes(engine, scope, "most-negative", OUTERMOST)
+    best = questions.extremes(engine, scope, "most-positive", OUTERMOST)
     return _page(
         request,
         "day",
@@ -122,6 +126,7 @@ def a_day(
         after=min(day, date(9999, 12, 30)) + timedelta(days=1),
         total=total,
         groups=groups,
+        shown=VALUES,
         worst=worst,
         best=best,
         filters=asked,
@@ -140,6 +145,7 @@ def a_record(
 @router.get("/search")
 def search(request: Request, engine: Database, filters: Filters, wanted: Records) -> Response:
     """Records by words and filters; without dates, of any day."""
+    scores.require_label(engine, wanted.label)
     scope = filters.scope(engine, ever=True)
     chosen = at_once(wanted.filter(scope))
     rows = list(scores.ask(engine, chosen))
@@ -183,13 +189,14 @@ async def chart(
     filters: Filters,
     name: Annotated[str, Path()],
     dark: Annotated[bool, Query()] = False,
+    narrow: Annotated[bool, Query(description="For a screen of 360 pixels.")] = False,
 ) -> Response:
     """A chart of the filters' scope."""
     if name not in gallery.CHARTS:
         raise Unknown(f"There is no chart {name!r}.")
     scope = await run_in_threadpool(filters.scope, engine)
     found = await run_in_threadpool(gallery.CHARTS[name].ask, engine, scope)
-    picture = await request.app.state.drawer.draw(name, found, scope, dark=dark)
+    picture = await request.app.state.drawer.draw(name, found, scope, dark=dark, narrow=narrow)
     return Response(
         picture.svg, media_type="image/svg+xml", headers={"Cache-Control": "private, max-age=30"}
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Self
 
 import psycopg
@@ -16,10 +16,11 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Engine, Select, Table
 from sqlalchemy.exc import SQLAlchemyError
 
+from worker import words
 from worker.errors import Misasked, Unknown
 from worker.polarity import net
 from worker.store import database, scores
-from worker.store.scores import Row, ScoreFilter
+from worker.store.scores import Extreme, Row, ScoreFilter
 from worker.store.views import (
     BACKFILLS,
     CURRENT_SENTIMENT,
@@ -27,20 +28,33 @@ from worker.store.views import (
     DAILY_SENTIMENT,
     OVERRIDES,
     PENDING_WORK,
-    RECORDS,
     REFUSED,
     REVISIONS,
     SCORES,
+    SOURCES,
 )
 
 BINS = 20
 """Of the distribution: a tenth of polarity each."""
 
-LANGUAGES_OF = 1_000
-"""Newest records that are asked for their language."""
+NEWEST = 1_000
+"""Newest records that are looked at for their language and model."""
 
 SAMPLE = 10_000
 """Records of which the distribution is drawn, at most: the newest."""
+
+NEIGHBOURS = 1_000
+"""Names, the most frequent ones, among which the nearest to an unknown one is looked for."""
+
+RANKED = "most negative records first"
+"""The order of groups wherever they are listed: a count, so that three records never lead."""
+
+NEWEST_DAYS = 7
+"""Days that a question without dates is about, up to the newest record that is not of the
+future."""
+
+FEW = 30
+"""A group of fewer scored records is marked: its shares are mostly chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +72,10 @@ class Scope:
     def days(self) -> int:
         return (self.until - self.since).days
 
+    @property
+    def tag_value(self) -> tuple[str, str] | None:
+        return (self.tag, self.value) if self.tag and self.value is not None else None
+
     def before(self) -> Self:
         """As many days, just before (fewer, where time itself begins)."""
         days = min(self.until - self.since, self.since - date.min)
@@ -70,7 +88,7 @@ class Scope:
         """The same as a filter of records."""
         return ScoreFilter(
             source=self.source,
-            tag=(self.tag, self.value) if self.tag and self.value is not None else None,
+            tag=self.tag_value,
             since=_midnight(self.since),
             until=_midnight(self.until),
             **more,
@@ -104,6 +122,11 @@ class Tally:
     def scored(self) -> int:
         return self.records - self.unscored
 
+    @property
+    def is_few(self) -> bool:
+        """Too few scored records for a share to say much."""
+        return self.scored < FEW
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day(Tally):
@@ -117,6 +140,19 @@ class Group(Tally):
     """One source, or one value of a tag."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A source's own newest week: `NEWEST_DAYS` days up to its last record."""
+
+    source: str
+    since: date
+    until: date
+    """The day after the last one."""
+    now: Tally
+    before: Tally
+    """Of the week before that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +182,46 @@ _COUNTS = (
 
 
 def extent(
-    engine: Engine, source: str | None = None, *, until: date = date.max
+    engine: Engine,
+    source: str | None = None,
+    tag: tuple[str, str] | None = None,
+    *,
+    until: date = date.max,
 ) -> tuple[date, date] | None:
-    """The first day that has records and the last, before `until`; None if there is none."""
-    d = DAILY_SENTIMENT.c
-    statement = sa.select(sa.func.min(d.day), sa.func.max(d.day)).where(d.day < until)
-    if source is not None:
-        statement = statement.where(d.source == source)
+    """The first and the last day before `until` that have records of the source and the tag's
+    value; None if no day has."""
+    name, value = tag or (None, None)
+    scope = Scope(date.min, until, source, name, value)
+    view = _view(scope)
+    statement = sa.select(sa.func.min(view.c.day), sa.func.max(view.c.day))
     with database.transaction(engine) as connection:
-        first, last = connection.execute(statement).one()
+        first, last = connection.execute(statement.where(*_within(view, scope))).one()
     return (first, last) if first else None
+
+
+def require_tag(engine: Engine, source: str | None, tag: str, value: str | None = None) -> None:
+    """Raises Unknown for a tag that no record of the source (None: of any) ever carried, or for a
+    value that the tag never had: a typo is no empty answer."""
+    c = DAILY_BY_TAG.c
+    of_source = [] if source is None else [c.source_id == sa.func.analytics.source_id(source)]
+    whose = f"a record of {source!r}" if source else "a record"
+
+    def known(*conditions: ColumnElement[bool]) -> bool:
+        exists = sa.select(sa.exists().where(*of_source, *conditions).label("known"))
+        return bool(_all(engine, exists)[0]["known"])
+
+    def names(column: ColumnElement[str], *conditions: ColumnElement[bool]) -> list[str]:
+        counted = sa.select(column.label("name")).where(*of_source, *conditions).group_by(column)
+        ordered = counted.order_by(sa.func.sum(c.records).desc(), column).limit(NEIGHBOURS)
+        return [row["name"] for row in _all(engine, ordered)]
+
+    if not known(c.tag == tag):
+        raise Unknown(f"{tag!r} is not a tag of {whose}.", hint=words.instead(tag, names(c.tag)))
+    if value is not None and not known(c.tag == tag, c.value == value[: scores.TAG_SHOWN]):
+        raise Unknown(
+            f"The tag {tag!r} of {whose} never is {value!r}.",
+            hint=words.instead(value, names(c.value, c.tag == tag)),
+        )
 
 
 def days(engine: Engine, scope: Scope) -> list[Day]:
@@ -173,18 +239,87 @@ def sources(engine: Engine, scope: Scope) -> list[Group]:
 
 
 def tags(engine: Engine, scope: Scope) -> list[str]:
-    """The names of the tags that records carry."""
+    """The names of the tags that records carry. Raises Misasked for a scope of one tag's value."""
+    _require_uncrossed(scope)
     c = DAILY_BY_TAG.c
-    statement = sa.select(c.tag).where(*_within(DAILY_BY_TAG, scope.on(tag=None))).distinct()
+    statement = sa.select(c.tag).where(*_within(DAILY_BY_TAG, scope)).distinct()
     return [row["tag"] for row in _all(engine, statement.order_by(c.tag))]
 
 
 def values(engine: Engine, scope: Scope, tag: str, *, limit: int | None = 50) -> list[Group]:
-    """The values of a tag, that with most records first."""
+    """The values of a tag, in `RANKED` order. Raises Misasked where the scope is another tag's."""
+    if scope.tag != tag:
+        _require_uncrossed(scope)
     c = DAILY_BY_TAG.c
-    statement = _sums(DAILY_BY_TAG, scope.on(tag=None, value=None), c.value).where(c.tag == tag)
-    ordered = statement.order_by(sa.desc("records"), c.value).limit(limit)
+    statement = _sums(DAILY_BY_TAG, scope, c.value).where(c.tag == tag)
+    ordered = statement.order_by(sa.desc("negative"), sa.desc("records"), c.value).limit(limit)
     return [Group(name=row["key"], **_tally(row)) for row in _all(engine, ordered)]
+
+
+def compared(engine: Engine, scope: Scope, by: str | None, *, limit: int = 50) -> list[Group]:
+    """Sources, or the values of the tag `by`, side by side, in `RANKED` order. Raises Unknown and
+    Misasked."""
+    if by is None:
+        return ranked(sources(engine, scope))[:limit]
+    require_tag(engine, scope.source, by)
+    return values(engine, scope, by, limit=limit)
+
+
+def ranked(groups: Iterable[Group]) -> list[Group]:
+    """Groups in `RANKED` order."""
+    return sorted(groups, key=lambda g: (-g.negative, -g.records, g.name))
+
+
+def _require_uncrossed(scope: Scope) -> None:
+    """The roll-ups hold one tag at a time: an answer about two would leave one of them out."""
+    if scope.tag is not None:
+        raise Misasked(
+            f"Records with {scope.tag} = {scope.value} cannot be split by another tag yet.",
+            hint="Leave out the tag and its value, or the tag to split by.",
+        )
+
+
+def standings(engine: Engine) -> list[Standing]:
+    """Every source that has records, that with the newest record first: each with its own newest
+    week."""
+    d = DAILY_SENTIMENT.c
+    last = (
+        sa.select(sa.func.max(d.day).label("last"))
+        .where(d.source_id == SOURCES.c.id, d.day <= datetime.now(UTC).date())
+        .lateral()
+    )
+    newest = sa.select(SOURCES.c.id, SOURCES.c.name, last.c.last).join_from(
+        SOURCES, last, last.c.last.is_not(None)
+    )
+    n = newest.subquery().c
+    is_now = (d.day > n.last - NEWEST_DAYS).label("is_now")
+    days = sa.and_(d.day > n.last - 2 * NEWEST_DAYS, d.day <= n.last, d.source_id == n.id)
+    rows = _all(engine, _summed(DAILY_SENTIMENT, n.name, n.last, is_now).where(days))
+    found = {(row["name"], row["is_now"]): Tally(**_tally(row)) for row in rows}
+    lasts = {row["name"]: row["last"] for row in rows}
+    return [
+        Standing(
+            source=name,
+            since=day - timedelta(days=NEWEST_DAYS - 1),
+            until=day + timedelta(days=1),
+            now=found[name, True],
+            before=found.get((name, False), Tally()),
+        )
+        for name, day in sorted(lasts.items(), key=lambda each: (-each[1].toordinal(), each[0]))
+    ]
+
+
+def extremes(engine: Engine, scope: Scope, order: Extreme, count: int) -> Sequence[Row]:
+    """The most negative or most positive records of a scope: see `scores.extremes`."""
+    return scores.extremes(
+        engine,
+        order,
+        count,
+        since=scope.since,
+        until=scope.until,
+        source=scope.source,
+        tag=scope.tag_value,
+    )
 
 
 def total(of: Iterable[Tally]) -> Tally:
@@ -264,12 +399,29 @@ def backfills(engine: Engine, *, limit: int = 50) -> list[Row]:
     return _all(engine, sa.select(BACKFILLS).order_by(BACKFILLS.c.id.desc()).limit(limit))
 
 
-def languages(engine: Engine, scope: Scope) -> list[Row]:
-    """Of the newest `LANGUAGES_OF`, how many say which language; None: the source does not."""
-    newest = scores.newest(scope.records(), LANGUAGES_OF)
-    r = RECORDS.c
-    statement = sa.select(r.language, sa.func.count().label("records"))
-    return _all(engine, statement.where(r.record_id.in_(newest)).group_by(r.language))
+def newest(engine: Engine, scope: Scope) -> list[Row]:
+    """Of the newest `NEWEST` records, how many say which language (None: the source does not) and
+    have their score of which model and version."""
+    c = CURRENT_SENTIMENT.c
+    keys = (c.language, c.model, c.model_version)
+    chosen = scores.newest(scope.records(), NEWEST)
+    statement = sa.select(*keys, sa.func.count().label("records")).group_by(*keys)
+    return _all(engine, statement.where(c.record_id.in_(chosen)))
+
+
+def judged(engine: Engine, source: str | None) -> tuple[int, int]:
+    """How many records people judged that the machine had scored, and on how many both have the
+    same label."""
+    o = OVERRIDES.c
+    same = sa.func.count().filter(o.label == o.machine_label)
+    statement = sa.select(sa.func.count().label("judged"), same.label("agreed")).where(
+        o.in_force, o.machine_label.is_not(None)
+    )
+    if source is not None:
+        statement = statement.where(o.source == source)
+    with database.transaction(engine) as connection:
+        found, agreed = connection.execute(statement).one()
+    return found, agreed
 
 
 def free(engine: Engine, question: str) -> tuple[Sequence[str], list[Row]]:
@@ -294,17 +446,22 @@ def _within(view: Table, scope: Scope) -> list[ColumnElement[bool]]:
     if scope.source is not None:
         conditions.append(c.source_id == sa.func.analytics.source_id(scope.source))
     if scope.tag is not None:
-        conditions += [c.tag == scope.tag, c.value == scope.value]
+        # Cut, as the roll-ups cut them.
+        conditions += [c.tag == scope.tag, c.value == (scope.value or "")[: scores.TAG_SHOWN]]
     return conditions
 
 
 def _sums(view: Table, scope: Scope, key: ColumnElement[Any]) -> Select[Any]:
+    return _summed(view, key.label("key")).where(*_within(view, scope))
+
+
+def _summed(view: Table, *keys: ColumnElement[Any]) -> Select[Any]:
+    """The counts of `Tally`, added up by `keys`."""
     c = view.c
     scored = c.records - c.unscored
     mean = sa.func.sum(c.mean_polarity * scored) / sa.func.nullif(sa.func.sum(scored), 0)
     counts = [sa.cast(sa.func.sum(c[name]), sa.BigInteger).label(name) for name in _COUNTS]
-    chosen = sa.select(key.label("key"), *counts, mean.label("mean_polarity"))
-    return chosen.where(*_within(view, scope)).group_by(key)
+    return sa.select(*keys, *counts, mean.label("mean_polarity")).group_by(*keys)
 
 
 def _tally(row: Row) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Engine, Select
 
+from worker import words
 from worker.errors import ConfigurationError, Unknown
 from worker.store import database
 from worker.store.tables import (
@@ -88,8 +89,7 @@ def require_source(engine: Engine, name: str) -> None:
     """Raises Unknown for a source that nothing was ever read from."""
     known = source_names(engine)
     if name not in known:
-        there = ", ".join(known[:20]) or "none yet"
-        raise Unknown(f"No source is named {name!r}.", hint=f"There are: {there}.")
+        raise Unknown(f"No source is named {name!r}.", hint=words.instead(name, known))
 
 
 def source_id(engine: Engine, name: str) -> int:

@@ -19,7 +19,16 @@ BLOCK_BITS = 13
 BLOCKS_AT_ONCE = 8
 """In one transaction."""
 
+EXTREMES = 20
+"""Most negative, and most positive, records of each row of `tally` whose ids are kept."""
+
 _KEY = "hashtext('sentiment-worker roll-up')"
+
+# Blocks without extremes: counted before migration 0012, or by a worker of the version before.
+_TOUCH_INCOMPLETE = """
+INSERT INTO sentiment.touched
+SELECT DISTINCT block FROM sentiment.tally WHERE lowest IS NULL AND scored > 0
+"""
 
 # Rows of `touched` are deleted before the records are read: what is touched later is in a later
 # row, which stays for the next fold.
@@ -46,6 +55,12 @@ _COUNTS = f"""count(*), count(label),
            count(*) FILTER (WHERE provisional), count(*) FILTER (WHERE rescored),
            count(*) FILTER (WHERE overridden),
            coalesce(sum(round(polarity * 1e6)::bigint), 0)::bigint"""
+# Of one sorted array both ends, the outermost first.
+_EXTREMES = f"""lowest, highest, by_polarity[1:{EXTREMES}],
+    ARRAY(SELECT by_polarity[i] FROM generate_series(
+        cardinality(by_polarity), greatest(1, cardinality(by_polarity) - {EXTREMES - 1}), -1) i)"""  # noqa: S608
+_ENDS = """min(polarity), max(polarity),
+           array_agg(id ORDER BY polarity, id) FILTER (WHERE polarity IS NOT NULL)"""
 
 _FOLD = f"""
 WITH person AS MATERIALIZED (
@@ -58,7 +73,7 @@ WITH person AS MATERIALIZED (
     -- Of each record's text as it stands: the word that counts, and whether several models spoke.
     -- As analytics.current_sentiment says it; a test holds the two together.
     SELECT DISTINCT ON (r.id)
-           r.source_id, r.tags,
+           r.id, r.source_id, r.tags,
            (coalesce(r.published_at, r.ingested_at) AT TIME ZONE 'UTC')::date AS day,
            coalesce(p.label, s.label) AS label,
            coalesce(p.polarity, s.polarity) AS polarity,
@@ -72,10 +87,10 @@ WITH person AS MATERIALIZED (
     LEFT JOIN person p ON p.record_id = r.id
     WHERE r.id >= %(first)s AND r.id < %(end)s
     ORDER BY r.id, c.provider = 'textblob', c.promoted_at DESC NULLS LAST, s.scored_at DESC
-), fresh (source_id, day, tag, value, {_NAMES}) AS MATERIALIZED (
-    SELECT source_id, day, '', '', {_COUNTS} FROM judged GROUP BY source_id, day
+), fresh (source_id, day, tag, value, {_NAMES}, lowest, highest, by_polarity) AS MATERIALIZED (
+    SELECT source_id, day, '', '', {_COUNTS}, {_ENDS} FROM judged GROUP BY source_id, day
     UNION ALL
-    SELECT source_id, day, left(tag.key, 200), left(tag.value, 200), {_COUNTS}
+    SELECT source_id, day, left(tag.key, 200), left(tag.value, 200), {_COUNTS}, {_ENDS}
     FROM judged CROSS JOIN jsonb_each_text(tags) tag
     WHERE tag.key <> '' AND tag.value IS NOT NULL
     GROUP BY source_id, day, left(tag.key, 200), left(tag.value, 200)
@@ -83,10 +98,13 @@ WITH person AS MATERIALIZED (
     DELETE FROM sentiment.tally WHERE block = %(block)s
     RETURNING source_id, day, tag, value, {_NAMES}
 ), kept AS (
-    INSERT INTO sentiment.tally SELECT %(block)s, * FROM fresh
+    INSERT INTO sentiment.tally (block, source_id, day, tag, value, {_NAMES},
+                                 lowest, highest, lowest_ids, highest_ids)
+    SELECT %(block)s, source_id, day, tag, value, {_NAMES}, {_EXTREMES} FROM fresh
 ), moved AS (
     SELECT source_id, day, tag, value, {_MOVED}
-    FROM (SELECT 1 AS sign, * FROM fresh UNION ALL SELECT -1, * FROM before) both_
+    FROM (SELECT 1 AS sign, source_id, day, tag, value, {_NAMES} FROM fresh
+          UNION ALL SELECT -1, * FROM before) both_
     GROUP BY source_id, day, tag, value
 )
 INSERT INTO sentiment.daily AS d (source_id, day, tag, value, {_NAMES})
@@ -104,6 +122,7 @@ def fold(engine: Engine, *, wait: bool = False) -> int:
     `wait` until it is their turn.
     """
     with database.cursor(engine) as cur:
+        cur.execute(_TOUCH_INCOMPLETE.encode())
         sql = "SELECT count(DISTINCT block) FROM sentiment.touched"
         left = int(writing.rows(cur, sql, ())[0][0])
     done = 0

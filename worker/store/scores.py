@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Engine, Select
 
-from worker.errors import ConfigurationError
+from worker import words
+from worker.errors import Misasked, Unknown
 from worker.store import database
-from worker.store.views import CURRENT_SENTIMENT, RECORDS, SOURCES
+from worker.store.views import CURRENT_SENTIMENT, EXTREMES, RECORDS, SCORES, SOURCES
 
 Row = Mapping[str, Any]
 
 TAG_SHOWN = 200
 """Characters by which values of tags are told apart."""
 
-Order = Literal["newest", "oldest", "most-negative", "most-positive"]
+LABELS = ("positive", "neutral", "negative")
+
+MOST = 20
+"""Records that `extremes` gives at most: so many of each day and block are kept
+(`worker.store.rollup`)."""
+
+Extreme = Literal["most-negative", "most-positive"]
+Order = Literal["newest", "oldest", Extreme]
 
 ORDERS: Mapping[str, ColumnElement[Any]] = {
     "newest": CURRENT_SENTIMENT.c.moment.desc(),
@@ -66,13 +74,27 @@ def ask(engine: Engine, wanted: ScoreFilter) -> Iterator[Row]:
     return _stream(engine, statement(wanted))
 
 
+def require_label(engine: Engine, label: str | None) -> None:
+    """Raises Unknown for a label that no score ever had: a typo is no empty answer."""
+    if label is None or label in LABELS:
+        return
+    with database.transaction(engine) as connection:
+        own = connection.scalar(sa.select(sa.exists().where(SCORES.c.label == label)))
+    if not own:
+        raise Unknown(f"No score has the label {label!r}.", hint=words.instead(label, LABELS))
+
+
 def statement(wanted: ScoreFilter) -> Select[Any]:
-    """Current sentiment as a filter wants it. Raises ConfigurationError for an unknown order."""
+    """Current sentiment as a filter wants it. Raises Misasked for an unknown order, and for bounds
+    that nothing lies between."""
     c = CURRENT_SENTIMENT.c
     if wanted.order not in ORDERS:
-        raise ConfigurationError(
-            f"The order {wanted.order!r} is unknown.", hint=f"Use {', '.join(ORDERS)}."
+        raise Misasked(
+            f"The order {wanted.order!r} is unknown.", hint=words.instead(wanted.order, ORDERS)
         )
+    low, high = wanted.min_polarity, wanted.max_polarity
+    if low is not None and high is not None and low > high:
+        raise Misasked(f"No polarity is at least {low} and at most {high}.")
     by_score: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
         (wanted.label, c.label.__eq__),
         (wanted.provisional, c.provisional.is_),
@@ -90,6 +112,45 @@ def statement(wanted: ScoreFilter) -> Select[Any]:
         conditions.append(c.record_id.in_(newest(wanted, among)))
     chosen = sa.select(CURRENT_SENTIMENT).where(*conditions)
     return chosen.order_by(ORDERS[wanted.order], c.record_id).limit(wanted.limit)
+
+
+def extremes(engine: Engine, order: Extreme, count: int, **scope: Any) -> Sequence[Row]:
+    """The `count` (at most `MOST`) most negative or most positive records: what `most` selects."""
+    with database.transaction(engine) as connection:
+        return [dict(row) for row in connection.execute(most(order, count, **scope)).mappings()]
+
+
+def most(
+    order: Extreme,
+    count: int,
+    *,
+    since: date,
+    until: date,
+    source: str | None = None,
+    tag: tuple[str, str] | None = None,
+) -> Select[Any]:
+    """The outermost records of some days, of a source, of a tag's value: of all of them, as of the
+    last run, by an index.
+
+    Each row of the view has the `MOST` outermost of some of a day's records. So the rows with the
+    `count` outermost ends hold the `count` outermost records of them all.
+    """
+    assert count <= MOST
+    e, c = EXTREMES.c, CURRENT_SENTIMENT.c
+    lowest = order == "most-negative"
+    end, ids = (e.lowest.asc(), e.lowest_ids) if lowest else (e.highest.desc(), e.highest_ids)
+    name, value = tag or ("", "")
+    rows = sa.select(ids.label("ids")).where(
+        e.tag == name, e.value == value[:TAG_SHOWN], e.day >= since, e.day < until
+    )
+    if source is None:
+        rows = rows.where(e.source_id.in_(sa.select(SOURCES.c.id)))
+    else:
+        rows = rows.where(e.source_id == sa.func.analytics.source_id(source))
+    outermost = rows.order_by(end, ids[1]).limit(count).subquery()
+    candidates = sa.select(sa.func.unnest(outermost.c.ids))
+    found = sa.select(CURRENT_SENTIMENT).where(c.record_id.in_(candidates), c.polarity.is_not(None))
+    return found.order_by(ORDERS[order], c.record_id).limit(count)
 
 
 def newest(wanted: ScoreFilter, count: int) -> Select[Any]:

@@ -370,7 +370,11 @@ TALLY = Table(
     Column("tag", Text, nullable=False),
     Column("value", Text, nullable=False),
     *(Column(name, BigInteger, nullable=False) for name in _TALLIED),
+    *(Column(name, Double) for name in ("lowest", "highest")),
+    *(Column(name, ARRAY(BigInteger)) for name in ("lowest_ids", "highest_ids")),
     Index("tally_by_block", "block"),
+    Index("tally_by_day", "source_id", "tag", "value", "day"),
+    Index("tally_incomplete", "block", postgresql_where=text("lowest IS NULL AND scored > 0")),
     comment="What a block of records (id / 8192) adds to daily.",
 )
 

@@ -99,6 +99,18 @@ DAILY_BY_TAG = Table(
     *_by_day(),
 )
 
+EXTREMES = Table(
+    "extremes",
+    ANALYTICS,
+    Column("source_id", Integer),
+    Column("day", Date),
+    *(Column(name, Text) for name in ("tag", "value")),
+    Column("lowest", Double),
+    Column("lowest_ids", ARRAY(BigInteger)),
+    Column("highest", Double),
+    Column("highest_ids", ARRAY(BigInteger)),
+)
+
 OVERRIDES = Table(
     "overrides",
     ANALYTICS,
