@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from worker import chunk
+from worker.aws import Access
 from worker.backfill import ChunkSizes
 from worker.circuit import Circuit, CircuitState
 from worker.cycle import Work
@@ -130,7 +131,11 @@ def revive_database(settings: Settings) -> None:
 
 @contextmanager
 def open_lambda(settings: Settings) -> Iterator[LambdaTarget | None]:
-    """The Lambda to call: AWS's, or a local one started for this; None for TextBlob by choice."""
+    """The Lambda to call: AWS's, or a local one started for this; None for TextBlob by choice.
+
+    Raises ConfigurationError where a database is named and no function.
+    """
+    settings.require_scorer()
     if not settings.use_lambda_sentiment:
         yield None
     elif settings.uses_local_lambda:
@@ -317,19 +322,20 @@ def _over_budget(engine: Engine, settings: Settings) -> StopReason | None:
 
 
 def lambda_target(settings: Settings, *, local_url: str | None = None) -> LambdaTarget:
-    secret, token = settings.aws_secret_access_key, settings.aws_session_token
-    with_keys = settings.lambda_auth_method == "keys" and local_url is None
     return LambdaTarget(
-        function=settings.lambda_function_name or LOCAL_FUNCTION,
-        region="local" if local_url else _region(settings),
-        qualifier=settings.lambda_qualifier,
+        function=LOCAL_FUNCTION if local_url else settings.lambda_function_name or LOCAL_FUNCTION,
+        access=Access("local") if local_url else settings.access,
+        qualifier=None if local_url else settings.lambda_qualifier,
         endpoint_url=local_url or settings.aws_endpoint_url_lambda,
-        access_key_id=settings.aws_access_key_id if with_keys else None,
-        secret_access_key=secret.get_secret_value() if with_keys and secret else None,
-        session_token=token.get_secret_value() if with_keys and token else None,
         timeout_s=settings.lambda_timeout,
         max_concurrency=expected_concurrency(settings),
+        is_local=local_url is not None,
     )
+
+
+def scorer_named(target: LambdaTarget | None) -> str:
+    """Who scores, for a person."""
+    return str(target) if target else "TextBlob by choice (USE_LAMBDA_SENTIMENT=0)"
 
 
 def expected_concurrency(settings: Settings) -> int:
@@ -340,13 +346,15 @@ def expected_concurrency(settings: Settings) -> int:
     return settings.max_concurrency or default
 
 
-def open_source(config: FileSourceConfig | SqlSourceConfig) -> Source:
-    """The source that a configuration describes; nothing is read or connected yet."""
+def open_source(config: FileSourceConfig | SqlSourceConfig, access: Access) -> Source:
+    """The source that a configuration describes; nothing is read or connected yet. `access` is for
+    what lies at AWS."""
     if isinstance(config, FileSourceConfig):
         return FileSource(
             config.name,
             config.locations,
             config.layout,
+            access=access,
             encoding=config.encoding,
             delimiter=config.delimiter,
         )
@@ -373,9 +381,3 @@ def _policy(settings: Settings) -> Policy:
         max_attempts=settings.max_attempts,
         parked_s=settings.circuit_window.total_seconds(),
     )
-
-
-def _region(settings: Settings) -> str | None:
-    """The region that was set, or the one inside the function's ARN."""
-    name = settings.lambda_function_name or ""
-    return settings.aws_region or (name.split(":")[3] if name.startswith("arn:") else None)

@@ -14,89 +14,19 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_SUBMITTED, JobSubmissionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.combining import OrTrigger
-from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from worker.errors import ConfigurationError, WorkerError
+from worker.errors import WorkerError
 from worker.log import get_logger
 
 log = get_logger(__name__)
 
-DEFAULT_EVERY = timedelta(minutes=15)
 DRAIN_EVERY = timedelta(seconds=5)
-SILENCE = timedelta(minutes=1)
-ON_TIME = timedelta(seconds=30)
-"""A run that began so soon after its time was not missed."""
 
 CLOCK_CHECK_S = 2.0
 """How often the clock is looked at: set back, it would let every job wait for what it had been."""
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 Job = Callable[[], Awaitable[None]]
-
-
-def trigger_of(schedule: str | None, every: timedelta | None) -> BaseTrigger:
-    """The trigger of a source's rhythm, in UTC. Raises ConfigurationError."""
-    if schedule is None:
-        return IntervalTrigger(seconds=(every or DEFAULT_EVERY).total_seconds(), timezone=UTC)
-    try:
-        return cron_trigger(schedule)
-    except (ValueError, KeyError) as error:
-        raise ConfigurationError(
-            f"{schedule!r} is no cron expression: {error}.",
-            hint='Write five fields, for example "*/15 * * * *".',
-        ) from error
-
-
-def cron_trigger(expression: str) -> BaseTrigger:
-    """A crontab line as cron reads it: Sunday is 0 or 7, and of day and weekday, when both are
-    given, either is enough (crontab(5)). APScheduler counts from Monday and asks for both."""
-    fields = expression.split()
-    if len(fields) != 5:
-        raise ValueError("it has not five fields")
-    minute, hour, day, month, weekday = fields
-    names = _weekdays(weekday)
-
-    def at(day: str, weekday: str) -> CronTrigger:
-        return CronTrigger(
-            minute=minute, hour=hour, day=day, month=month, day_of_week=weekday, timezone=UTC
-        )
-
-    if day != "*" and names != "*":
-        return OrTrigger([at(day, "*"), at("*", names)])
-    return at(day, names)
-
-
-def next_times(trigger: BaseTrigger, now: datetime, count: int) -> list[datetime]:
-    """The next times at which it fires, in UTC."""
-    times: list[datetime] = []
-    last = None
-    while len(times) < count:
-        last = trigger.get_next_fire_time(last, now if last is None else last)
-        if last is None:
-            break
-        times.append(last.astimezone(UTC))
-    return times
-
-
-def missed_times(trigger: BaseTrigger, since: datetime, now: datetime) -> list[datetime]:
-    """Times between the last run and now at which it should have run, a thousand at most.
-
-    An interval is kept loosely (a long run takes the place of the next ones): only silence for
-    three intervals, and a minute at least, is worth a word.
-    """
-    if isinstance(trigger, IntervalTrigger):
-        step = trigger.interval
-        if now - since <= max(3 * step, SILENCE):
-            return []
-        return [since + n * step for n in range(1, min(1000, (now - since) // step))]
-    times: list[datetime] = []
-    due = trigger.get_next_fire_time(since, since)
-    while due is not None and due < now - ON_TIME and len(times) < 1000:
-        times.append(due.astimezone(UTC))
-        due = trigger.get_next_fire_time(due, due)
-    return times
 
 
 def _from_now(trigger: BaseTrigger) -> BaseTrigger:
@@ -104,31 +34,6 @@ def _from_now(trigger: BaseTrigger) -> BaseTrigger:
     if isinstance(trigger, IntervalTrigger):
         return IntervalTrigger(seconds=trigger.interval.total_seconds(), timezone=UTC)
     return trigger
-
-
-def _weekdays(field: str) -> str:
-    """Every weekday by name: ranges and steps count from Sunday, as cron's do."""
-    if field in ("*", "?"):
-        return "*"
-    days: set[int] = set()
-    for part in field.lower().split(","):
-        span, _, step = part.partition("/")
-        first, _, last = ("0-6" if span == "*" else span).partition("-")
-        start = _weekday(first)
-        end = _weekday(last) if last else (6 if step else start)
-        if end < start:
-            end += 7  # "fri-mon" goes over the week's end
-        days.update(d % 7 for d in range(start, end + 1, int(step or 1)))
-    return ",".join(_DAYS[d] for d in sorted(days))
-
-
-def _weekday(text: str) -> int:
-    if text[:3] in _DAYS:
-        return _DAYS.index(text[:3])
-    number = int(text)
-    if not 0 <= number <= 7:
-        raise ValueError(f"{number} is no weekday")
-    return number
 
 
 class Timetable:

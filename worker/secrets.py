@@ -3,39 +3,52 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
+from worker import aws
+from worker.aws import Access
 from worker.errors import ConfigurationError
 
 SCHEMES = ("ssm://", "secretsmanager://")
 
 
-def resolve(value: str, origin: str) -> str:
+def resolve(value: str, origin: str, access: Access) -> str:
     """The value itself, or what it points to. Raises ConfigurationError; never quotes a secret."""
     if not value.startswith(SCHEMES):
         return value
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
-
     scheme, _, name = value.partition("://")
+    read = _parameter if scheme == "ssm" else _secret
     try:
-        return _parameter(boto3, name) if scheme == "ssm" else _secret(boto3, name)
-    except (BotoCoreError, ClientError, KeyError, ValueError) as error:
-        code = getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__)
+        return read(name, access)
+    except ConfigurationError as error:  # no region, no such profile
         raise ConfigurationError(
-            f"{origin} points to {value}, which cannot be read ({code}).",
-            hint="Check the name, AWS_REGION, and that the role may read this one secret.",
+            f"{origin} points to {value}, which cannot be read: {error}", hint=error.hint
+        ) from error
+    except Exception as error:
+        _raise_unless_outside(error)
+        permission = "ssm:GetParameter" if scheme == "ssm" else "secretsmanager:GetSecretValue"
+        raise ConfigurationError(
+            f"{origin} points to {value}, which cannot be read ({aws.code_of(error)}).",
+            hint=f"Check the name, AWS_REGION ({access.region or 'the profile names it'}), and that"
+            f" {permission} is allowed on this one secret (and kms:Decrypt on its key).",
         ) from error
 
 
-def _parameter(boto3: Any, name: str) -> str:
+def _raise_unless_outside(error: Exception) -> None:
+    """Raise what is a mistake of ours, and not of the secret or of AWS."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if not isinstance(error, BotoCoreError | ClientError | KeyError | ValueError | TypeError):
+        raise error
+
+
+def _parameter(name: str, access: Access) -> str:
     path = name if name.startswith("/") or "/" not in name else f"/{name}"
-    answer = boto3.client("ssm").get_parameter(Name=path, WithDecryption=True)
+    answer = aws.client("ssm", access).get_parameter(Name=path, WithDecryption=True)
     return str(answer["Parameter"]["Value"])
 
 
-def _secret(boto3: Any, name: str) -> str:
+def _secret(name: str, access: Access) -> str:
     secret_id, _, key = name.partition("#")
-    answer = boto3.client("secretsmanager").get_secret_value(SecretId=secret_id)
+    answer = aws.client("secretsmanager", access).get_secret_value(SecretId=secret_id)
     text = str(answer["SecretString"])
     return str(json.loads(text)[key]) if key else text

@@ -7,8 +7,8 @@ Kubernetes secrets), and may point to Parameter Store (ssm://name) or Secrets Ma
 
 from __future__ import annotations
 
-import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +28,8 @@ from pydantic import (
     model_validator,
 )
 
+from worker import words
+from worker.aws import Access
 from worker.cost import Prices
 from worker.durations import parse_duration
 from worker.errors import ConfigurationError
@@ -37,6 +39,9 @@ from worker.secrets import resolve
 DEFAULT_FILE = "sentiment-worker.toml"
 LOCAL_FUNCTION = "sentiment"
 """The name that the local Lambda answers to."""
+
+LOCAL = "local"
+"""What LAMBDA_FUNCTION_NAME says where the local Lambda is meant."""
 
 
 def _zone(value: Any) -> Any:
@@ -80,6 +85,12 @@ class _SourceBase(_Strict):
             raise ValueError("every must be 1s or more")
         if not self.name.isprintable():
             raise ValueError("the name holds characters that cannot be printed")
+        if self.schedule is not None:
+            from worker.cron import (
+                cron_trigger,
+            )  # APScheduler: only who has a schedule waits for it
+
+            cron_trigger(self.schedule)
         return self
 
     @property
@@ -197,9 +208,8 @@ class Settings(_Strict):
 
     @model_validator(mode="after")
     def _keys_are_complete(self) -> Settings:
-        if self.lambda_auth_method == "keys" and not (
-            self.aws_access_key_id and self.aws_secret_access_key
-        ):
+        keys = self.aws_access_key_id and self.aws_secret_access_key
+        if self.use_lambda_sentiment and self.lambda_auth_method == "keys" and not keys:
             raise ValueError(
                 "LAMBDA_AUTH_METHOD=keys needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             )
@@ -213,11 +223,36 @@ class Settings(_Strict):
 
     @property
     def uses_local_lambda(self) -> bool:
-        """No function and no endpoint named: the local Lambda is started."""
-        return (
-            self.use_lambda_sentiment
-            and not self.lambda_function_name
-            and not self.aws_endpoint_url_lambda
+        """The local Lambda is named, or neither a function nor an endpoint is."""
+        named = self.lambda_function_name or self.aws_endpoint_url_lambda
+        return self.use_lambda_sentiment and (self.lambda_function_name == LOCAL or not named)
+
+    @property
+    def calls_aws(self) -> bool:
+        """A function at AWS is called, and not at an endpoint that was named."""
+        elsewhere = self.uses_local_lambda or self.aws_endpoint_url_lambda
+        return self.use_lambda_sentiment and not elsewhere
+
+    def require_scorer(self) -> None:
+        """Raises ConfigurationError where a database is named and no function: the local Lambda is
+        chosen, never fallen into, since its scores would be stored as final ones."""
+        if self.database_url and self.uses_local_lambda and self.lambda_function_name != LOCAL:
+            raise ConfigurationError(
+                "A database is named (DATABASE_URL), and no function that scores its records.",
+                hint="Set LAMBDA_FUNCTION_NAME to the function's name or ARN, or to `local` for the"
+                " small model on this machine; USE_LAMBDA_SENTIMENT=0 means TextBlob.",
+            )
+
+    @property
+    def access(self) -> Access:
+        """Where, and as whom, AWS is called: keys only where they are the method."""
+        secret, token = self.aws_secret_access_key, self.aws_session_token
+        with_keys = self.lambda_auth_method == "keys"
+        return Access(
+            region=self.aws_region or region_in(self.lambda_function_name),
+            access_key_id=self.aws_access_key_id if with_keys else None,
+            secret_access_key=secret.get_secret_value() if with_keys and secret else None,
+            session_token=token.get_secret_value() if with_keys and token else None,
         )
 
     @property
@@ -230,42 +265,40 @@ class Settings(_Strict):
         return parse_fallback(self.fallback_policy)
 
 
-ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
-    "database_url": ("DATABASE_URL",),
-    "home": ("SENTIMENT_HOME",),
-    "use_lambda_sentiment": ("USE_LAMBDA_SENTIMENT",),
+_OWN_NAMES: Mapping[str, tuple[str, ...]] = {
     "lambda_function_name": ("LAMBDA_FUNCTION_NAME", "SENTIMENT_LAMBDA_FUNCTION"),
-    "lambda_qualifier": ("LAMBDA_QUALIFIER",),
-    "lambda_auth_method": ("LAMBDA_AUTH_METHOD",),
-    "lambda_timeout": ("LAMBDA_TIMEOUT",),
     "aws_region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
-    "aws_endpoint_url_lambda": ("AWS_ENDPOINT_URL_LAMBDA",),
-    "aws_access_key_id": ("AWS_ACCESS_KEY_ID",),
-    "aws_secret_access_key": ("AWS_SECRET_ACCESS_KEY",),
-    "aws_session_token": ("AWS_SESSION_TOKEN",),
-    "max_concurrency": ("SENTIMENT_MAX_CONCURRENCY",),
-    "backfill_share": ("SENTIMENT_BACKFILL_SHARE",),
-    "local_environments": ("SENTIMENT_LOCAL_ENVIRONMENTS",),
-    "chunk_texts": ("SENTIMENT_CHUNK_TEXTS",),
-    "chunk_bytes": ("SENTIMENT_CHUNK_BYTES",),
-    "fallback_policy": ("SENTIMENT_FALLBACK_POLICY",),
-    "max_attempts": ("SENTIMENT_MAX_ATTEMPTS",),
-    "circuit_window": ("SENTIMENT_CIRCUIT_WINDOW",),
-    "lease": ("SENTIMENT_LEASE",),
-    "grace": ("SENTIMENT_GRACE",),
-    "database_patience": ("SENTIMENT_DATABASE_PATIENCE",),
-    "price_gb_second": ("SENTIMENT_PRICE_GB_SECOND",),
-    "price_request": ("SENTIMENT_PRICE_REQUEST",),
-    "prices_read_on": ("SENTIMENT_PRICES_READ_ON",),
-    "budget_daily": ("SENTIMENT_BUDGET_DAILY",),
-    "budget_monthly": ("SENTIMENT_BUDGET_MONTHLY",),
-    "http": ("SENTIMENT_HTTP",),
-    "dashboard_token": ("SENTIMENT_DASHBOARD_TOKEN",),
-    "dashboard_user_header": ("SENTIMENT_DASHBOARD_USER_HEADER",),
-    "traces": ("SENTIMENT_TRACES",),
     "log_level": ("LOG_LEVEL", "SENTIMENT_LOG_LEVEL"),
-    "log_format": ("SENTIMENT_LOG_FORMAT",),
 }
+_AS_IT_IS = re.compile(r"(database_url|use_lambda_sentiment|(lambda|aws)_.*)")
+
+
+def _variables(field: str) -> tuple[str, ...]:
+    if field in _OWN_NAMES:
+        return _OWN_NAMES[field]
+    return (field.upper() if _AS_IT_IS.fullmatch(field) else f"SENTIMENT_{field.upper()}",)
+
+
+ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
+    field: _variables(field) for field in Settings.model_fields if field != "source"
+}
+"""Each setting's variables: SENTIMENT_ and its name, but for those that others named before us."""
+
+OTHERS = ("SENTIMENT_CONFIG", "SENTIMENT_POSTGRES_BIN")
+"""Read elsewhere: by the command line, and by the embedded PostgreSQL."""
+
+_FOREIGN = re.compile(
+    r"LAMBDA_(TASK_ROOT|RUNTIME_DIR)"
+    r"|\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+"""Set by AWS Lambda, and by Kubernetes for each Service: one named sentiment-api makes
+SENTIMENT_API_PORT. https://kubernetes.io/docs/concepts/services-networking/service/"""
+
+
+def region_in(function: str | None) -> str | None:
+    """The region inside a function's ARN; None where it is a name."""
+    name = function or ""
+    return name.split(":")[3] if name.startswith("arn:") and name.count(":") > 3 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +320,7 @@ def load(
     Raises ConfigurationError with one sentence a mistake.
     """
     environ = os.environ if environ is None else environ
+    _refuse_unknown(environ)
     found = file or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None)
     values = _from_file(found) if found else {}
     origins = dict.fromkeys(values, str(found))
@@ -296,18 +330,50 @@ def load(
             if value is not None:
                 values[name], origins[name] = value, origin
                 break
+    access = _access(values)
     for name, value in values.items():
         if isinstance(value, str):
-            values[name] = resolve(value, origins[name])
+            values[name] = resolve(value, origins[name], access)
     sources = values.get("source", ())
     for source in sources if isinstance(sources, list) else ():
         if isinstance(source, dict) and isinstance(source.get("url"), str):
-            source["url"] = resolve(source["url"], f"the url of source {source.get('name')!r}")
+            origin = f"the url of source {source.get('name')!r}"
+            source["url"] = resolve(source["url"], origin, access)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise ConfigurationError(_explain(error, origins, sources)) from None
     return Loaded(settings, origins, found)
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    """Raise ConfigurationError for a variable that looks like ours and is no setting: it would be
+    ignored, and with it a budget, or the function's name."""
+    known = [name for names in ENVIRONMENT.values() for name in names]
+    known += [f"{name}_FILE" for name in known] + list(OTHERS)
+    ours = (n for n in environ if n.startswith(("SENTIMENT_", "LAMBDA_", "USE_LAMBDA_")))
+    strange = sorted(n for n in ours if n not in known and not _FOREIGN.fullmatch(n))
+    if strange:
+        sentences = []
+        for name in strange:
+            meant = words.nearest(name, known)
+            sentences.append(f"{name}: there is no such setting{_question(meant)}")
+        raise ConfigurationError(
+            f"The environment is wrong. {'; '.join(sentences)}.",
+            hint="`sentiment-worker config show` lists the settings; unset what is not one.",
+        )
+
+
+def _access(values: Mapping[str, Any]) -> Access:
+    """What `Settings.access` will be, for the secrets that the settings point to."""
+
+    def text(name: str) -> str | None:
+        return str(values[name]) if values.get(name) else None
+
+    keys = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+    with_keys = values.get("lambda_auth_method") == "keys"
+    region = text("aws_region") or region_in(text("lambda_function_name"))
+    return Access(region, *(text(name) if with_keys else None for name in keys))
 
 
 def parse_fallback(text: str) -> float | None:
@@ -371,9 +437,12 @@ def _place(loc: Sequence[int | str], sources: Any) -> str:
 
 def _meant(name: str, of_a_source: bool) -> str:
     """The setting that was probably meant."""
-    known = {*FileSourceConfig.model_fields, *SqlSourceConfig.model_fields}
-    close = difflib.get_close_matches(name, known if of_a_source else Settings.model_fields, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    of_source = {*FileSourceConfig.model_fields, *SqlSourceConfig.model_fields}
+    return _question(words.nearest(name, of_source if of_a_source else Settings.model_fields))
+
+
+def _question(meant: str | None) -> str:
+    return f"; did you mean {meant}?" if meant else ""
 
 
 def _explain(error: ValidationError, origins: Mapping[str, str], sources: Any) -> str:

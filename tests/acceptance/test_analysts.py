@@ -226,9 +226,12 @@ def test_from_python(desk: Shell, database_url: str) -> None:
 def test_an_analysts_login_sees_what_it_may_and_no_more(desk: Shell, database_url: str) -> None:
     with psycopg.connect(_plain(database_url), autocommit=True) as admin:
         admin.execute("DROP ROLE IF EXISTS ana")
-        admin.execute("CREATE ROLE ana LOGIN")
         done = desk("db", "roles", "--analyst", "ana")
         assert done.code == 0, done.err
+        assert "Made the login 'ana'" in done.err
+        assert "connect with:  postgresql://ana@" in done.err
+        assert '\\password "ana"' in done.err
+        assert "The login 'ana'" in desk("db", "roles", "--analyst", "ana").err
         settings = admin.execute("SELECT rolconfig FROM pg_roles WHERE rolname = 'ana'").fetchone()
     assert settings == (["statement_timeout=30s", "default_transaction_read_only=on"],)
     url = database.normalise_url(database_url).set(username="ana")
@@ -268,6 +271,11 @@ def test_sql_of_one_s_own_with_the_analyst_s_rights(desk: Shell) -> None:
     assert rows.code == 0, rows.err
     assert rows.data[0]["source"] == "reviews"
     assert "12:30" in desk("sql", "SELECT '12:30'::time AS t, ':x' AS name").out
+    misspelt = desk("sql", "SELECT source, recods FROM analytics.daily_sentiment")
+    assert misspelt.code == 2
+    assert 'column "recods" does not exist (at character 16)' in misspelt.err
+    assert "Perhaps you meant to reference" in misspelt.err
+    assert "db upgrade" not in misspelt.err
     for wrong in ("SELECT * FROM sentiment.record", "DELETE FROM analytics.sources", "SELEKT", ""):
         refused = desk("sql", wrong)
         assert refused.code == 2, wrong

@@ -21,6 +21,7 @@ from tests.faults.plot import draw
 from tests.faults.world import Workers, World
 from tests.make import chunk
 from tests.scripted_lambda import Response, aws_error, function_error
+from worker.aws import Access
 from worker.records import Answer, FailureKind
 from worker.scoring.aws_lambda import AwsLambdaScorer
 from worker.scoring.target import LambdaTarget
@@ -137,7 +138,9 @@ def test_every_error_and_every_shape(endpoint: FaultyLambda, note: Note) -> None
 
 async def _outcomes(endpoint: FaultyLambda, responses: list[Response]) -> list[tuple[Any, int]]:
     """(kind of outcome, HTTP requests) of one attempt each."""
-    target = LambdaTarget("f", "local", endpoint_url=endpoint.url, timeout_s=5, max_concurrency=1)
+    target = LambdaTarget(
+        "f", Access("local"), endpoint_url=endpoint.url, timeout_s=5, max_concurrency=1
+    )
     scorer = AwsLambdaScorer(target)
     found = []
     for response in responses:

@@ -19,8 +19,8 @@ from tests.faults.soak import Soak
 from tests.faults.world import Workers, World
 from tests.make import record
 from worker import chunk
+from worker.cron import trigger_of
 from worker.records import Lane, Page
-from worker.schedule import trigger_of
 from worker.store import database, migrate
 from worker.store.journal import PostgresJournal
 from worker.store.runs import PostgresLedger

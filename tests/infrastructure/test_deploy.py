@@ -44,6 +44,11 @@ def test_no_secret_is_a_variable() -> None:
             assert name.endswith("_FILE") or not re.search("PASSWORD|SECRET|DATABASE_URL", name)
 
 
+def test_the_local_lambda_is_chosen_in_words() -> None:
+    named = compose()["services"]["worker"]["environment"]["LAMBDA_FUNCTION_NAME"]
+    assert named == "${LAMBDA_FUNCTION_NAME:-local}"
+
+
 def test_migrations_come_before_the_worker() -> None:
     services = compose()["services"]
     assert services["worker"]["depends_on"] == {

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from worker.aws import Access
 from worker.records import Failure
 from worker.scoring.sender import DIED, Sender
 from worker.scoring.target import LambdaTarget
@@ -61,7 +62,7 @@ def test_a_killed_sender_costs_one_attempt(tmp_path: Path) -> None:
     async def main() -> None:
         url = "http://127.0.0.1:9"  # nobody listens there
         sender = Sender(
-            LambdaTarget("f", "local", endpoint_url=url, timeout_s=1, max_concurrency=2)
+            LambdaTarget("f", Access("local"), endpoint_url=url, timeout_s=1, max_concurrency=2)
         )
         first = await sender.invoke(b"{}")
         assert isinstance(first, Failure)

@@ -25,6 +25,7 @@ from tests.scripted_lambda import (
     scored,
 )
 from worker import bootstrap, chunk
+from worker.aws import STANDARD
 from worker.circuit import Circuit
 from worker.cli.progress import Silent
 from worker.cycle import cycle
@@ -64,7 +65,7 @@ class Bench:
 
         target = bootstrap.lambda_target(settings)
         async with bootstrap.open_worker(settings, self.engine, target) as worker:
-            source = bootstrap.open_source(config)
+            source = bootstrap.open_source(config, STANDARD)
             work = bootstrap.pull_work(worker, settings, "records", "file", source, "once")
             return await cycle(
                 worker.parts, worker.ledger, work, observer=Silent(), on_start=on_start
@@ -303,7 +304,7 @@ def test_textblob_by_choice_is_not_provisional(bench: Bench) -> None:
         settings = Settings(use_lambda_sentiment=False)
         config = FileSourceConfig(kind="file", name="records", path=str(bench.file))
         async with bootstrap.open_worker(settings, bench.engine, None) as worker:
-            source = bootstrap.open_source(config)
+            source = bootstrap.open_source(config, STANDARD)
             work = bootstrap.pull_work(worker, settings, "records", "file", source, "once")
             return await cycle(worker.parts, worker.ledger, work, observer=Silent())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from worker.schedule import missed_times, next_times, trigger_of
+from worker.cron import missed_times, next_times, trigger_of
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)  # a Monday
 

@@ -19,7 +19,6 @@ from worker.cli.output import (
     say,
     settings_for,
 )
-from worker.schedule import trigger_of
 
 app = typer.Typer(help="What is set, and where each value came from.", no_args_is_help=True)
 
@@ -65,8 +64,7 @@ def show(
 def validate(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
     """Say whether the configuration can be used. Exit code 2 if it cannot."""
     loaded = settings_for(config, verbose=verbose, quiet=True)
-    for source in loaded.settings.source:
-        trigger_of(source.schedule, source.every)
+    loaded.settings.require_scorer()
     count = len(loaded.settings.source)
     say(f"The configuration is valid: {count} source{'s' if count != 1 else ''}.")
 

@@ -9,6 +9,7 @@ import typer
 from worker import bootstrap
 from worker.cli.output import WORDS, ConfigOption, VerboseOption, say, settings_for
 from worker.errors import ConfigurationError, Exit
+from worker.settings import Settings
 from worker.store import migrate
 from worker.store import roles as logins
 from worker.store import search as search_index
@@ -93,15 +94,15 @@ _ROLES_EXAMPLES = (
 def roles(
     analyst: Annotated[
         list[str] | None,
-        typer.Option(help="A login that shall read schema analytics; may be repeated."),
+        typer.Option(help="A login to read schema analytics; made if needed; may be repeated."),
     ] = None,
     config: ConfigOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Create the three roles and their grants where that is allowed, and say how to use them.
 
-    A login given with --analyst becomes one: it reads, each question ends after 30 s. Needs the
-    rights of an administrator. Safe to repeat.
+    A login given with --analyst is made where there is none, and becomes an analyst's: it reads,
+    and each of its questions ends after 30 s. Needs the rights of an administrator. Safe to repeat.
     """
     settings = settings_for(config, verbose=verbose, quiet=True).settings
     with bootstrap.open_database(settings) as engine:
@@ -109,8 +110,10 @@ def roles(
         found = migrate.grant_roles(engine)
         missing = [role for role, exists in found.items() if not exists]
         for login in () if missing else analyst or ():
-            logins.make_analyst(engine, login)
-            say(f"{login!r} reads schema analytics, and nothing else of ours.")
+            made = logins.make_analyst(engine, login)
+            say(f"{'Made the login' if made else 'The login'} {login!r}: it reads schema analytics,"
+                " and nothing else of ours.")  # fmt: skip
+            _tell_how(logins.shown_url(engine, login), login, settings)
     for role in missing:
         say(f"Missing, and not ours to create. As an administrator: CREATE ROLE {role} NOLOGIN;")
     if missing:
@@ -119,3 +122,15 @@ def roles(
     say("Roles and grants are in place. Give them to logins as an administrator:")
     say("  GRANT sentiment_worker TO my_worker_login;    -- what DATABASE_URL of the worker names")
     say("  sentiment-worker db roles --analyst my_analyst_login   -- SELECT on analytics alone")
+
+
+def _tell_how(url: str, login: str, settings: Settings) -> None:
+    """How to connect as the login. A password in an argument could be read by everybody."""
+    say(f"  connect with:  {url}")
+    if settings.database_url is None:
+        say(
+            "  while a command runs that keeps PostgreSQL up, such as `serve` or `dashboard`;"
+            " on this machine no password is asked for."
+        )
+    else:
+        say(f'  set its password in psql, which asks for it:  \\password "{login}"')

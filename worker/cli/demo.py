@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -38,19 +39,24 @@ def register(app: typer.Typer) -> None:
 def demo(
     home: Annotated[
         Path | None,
-        typer.Option(envvar="SENTIMENT_HOME", help="Where the embedded database lives."),
+        typer.Option(
+            envvar="SENTIMENT_HOME",
+            help="Where embedded databases live; the demo's is the folder `demo` in it.",
+        ),
     ] = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Score the made-up sample with the real model, in an embedded PostgreSQL, and show it.
 
     Needs no AWS account and no server, and touches neither: DATABASE_URL and
-    LAMBDA_FUNCTION_NAME are ignored. Run it twice: the second time nothing is sent.
+    LAMBDA_FUNCTION_NAME are ignored. Its made-up records have a database of their own. Run it
+    twice: the second time nothing is sent.
     """
     settings_for(None, verbose=verbose, quiet=True)
     if not verbose:
         log.configure(level="error")
-    settings = Settings(home=home) if home else Settings()
+    own = (home or Settings().home) / "demo"
+    settings = Settings(home=own)
     say("Starting PostgreSQL and the Lambda on this machine ...")
     _, code = run_all(settings, [Turn(s.name, s.kind, s, "once") for s in SOURCES])
     with bootstrap.open_database(settings) as engine:
@@ -60,16 +66,12 @@ def demo(
     DATA.print(report.render(summary))
     say("")
     say("What to type next:")
-    if home:
-        say(f"  export SENTIMENT_HOME={home}")
     if shutil.which("sentiment-worker") is None:
         say(f"  source {Path(sys.executable).with_name('activate')}")
-    for line in (
-        "sentiment-worker scores --order most-negative --source demo-tickets",
-        "sentiment-worker scores --contains refund --output json",
-        "sentiment-worker runs",
-        "sentiment-worker once your-reviews.csv",
-        "sentiment-worker --help",
-    ):
-        say(f"  {line}")
+    say("  sentiment-worker once your-reviews.csv")
+    say("  sentiment-worker --help")
+    say("To look at the sample itself:")
+    say(f"  export SENTIMENT_HOME={shlex.quote(str(own))}")
+    say("  sentiment-worker scores --order most-negative --source demo-tickets")
+    say("  sentiment-worker dashboard")
     raise typer.Exit(code)

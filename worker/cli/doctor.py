@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import typer
 from sqlalchemy import Engine
 
-from worker import bootstrap
+from worker import aws, bootstrap
 from worker.cli.output import (
     DATA,
+    STRAY_KEYS,
     ConfigOption,
     Output,
     OutputOption,
@@ -20,14 +22,14 @@ from worker.cli.output import (
     settings_for,
 )
 from worker.errors import Exit, WorkerError
-from worker.records import Answer
+from worker.records import Answer, FailureKind
 from worker.scoring import textblob
 from worker.scoring.aws_lambda import introduce
 from worker.scoring.target import LambdaTarget
 from worker.settings import Settings
 from worker.store import database, migrate
 
-MARKS = {"ok": "[green]ok[/green]  ", "failed": "[red]FAIL[/red]"}
+MARKS = {"ok": "[green]ok[/green]  ", "note": "[yellow]note[/yellow]", "failed": "[red]FAIL[/red]"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ def _examine(config: object, verbose: bool) -> Iterator[Finding]:
         return
     yield Finding("configuration", "ok", str(loaded.file or "environment and defaults"))
     yield from _examine_database(loaded.settings)
+    yield from _examine_identity(loaded.settings)
     yield from _examine_lambda(loaded.settings)
     yield _examine_textblob()
     yield from _examine_sources(loaded.settings)
@@ -103,19 +106,51 @@ def _examine_lambda(settings: Settings) -> Iterator[Finding]:
                     "lambda", "ok", "not used: USE_LAMBDA_SENTIMENT=0, TextBlob by choice"
                 )
                 return
-            where = target.endpoint_url or f"AWS {target.region}"
             client = make_client(target)
             refused = check_access(client, target)
             if refused:
-                yield Finding(
-                    "lambda", "failed", f"{target.function} at {where}: {refused.code}",
-                    refused.message, Exit.MISUSED,
-                )  # fmt: skip
+                detail = f"{target}: {refused.code}"
+                yield Finding("lambda", "failed", detail, refused.message, Exit.MISUSED)
                 return
-            yield Finding("lambda", "ok", f"{target.function} at {where} may be invoked")
+            yield Finding("lambda", "ok", f"{target} may be invoked", _moves(target))
             yield _examine_model(target)
     except WorkerError as error:
         yield _failure("lambda", error)
+
+
+def _moves(target: LambdaTarget) -> str:
+    """A name without a version or an alias calls whatever was deployed last."""
+    unqualified = target.qualifier is None and target.function.count(":") in (0, 2, 6)
+    if target.is_local or target.endpoint_url or not unqualified:
+        return ""
+    return "It calls $LATEST, which changes with each deployment; an alias (NAME:live) is safer."
+
+
+def _examine_identity(settings: Settings) -> Iterator[Finding]:
+    """As whom AWS is called, where it is called at all."""
+    secrets = (str(source.path) for source in settings.source if source.kind == "file")
+    needed = settings.calls_aws or any("s3://" in path for path in secrets)
+    if not needed:
+        return
+    with_keys = settings.lambda_auth_method == "keys"
+    advice = ""
+    if not with_keys and aws.stray_keys(os.environ):
+        advice = STRAY_KEYS
+    from worker.scoring.invoke import classify  # boto3 is slow to import
+
+    try:
+        arn, region = aws.caller(settings.access)
+    except WorkerError as error:
+        yield _failure("aws", error)
+    except Exception as error:  # noqa: BLE001  whatever the SDK raises is a finding
+        failure, detail = classify(error), f"AWS does not say who we are: {aws.code_of(error)}"
+        if failure.kind is FailureKind.MISCONFIGURED:
+            yield Finding("aws", "failed", detail, failure.message, Exit.MISUSED)
+        else:  # a network without a way to STS may well have one to Lambda
+            yield Finding("aws", "note", detail, "Is sts.REGION.amazonaws.com to be reached?")
+    else:
+        how = "keys" if with_keys else "the standard chain"
+        yield Finding("aws", "ok", f"{arn}, by {how}, in {region}", advice)
 
 
 def _examine_model(target: LambdaTarget) -> Finding:
@@ -141,7 +176,7 @@ def _examine_textblob() -> Finding:
 
 def _examine_sources(settings: Settings) -> Iterator[Finding]:
     for config in settings.source:
-        source = bootstrap.open_source(config)
+        source = bootstrap.open_source(config, settings.access)
         check = f"source {config.name}"
         try:
             page = next(source.pages({}), None)

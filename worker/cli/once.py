@@ -82,7 +82,9 @@ def once(
     if paths:
         sources: Sequence[AnySource] = from_paths(paths, name, layout)
         for ad_hoc in sources:
-            bootstrap.open_source(ad_hoc).size()  # a mistyped path leaves no source behind
+            bootstrap.open_source(
+                ad_hoc, loaded.settings.access
+            ).size()  # a mistyped path leaves no source behind
     else:
         sources = configured(loaded.settings, source)
     turns = [Turn(s.name, s.kind, s, "once") for s in sources]

@@ -30,6 +30,11 @@ DATA = Console(highlight=False, width=_WIDE)
 WORDS = Console(stderr=True, highlight=False)
 """stderr: everything else."""
 
+STRAY_KEYS = (
+    "AWS_ACCESS_KEY_ID is set in the environment, and wins over a role or a profile. Unset it, or"
+    " say that it is meant: LAMBDA_AUTH_METHOD=keys."
+)
+
 MAX_TEXT = 100
 
 LEGIBLE = 18

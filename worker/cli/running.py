@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from worker import bootstrap
+from worker import aws, bootstrap
 from worker.bootstrap import Worker
 from worker.cli import progress
-from worker.cli.output import WORDS, say, say_error
+from worker.cli.output import STRAY_KEYS, WORDS, say, say_error
 from worker.cli.sources import AnySource
 from worker.cli.stopping import Stopper
 from worker.cycle import cycle
 from worker.errors import DatabaseUnavailable, Exit, WorkerError
+from worker.pipeline import StopReason
 from worker.records import NOTHING_AGAIN, Redrive, RunReport
 from worker.settings import Settings
 from worker.store import migrate, pauses
@@ -46,9 +48,14 @@ class Turn:
 
 def run_all(settings: Settings, turns: Sequence[Turn]) -> tuple[list[RunReport], int]:
     """Run the turns; returns their reports and the command's exit code."""
+    settings.require_scorer()
+    if settings.database_url is None and not settings.home.exists():
+        say(f"Starting PostgreSQL; its data will be in {settings.home} (the first time: seconds).")
     with bootstrap.open_database(settings) as engine:
         migrate.require_current(engine)
         with bootstrap.open_lambda(settings) as target:
+            say(f"Scored by {bootstrap.scorer_named(target)}.")
+            warn_of_stray_keys(settings)
 
             async def running() -> tuple[list[RunReport], int]:
                 async with bootstrap.open_worker(settings, engine, target) as worker:
@@ -88,7 +95,7 @@ async def _one_after_another(
 
 
 async def _run_one(worker: Worker, settings: Settings, turn: Turn, stopper: Stopper) -> RunReport:
-    source = bootstrap.open_source(turn.config) if turn.config else None
+    source = bootstrap.open_source(turn.config, settings.access) if turn.config else None
     size = source.size() if source and WORDS.is_terminal else None
     about = (turn.name, turn.kind, source, turn.trigger, turn.redrive)
     work = await asyncio.to_thread(bootstrap.pull_work, worker, settings, *about)
@@ -100,6 +107,12 @@ async def _run_one(worker: Worker, settings: Settings, turn: Turn, stopper: Stop
         for warning in await asyncio.to_thread(bootstrap.look_back, worker, work, report):
             say(f"Unusual: {warning}.", style="yellow")
     return report
+
+
+def warn_of_stray_keys(settings: Settings) -> None:
+    """Keys in the environment win over the role that `iam` means."""
+    if settings.calls_aws and settings.lambda_auth_method == "iam" and aws.stray_keys(os.environ):
+        say(STRAY_KEYS, style="yellow")
 
 
 def _tell(report: RunReport) -> None:
@@ -121,6 +134,13 @@ def _tell(report: RunReport) -> None:
     if c.undecided:
         scored += f", {c.undecided:,} that TextBlob cannot judge"
     say(f"{report.source}: {', '.join(parts)}; {scored}; {report.seconds:.1f} s.")
+    if report.stop_reason == StopReason.SIGNAL:
+        whole = c.scored + report.pending
+        say(
+            f"Stopped: {c.scored:,} of {whole:,} records that were read are scored,"
+            f" {report.pending:,} wait. Run it again to go on.",
+            style="yellow",
+        )
     if report.error:
         say(report.error if report.error[-1] in ".?!" else f"{report.error}.", style="yellow")
         if report.hint:

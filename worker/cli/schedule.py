@@ -23,9 +23,9 @@ from worker.cli.output import (
 )
 from worker.cli.planning import DryRunOption, operator
 from worker.cli.sources import configured
+from worker.cron import next_times, trigger_of
 from worker.durations import parse_duration
 from worker.errors import ConfigurationError
-from worker.schedule import next_times, trigger_of
 from worker.settings import SourceConfig
 from worker.store import pauses, reading, runs
 

@@ -17,14 +17,16 @@ from worker.bootstrap import Worker
 from worker.circuit import CircuitState
 from worker.cli import backfilling, progress
 from worker.cli.output import ConfigOption, VerboseOption, settings_for
+from worker.cli.running import warn_of_stray_keys
 from worker.cli.sources import AnySource, configured
 from worker.cli.stopping import Stopper
+from worker.cron import missed_times, trigger_of
 from worker.cycle import Work, cycle
 from worker.errors import ConfigurationError, DatabaseUnavailable, SourceBusy
 from worker.log import get_logger
 from worker.pipeline import StopReason
 from worker.records import Lane, RunReport
-from worker.schedule import Job, Timetable, missed_times, trigger_of
+from worker.schedule import Job, Timetable
 from worker.settings import Settings
 from worker.store import backfills, migrate, pauses
 from worker.web.health import Pulse
@@ -59,6 +61,7 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
     settings = loaded.settings.model_copy(update={"database_patience": patience})
     with bootstrap.open_database(settings) as engine, bootstrap.open_lambda(settings) as target:
         migrate.require_current(engine)
+        warn_of_stray_keys(settings)
 
         async def serving() -> None:
             async with bootstrap.open_worker(settings, engine, target) as worker:
@@ -74,7 +77,12 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
                 pulse = Pulse()
                 beating = asyncio.create_task(pulse.beat())
                 with bootstrap.open_health(settings, worker, pulse) as url:
-                    log.info("serve.started", sources=[s.name for s in sources], health=url)
+                    log.info(
+                        "serve.started",
+                        scorer=bootstrap.scorer_named(target),
+                        sources=[s.name for s in sources],
+                        health=url,
+                    )
                     await timetable.run()
                 beating.cancel()
                 log.info("serve.stopped")
@@ -171,7 +179,9 @@ class _Turns:
 
     def _work(self, *, pull: bool) -> Work:
         c = self._config
-        source, trigger = (bootstrap.open_source(c), "schedule") if pull else (None, "drain")
+        source, trigger = None, "drain"
+        if pull:
+            source, trigger = bootstrap.open_source(c, self._settings.access), "schedule"
         return bootstrap.pull_work(self._worker, self._settings, c.name, c.kind, source, trigger)
 
     def _due_work(self, now: float) -> Work | None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from worker import bootstrap, cost
+from worker.aws import Access
 from worker.cli.demo import SAMPLE
 from worker.cli.output import (
     WORDS,
@@ -76,7 +77,7 @@ def tune(
     settings = settings_for(config, verbose=verbose, quiet=True).settings
     sizes = sorted(set(chunk or DEFAULT_SIZES))
     _check(settings, memory)
-    sample = _texts(texts)
+    sample = _texts(texts, settings.access)
     _announce(settings, memory, sizes, calls, len(sample))
     if dry_run:
         return
@@ -103,10 +104,10 @@ def _check(settings: Settings, memory: Sequence[int] | None) -> None:
         )
 
 
-def _texts(path: str | None) -> list[str]:
+def _texts(path: str | None, access: Access) -> list[str]:
     """The first texts of a file, cleaned as a run would send them."""
     (config,) = from_paths([path or str(SAMPLE / "reviews.csv")], "tune", {})
-    pages = bootstrap.open_source(config).pages({})
+    pages = bootstrap.open_source(config, access).pages({})
     records = itertools.chain.from_iterable(page.records for page in pages)
     found = (record.text for record in records if record.skip_reason is None)
     texts = list(dict.fromkeys(itertools.islice(found, MAX_TEXTS)))

@@ -10,18 +10,14 @@ import base64
 import re
 from contextvars import ContextVar
 from typing import Any
-from urllib.parse import urlsplit
 
 import boto3
 from botocore import exceptions as aws
-from botocore.config import Config
 
 import worker
-from worker.errors import ConfigurationError
+from worker.aws import client as make
 from worker.records import Bill, Failure, FailureKind
 from worker.scoring.target import LambdaTarget, Reply
-
-CONNECT_TIMEOUT_S = 5.0
 
 MAX_ANSWER = 7 * 1024 * 1024
 """Bytes. Lambda's own limit is 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
@@ -147,38 +143,16 @@ def bill_of(log_tail: str | None) -> Bill | None:
 
 def make_client(target: LambdaTarget, attempts: int = 1) -> Any:
     """A boto3 client; by default it sends each call once. Raises ConfigurationError."""
-    session = boto3.Session()
-    keys = {
-        "aws_access_key_id": target.access_key_id,
-        "aws_secret_access_key": target.secret_access_key,
-        "aws_session_token": target.session_token,
-    }
-    if target.access_key_id is None and _on_loopback(target.endpoint_url):
-        # A local Lambda checks no signature; botocore insists on making one.
-        keys |= {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
-    try:
-        return session.client(
-            "lambda",
-            region_name=target.region,
-            endpoint_url=target.endpoint_url,
-            config=Config(
-                retries={"total_max_attempts": attempts, "mode": "standard"},
-                connect_timeout=CONNECT_TIMEOUT_S,
-                read_timeout=target.timeout_s + 5.0,
-                max_pool_connections=target.max_concurrency,
-                tcp_keepalive=True,
-                parameter_validation=False,
-                user_agent=USER_AGENT,
-            ),
-            **keys,
-        )
-    except (aws.NoRegionError, aws.InvalidRegionError) as error:
-        raise ConfigurationError(
-            "No valid AWS region is set.",
-            hint="Set AWS_REGION, for example AWS_REGION=eu-central-1.",
-        ) from error
-    except (aws.BotoCoreError, ValueError) as error:
-        raise ConfigurationError(f"The AWS client cannot be built: {error}") from error
+    return make(
+        "lambda",
+        target.access,
+        endpoint_url=target.endpoint_url,
+        read_timeout_s=target.timeout_s + 5.0,
+        attempts=attempts,
+        max_pool_connections=target.max_concurrency,
+        parameter_validation=False,
+        user_agent=USER_AGENT,
+    )
 
 
 def classify(error: Exception) -> Failure:
@@ -243,11 +217,6 @@ def _retry_after(headers: dict[str, str]) -> float | None:
         return max(0.0, float(headers["retry-after"]))
     except (KeyError, ValueError):
         return None
-
-
-def _on_loopback(endpoint_url: str | None) -> bool:
-    host = urlsplit(endpoint_url or "").hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def check_access(client: Any, target: LambdaTarget) -> Failure | None:

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from worker.aws import Access
 from worker.records import Bill
 
 
 @dataclass(frozen=True, slots=True)
 class LambdaTarget:
-    """Which function, where, and as whom. Keys are None for the standard credential chain."""
+    """Which function, where, and as whom."""
 
     function: str
-    region: str | None
+    access: Access
     qualifier: str | None = None
     endpoint_url: str | None = None
-    access_key_id: str | None = None
-    secret_access_key: str | None = None
-    session_token: str | None = None
     timeout_s: float = 60.0
     """The function's timeout; the worker waits a little longer."""
     max_concurrency: int = 64
+    is_local: bool = False
+    """The local Lambda, started for this."""
+
+    def __str__(self) -> str:
+        """For a person who asks who scores."""
+        if self.is_local:
+            return "the local Lambda, with the small model on this machine"
+        name = self.function + (f":{self.qualifier}" if self.qualifier else "")
+        at_aws = f"AWS {self.access.region or 'in the region of the profile'}"
+        return f"Lambda {name} at {self.endpoint_url or at_aws}"
 
 
 @dataclass(frozen=True, slots=True)

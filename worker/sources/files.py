@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from secrets import token_hex
 from typing import IO, Any
 
+from worker.aws import STANDARD, Access
 from worker.clean import clean
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger
@@ -58,12 +59,14 @@ class FileSource:
         locations: Sequence[str],
         layout: Layout,
         *,
+        access: Access = STANDARD,
         encoding: str = "utf-8-sig",
         delimiter: str | None = None,
     ) -> None:
         self.name = name
         self._locations = locations
         self._layout = layout
+        self._access = access
         self._encoding = encoding
         self._delimiter = delimiter
 
@@ -99,7 +102,11 @@ class FileSource:
             raise unread
 
     def _find(self) -> list[Blob]:
-        found = {blob.path: blob for place in self._locations for blob in storage.find(place)}
+        found = {
+            blob.path: blob
+            for place in self._locations
+            for blob in storage.find(place, self._access)
+        }
         return [found[path] for path in sorted(found)]
 
     def _digest(self) -> str:

@@ -17,6 +17,8 @@ from typing import IO, Any
 import zstandard
 from botocore.exceptions import BotoCoreError, ClientError
 
+from worker import aws
+from worker.aws import Access
 from worker.clean import storable
 from worker.errors import ConfigurationError, SourceUnavailable
 
@@ -95,14 +97,14 @@ class Blob:
         return io.BufferedReader(_Measured(unpacked, raw, self.size), 1 << 16)
 
 
-def find(location: str) -> list[Blob]:
+def find(location: str, access: Access) -> list[Blob]:
     """The files that a location names now, in the order of their names.
 
     Raises ConfigurationError for what can never match, SourceUnavailable for what is not
     there now.
     """
     if location.startswith("s3://"):
-        return list(_find_in_s3(location))
+        return list(_find_in_s3(location, access))
     path = Path(location).expanduser()
     if path.is_dir():
         names = sorted(str(p) for p in path.rglob("*") if p.is_file() and not _hidden(p, path))
@@ -141,9 +143,7 @@ def _open_local(path: str) -> IO[bytes]:
     return open(path, "rb")
 
 
-def _find_in_s3(location: str) -> Iterator[Blob]:
-    import boto3
-
+def _find_in_s3(location: str, access: Access) -> Iterator[Blob]:
     bucket, _, pattern = location.removeprefix("s3://").partition("/")
     if not bucket:
         raise ConfigurationError(
@@ -151,7 +151,7 @@ def _find_in_s3(location: str) -> Iterator[Blob]:
         )
     prefix = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
     matches = re.compile(_glob_to_regex(pattern)).fullmatch
-    client = boto3.client("s3")
+    client = aws.client("s3", access)
     try:
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         for page in pages:
@@ -167,14 +167,15 @@ def _find_in_s3(location: str) -> Iterator[Blob]:
 
 def _open_s3(client: Any, bucket: str, key: str) -> IO[bytes]:
     body = client.get_object(Bucket=bucket, Key=key)["Body"]
-    return io.BufferedReader(_Forward(body), 1 << 18)
+    return io.BufferedReader(_Forward(body, f"s3://{bucket}/{key}"), 1 << 18)
 
 
 class _Forward(io.RawIOBase):
     """botocore's streaming body as a file that can only be read on."""
 
-    def __init__(self, body: Any) -> None:
+    def __init__(self, body: Any, path: str) -> None:
         self._body = body
+        self._path = path
 
     def readable(self) -> bool:
         return True
@@ -183,7 +184,7 @@ class _Forward(io.RawIOBase):
         try:
             data = self._body.read(len(buffer))
         except (BotoCoreError, ClientError, OSError) as error:
-            raise unreadable("the S3 object", error) from error
+            raise unreadable(self._path, error) from error
         buffer[: len(data)] = data
         return len(data)
 
@@ -288,5 +289,15 @@ def _hidden(path: Path, root: Path) -> bool:
 
 
 def unreadable(path: str, error: Exception) -> SourceUnavailable:
+    """What to say of a file or an object that cannot be read: of one at S3, what is needed."""
+    if path.startswith("s3://"):
+        bucket, _, key = path.removeprefix("s3://").partition("/")
+        prefix = re.split(r"[*?\[]", key, maxsplit=1)[0]
+        hint = (
+            "Check the bucket, AWS_REGION and the credentials (`sentiment-worker doctor`), and that"
+            f" s3:ListBucket is allowed on arn:aws:s3:::{bucket} and s3:GetObject on"
+            f" arn:aws:s3:::{bucket}/{prefix}*."
+        )
+        return SourceUnavailable(f"{path} cannot be read: {aws.code_of(error)}.", hint=hint)
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return SourceUnavailable(f"{path} cannot be read: {reason}.", hint="Check its path and rights.")

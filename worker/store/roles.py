@@ -21,9 +21,13 @@ SELECT has_schema_privilege('sentiment', 'USAGE') AS may_do_more,
 """
 
 
-def make_analyst(engine: Engine, login: str) -> None:
-    """Let a login read schema analytics. A setting of a role holds for those who log in as it, and
-    not for its members: so it is the login's own. Raises ConfigurationError."""
+def make_analyst(engine: Engine, login: str) -> bool:
+    """A login that reads schema analytics: made where there is none, without a password. Says
+    whether it was made.
+
+    A setting of a role holds for those who log in as it, and not for its members: so it is the
+    login's own. Raises ConfigurationError.
+    """
     name = psycopg.sql.Identifier(login)
     steps = (
         "GRANT sentiment_analyst TO {}",
@@ -37,17 +41,31 @@ def make_analyst(engine: Engine, login: str) -> None:
             (login,),
         )
         found = cur.fetchone()
-        if found is None:
-            raise ConfigurationError(
-                f"There is no login {login!r}.", hint="As an administrator: CREATE ROLE ... LOGIN"
-            )
-        if found[0]:
+        if found is not None and found[0]:
             raise ConfigurationError(
                 f"{login!r} may do more than read: as an analyst it could not work any more.",
                 hint="Give analysts a login of their own.",
             )
-        for step in steps:
-            cur.execute(psycopg.sql.SQL(step).format(name))
+        try:
+            for step in steps if found else ("CREATE ROLE {} LOGIN", *steps):
+                cur.execute(psycopg.sql.SQL(step).format(name))
+        except psycopg.errors.DuplicateObject as error:
+            raise ConfigurationError(
+                f"{login!r} is a role that may not log in.",
+                hint=f'Name another, or as an administrator: ALTER ROLE "{login}" LOGIN;',
+            ) from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise ConfigurationError(
+                f"This login may not make {login!r} an analyst: {error.diag.message_primary}.",
+                hint="Run it with an administrator's DATABASE_URL.",
+            ) from error
+    return found is None
+
+
+def shown_url(engine: Engine, login: str) -> str:
+    """How a login reaches this database, without a password."""
+    url = engine.url.set(drivername="postgresql", username=login, password=None)
+    return url.render_as_string(hide_password=False)
 
 
 def to_ask_as(engine: Engine) -> str | None:
