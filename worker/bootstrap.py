@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +32,9 @@ from worker.scoring.aws_lambda import AwsLambdaScorer
 from worker.scoring.target import LambdaTarget
 from worker.scoring.textblob import TextBlobScorer, TextBlobStopgap, scorer_id
 from worker.settings import LOCAL_FUNCTION, FileSourceConfig, Settings, SqlSourceConfig
+from worker.sources.columns import Columns, told
 from worker.sources.files import FileSource
+from worker.sources.ids import IdRule
 from worker.sources.sql import SqlSource, SqlTarget
 from worker.store import (
     backfills,
@@ -61,6 +63,14 @@ QUESTIONS_AT_ONCE = 10
 
 WATCHING_TIMEOUT_S = 10.0
 """For a question of /metrics: Prometheus gives up after as long."""
+
+Tell = Callable[[str], None]
+"""Says a sentence to a person."""
+
+
+def unsaid(sentence: str) -> None:
+    """For where nobody watches."""
+
 
 _MARK = token_hex(3)
 """Of this process."""
@@ -346,15 +356,18 @@ def expected_concurrency(settings: Settings) -> int:
     return settings.max_concurrency or default
 
 
-def open_source(config: FileSourceConfig | SqlSourceConfig, access: Access) -> Source:
+def open_source(
+    config: FileSourceConfig | SqlSourceConfig, access: Access, tell: Tell = unsaid
+) -> Source:
     """The source that a configuration describes; nothing is read or connected yet. `access` is for
-    what lies at AWS."""
+    what lies at AWS; `tell` is told, in sentences, which columns were chosen."""
     if isinstance(config, FileSourceConfig):
         return FileSource(
             config.name,
             config.locations,
             config.layout,
             access=access,
+            chosen=lambda *choice: _columns_chosen(config.name, tell, *choice),
             encoding=config.encoding,
             delimiter=config.delimiter,
         )
@@ -367,6 +380,20 @@ def open_source(config: FileSourceConfig | SqlSourceConfig, access: Access) -> S
         overlap=config.overlap,
     )
     return SqlSource(config.name, target, config.layout)
+
+
+def _columns_chosen(
+    source: str, tell: Tell, rule: IdRule, file: str, columns: Columns, available: Sequence[str]
+) -> None:
+    log.info(
+        "columns.chosen",
+        of=source,
+        file=file,
+        text=columns.text,
+        id=columns.id or rule.rule,
+        time=columns.time or "none",
+    )
+    tell(told(rule, file, columns, available))
 
 
 def worker_name() -> str:

@@ -1,7 +1,8 @@
 """Rows into files, streamed: CSV, JSON lines, Parquet, XLSX.
 
-A cell that a spreadsheet would run as a formula is made a text: records come from strangers.
-https://owasp.org/www-community/attacks/CSV_Injection
+What is written is what there is, to the letter. A spreadsheet would run some cells of a CSV file as
+formulas, and records come from strangers: for a spreadsheet they are made texts. XLSX says of each
+cell that it is a text. https://owasp.org/www-community/attacks/CSV_Injection
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import csv
 import itertools
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -25,6 +27,12 @@ Writer = Callable[[Iterator[Row], Columns, Path], int]
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
+_NUMBER = re.compile(r"[-+]?(\d+([.,]\d+)*|\.\d+)([eE][-+]?\d+)?%?")
+_PLAIN_ID = re.compile(r"[-+@][\w.:-]*")
+"""An id that a spreadsheet may show oddly, and cannot run."""
+
+IDS = ("external_id",)
+
 BATCH = 10_000
 """Rows of a Parquet row group."""
 
@@ -33,7 +41,27 @@ SHEET_TEXT = 32_767
 """https://support.microsoft.com/office/excel-specifications-and-limits"""
 
 
-def writer_for(path: Path) -> Writer:
+class Watched:
+    """Rows on their way to a file; counts the cells that a spreadsheet would run as formulas."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self.formulas = 0
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[Row]:
+        for row in self._rows:
+            self.formulas += sum(runs(value, name) for name, value in row.items())
+            yield row
+
+
+def runs(value: Any, column: str = "") -> bool:
+    """Would a spreadsheet take this text for a formula? Numbers and plain ids it would not."""
+    if not isinstance(value, str) or not value.startswith(FORMULA):
+        return False
+    return not (_NUMBER.fullmatch(value) or (column in IDS and _PLAIN_ID.fullmatch(value)))
+
+
+def writer_for(path: Path, *, for_spreadsheet: bool = False) -> Writer:
     """By the file's ending. Raises ConfigurationError, also where an extra is not installed."""
     ending = path.suffix.lower()
     if ending not in FORMATS:
@@ -41,7 +69,11 @@ def writer_for(path: Path) -> Writer:
             f"{path.name!r} does not say what to write.",
             hint=f"End it with {', '.join(FORMATS)}.",
         )
-    return FORMATS[ending]()
+    if for_spreadsheet and ending not in (".csv", ".xlsx"):
+        raise ConfigurationError(
+            f"--for-spreadsheet is for .csv and .xlsx, and {path.name!r} is neither."
+        )
+    return FORMATS[ending](for_spreadsheet)
 
 
 def save(rows: Iterable[Row], columns: Columns, path: Path, write: Writer) -> int:
@@ -64,27 +96,29 @@ def save(rows: Iterable[Row], columns: Columns, path: Path, write: Writer) -> in
     return count
 
 
-def harmless(value: Any) -> Any:
-    """A text that begins like a formula, behind an apostrophe; numbers stay what they are."""
-    if isinstance(value, str) and value.startswith(FORMULA):
-        return f"'{value}"
-    return value
+def harmless(value: Any, column: str) -> Any:
+    """A text that a spreadsheet would run, behind an apostrophe."""
+    return f"'{value}" if runs(value, column) else value
 
 
-def _csv() -> Writer:
+def _csv(for_spreadsheet: bool) -> Writer:
+    def cell(row: Row, name: str) -> Any:
+        value = _plain(row[name])
+        return harmless(value, name) if for_spreadsheet else value
+
     def write(rows: Iterator[Row], columns: Columns, path: Path) -> int:
         count = 0
         with path.open("w", encoding="utf-8", newline="") as file:
             out = csv.writer(file)
             out.writerow(columns)
             for count, row in enumerate(rows, 1):  # noqa: B007  how many there were
-                out.writerow([harmless(_plain(row[name])) for name in columns])
+                out.writerow([cell(row, name) for name in columns])
         return count
 
     return write
 
 
-def _jsonl() -> Writer:
+def _jsonl(_: bool) -> Writer:
     def write(rows: Iterator[Row], columns: Columns, path: Path) -> int:
         count = 0
         with path.open("w", encoding="utf-8", newline="\n") as file:
@@ -95,7 +129,7 @@ def _jsonl() -> Writer:
     return write
 
 
-def _parquet() -> Writer:
+def _parquet(_: bool) -> Writer:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -131,7 +165,7 @@ def _parquet() -> Writer:
     return write
 
 
-def _xlsx() -> Writer:
+def _xlsx(_: bool) -> Writer:
     try:
         import xlsxwriter
         from xlsxwriter.exceptions import XlsxWriterException
@@ -203,7 +237,7 @@ def _missing(what: str, extra: str) -> ConfigurationError:
     )
 
 
-FORMATS: Mapping[str, Callable[[], Writer]] = {
+FORMATS: Mapping[str, Callable[[bool], Writer]] = {
     ".csv": _csv,
     ".jsonl": _jsonl,
     ".parquet": _parquet,

@@ -17,6 +17,13 @@ _CREDENTIAL_IN_URL = re.compile(r"://([^:/@\s]*):[^\s/]*@")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
+IN_WORDS = {
+    "lambda.invoking": "Invoking Lambda for {texts} texts",
+    "lambda.answered": "Lambda sentiment analysis complete: {results} results",
+}
+"""Events that people look for by these words in a log that is text: those of an earlier backend."""
+
+
 def get_logger(name: str) -> Any:
     return structlog.get_logger(name)
 
@@ -33,11 +40,11 @@ def configure(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _redact,
     ]
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if as_json
-        else structlog.dev.ConsoleRenderer(colors=stream.isatty() and "NO_COLOR" not in os.environ)
-    )
+    renderer: Any = structlog.processors.JSONRenderer()
+    if not as_json:
+        shared.append(_in_words)
+        coloured = stream.isatty() and "NO_COLOR" not in os.environ
+        renderer = structlog.dev.ConsoleRenderer(colors=coloured)
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer],
@@ -57,6 +64,12 @@ def configure(
     root.setLevel(max(threshold, logging.WARNING))
     # It warns of each time that a long run takes the place of; those are rows of the ledger.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
+
+
+def _in_words(_: Any, __: str, event: Any) -> Any:
+    if (sentence := IN_WORDS.get(event.get("event"))) is not None:
+        event["event"] = sentence.format(**event)
+    return event
 
 
 def _redact(_: Any, __: str, event: Any) -> Any:

@@ -17,11 +17,17 @@ Position = Mapping[str, Any]
 """Where a source stands in one partition: JSON, understood by that source alone."""
 
 
+CONTENT_ID, ROW_ID = "content", "row"
+"""Instead of a column's name: the id is derived from the row, so that equal rows are one record; or
+from its place in the file, so that each row is one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """What the configuration says of a source's columns; None means find it by usual names."""
 
     id: str | None = None
+    """A column, `CONTENT_ID` or `ROW_ID`."""
     text: str | None = None
     time: str | None = None
     author: str | None = None
@@ -74,6 +80,9 @@ class Page:
     records: Sequence[Record]
     refusals: Sequence[Refusal] = ()
     bytes_read: int = 0
+    identity: Mapping[str, str] | None = None
+    """What makes a record of this partition the one that it is: the rule of its id, the column of
+    its text. Kept with the cursor, and never changed under it."""
     reading: str = ""
     """One pass over the partition from its beginning, however many runs it takes: a name that the
     position carries along."""

@@ -56,11 +56,14 @@ def read(event: Any) -> Call:
     return Call(Action.SCORE, event)
 
 
-def reply(event: Any, status: int, body: dict[str, Any]) -> dict[str, Any]:
-    """`body` in the envelope that the caller expects: over HTTP as text with a content type."""
+def reply(event: Any, status: int, body: dict[str, Any], *, origin: str = "") -> dict[str, Any]:
+    """`body` in the envelope that the caller expects: over HTTP as text with a content type, and
+    with the `origin` whose pages may read it."""
     if not isinstance(event, dict) or _route(event) is None:
         return {"statusCode": status, "body": body}
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    if origin:  # an HTTP API puts its own in place of it; a REST API has none
+        headers["Access-Control-Allow-Origin"] = origin
     if status == 405:
         headers["Allow"] = _allowed(event)
     return {

@@ -12,13 +12,14 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from sentiment_function import faces, wire
-from sentiment_function.model import Model, model_folder
+from sentiment_function.model import MAX_CALL_TOKENS, TOKENS_A_SECOND, Model, model_folder
 from sentiment_function.wire import Sentiment
 
 _service = os.environ.get("POWERTOOLS_SERVICE_NAME", "sentiment")
 log = Logger(service=_service)
 metrics = Metrics(namespace="SentimentWorker", service=_service)
 
+_origin = os.environ.get("ALLOWED_ORIGIN", "")
 _started = time.monotonic()
 _calls = itertools.count()
 _provisioned = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency"
@@ -53,14 +54,14 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
                 body = _scored(call.request, context, cold=cold)
     except wire.BadRequest as reason:
         log.warning("refused", extra={"reason": str(reason), "status": reason.status})
-        return faces.reply(event, reason.status, {"error": str(reason)})
-    return faces.reply(event, 200, body)
+        return faces.reply(event, reason.status, {"error": str(reason)}, origin=_origin)
+    return faces.reply(event, 200, body, origin=_origin)
 
 
 def _scored(request: Any, context: Any, *, cold: bool) -> dict[str, Any]:
     texts = wire.texts_of(request)
     started = time.perf_counter()
-    results = model().results(texts)
+    results = model().results(texts, _tokens_in(context))
     milliseconds = (time.perf_counter() - started) * 1000
     tokens = sum(result.tokens for result in results if isinstance(result, Sentiment))
     log.info(
@@ -79,6 +80,14 @@ def _scored(request: Any, context: Any, *, cold: bool) -> dict[str, Any]:
     metrics.add_metric("Inference", MetricUnit.Milliseconds, milliseconds)
     metrics.flush_metrics()
     return wire.answer(request, results, model=model().name, version=model().version)
+
+
+def _tokens_in(context: Any) -> int:
+    """How many tokens there is time for: with a timeout of 15 minutes, all of a request of 6 MB."""
+    try:
+        return int(context.get_remaining_time_in_millis() / 1000 * TOKENS_A_SECOND)
+    except (AttributeError, TypeError):
+        return MAX_CALL_TOKENS
 
 
 def _health(*, cold: bool) -> dict[str, Any]:

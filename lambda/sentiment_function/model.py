@@ -29,9 +29,13 @@ MAX_TEXT_TOKENS = 25_000
 """What is read of a text: about so many characters of English are so many tokens, two or three
 seconds of DistilBERT's time; of punctuation, or Chinese, each character is one."""
 
-MAX_CALL_TOKENS = 150_000
-"""What is read in a call: half a minute of DistilBERT on one vCPU. Texts beyond it are refused,
-each in its place, so that none takes its neighbours into the timeout."""
+TOKENS_A_SECOND = 2_500
+"""What is read in a call for each second that it has: DistilBERT on one vCPU reads twice as many.
+Texts beyond that are refused, each in its place, so that none takes its neighbours into the
+timeout."""
+
+MAX_CALL_TOKENS = 60 * TOKENS_A_SECOND
+"""Where nobody says how long a call may take."""
 
 TOO_LONG = "too long for this call: send fewer texts at once"
 
@@ -83,11 +87,12 @@ class Model:
         found: list[Sentiment] = self.results(texts)  # type: ignore[assignment]  # all are texts
         return found
 
-    def results(self, texts: Sequence[Any]) -> list[Result]:
-        """One result a text, in order: a sentiment, or why it is no text."""
+    def results(self, texts: Sequence[Any], max_tokens: int = MAX_CALL_TOKENS) -> list[Result]:
+        """One result a text, in order: a sentiment, or why it is no text, or was not read because
+        `max_tokens` were read before it."""
         results: list[Result] = [Refused("a text must be a string")] * len(texts)
         read: list[tuple[int, list[Window], bool]] = []
-        left = MAX_CALL_TOKENS
+        left = max_tokens
         for i, text in enumerate(texts):
             if not isinstance(text, str):
                 continue

@@ -79,7 +79,17 @@ def test_exports(desk: Shell) -> None:
     with open(desk.folder / "out.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["external_id"] for row in rows] == ["1", "2", "3", "4", "5", "6"]
-    assert rows[3]["text"] == f"'{FORMULA}", "a spreadsheet shows it and runs nothing"
+    assert rows[3]["text"] == FORMULA, "exact, for programs"
+    exact = desk("scores", "--order", "oldest", "--export", "out.csv")
+    assert "1 cell begins like a formula" in exact.err
+    assert "--for-spreadsheet" in exact.err
+    harmless = desk("scores", "--order", "oldest", "--export", "sheet.csv", "--for-spreadsheet")
+    assert "formula" not in harmless.err
+    with open(desk.folder / "sheet.csv", encoding="utf-8", newline="") as file:
+        cells = list(csv.DictReader(file))
+    assert cells[3]["text"] == f"'{FORMULA}", "a spreadsheet shows it and runs nothing"
+    assert [r["polarity"] for r in cells] == [r["polarity"] for r in rows]
+    assert desk("scores", "--export", "out.jsonl", "--for-spreadsheet").code == 2
     assert rows[1]["polarity"] == "-0.7", "a number stays a number"
     lines = (desk.folder / "out.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(lines[3])["text"] == FORMULA

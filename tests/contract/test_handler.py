@@ -185,3 +185,32 @@ def test_never_a_crash_never_a_wrong_count(event: Any) -> None:
         assert body["count"] == len(body["results"])
         if answer["body"] is body:
             assert body["count"] == len(event["texts"])
+
+
+class _Call:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def get_remaining_time_in_millis(self) -> float:
+        return self._seconds * 1000
+
+
+def test_more_than_a_thousand_texts_are_taken_as_far_as_the_time_goes() -> None:
+    """2,500 tokens for each second that is left: with the timeout of a minute 150,000."""
+    texts = ["fine"] * 1_500
+    assert handler({"texts": texts}, _Call(60))["body"]["count"] == 1_500
+    few = handler({"texts": texts}, _Call(1))["body"]["results"]
+    assert "error" not in few[0]
+    assert "send fewer texts at once" in few[-1]["error"]
+
+
+def test_over_http_the_allowed_origin_may_read_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A REST API with a key has no CORS of its own (lambda/template.yaml)."""
+    event = {"httpMethod": "GET", "path": "/health"}
+    assert "Access-Control-Allow-Origin" not in handler(event, None)["headers"]
+    monkeypatch.setattr("sentiment_function.handler._origin", "https://app.example.org")
+    for path, status in (("/health", 200), ("/nowhere", 404)):
+        answer = handler({"httpMethod": "GET", "path": path}, None)
+        assert answer["statusCode"] == status
+        assert answer["headers"]["Access-Control-Allow-Origin"] == "https://app.example.org"
+    assert "headers" not in handler({"texts": ["fine"]}, None)

@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from sentiment_function import model as sentiment_model
 from sentiment_function.model import EMBEDDED, BadModel, Model
 from sentiment_function.wire import Sentiment
 
@@ -125,14 +124,14 @@ def test_a_call_is_bounded_and_the_text_at_fault_is_named(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of punctuation each character is a token: a megabyte would be minutes."""
-    monkeypatch.setattr(sentiment_model, "MAX_CALL_TOKENS", 3_000)
     monkeypatch.setattr(model, "_max_windows", 10)
-    first, small, hostile, last = model.results(["!" * 100_000, "good", "!" * 5_000, "bad"])
+    texts = ["!" * 100_000, "good", "!" * 5_000, "bad"]
+    first, small, hostile, last = model.results(texts, 3_000)
     assert isinstance(first, Sentiment)
     assert first.truncated
     assert first.windows == 10
     assert isinstance(small, Sentiment)
     assert isinstance(last, Sentiment)
-    again = model.results(["!" * 5_000, "!" * 5_000, "!" * 5_000, "good"])
+    again = model.results(["!" * 5_000, "!" * 5_000, "!" * 5_000, "good"], 3_000)
     assert [isinstance(found, Sentiment) for found in again] == [True, True, False, True]
     assert isinstance(hostile, Sentiment)

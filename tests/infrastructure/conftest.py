@@ -32,9 +32,12 @@ UNKNOWN_TO_MOTO = frozenset(
     ApiGateway::ApiKey ApiGateway::Stage ApiGateway::UsagePlan ApiGateway::UsagePlanKey
     ApiGatewayV2::Api ApiGatewayV2::Integration ApiGatewayV2::Route ApiGatewayV2::Stage
     Budgets::Budget CloudWatch::Alarm CodeDeploy::Application CodeDeploy::DeploymentGroup
-    Lambda::Alias Lambda::EventInvokeConfig
+    Lambda::Alias Lambda::EventInvokeConfig Logs::MetricFilter
     """.split()
 )
+
+BROKEN_AT_MOTO = frozenset(("Events::Rule",))
+"""Updating a stack whose condition leaves it out ends in an error there."""
 
 _TRANSLATE = """
 import json, sys
@@ -69,6 +72,14 @@ esac
 def tools() -> Path:
     assert (TOOLS / "aws").exists(), "the tools are not installed: make infra"
     return TOOLS
+
+
+@pytest.fixture(scope="session")
+def checkov() -> Path:
+    """In a virtual environment of its own: it pins a hundred packages to one release each."""
+    program = TOOLS.parents[1] / "checkov" / "bin" / "checkov"
+    assert program.exists(), "checkov is not installed: make infra"
+    return program
 
 
 @pytest.fixture(scope="session")
@@ -139,9 +150,10 @@ def _as_moto_knows_it(translated: dict[str, Any]) -> str:
             name
             for name, resource in template["Resources"].items()
             if resource_class_from_type(resource["Type"]) is None
+            or resource["Type"].removeprefix("AWS::") in BROKEN_AT_MOTO
         }
     types = {template["Resources"][name]["Type"].removeprefix("AWS::") for name in unknown}
-    assert types <= UNKNOWN_TO_MOTO, "what is not tried there is on this list"
+    assert types <= UNKNOWN_TO_MOTO | BROKEN_AT_MOTO, "what is not tried there is on this list"
     for part in ("Resources", "Outputs"):
         template[part] = {
             name: value

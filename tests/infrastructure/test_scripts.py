@@ -73,6 +73,62 @@ def test_deploying_again_keeps_what_was_set(aws: Aws) -> None:
     assert before["ImageUri"] != after["ImageUri"]
 
 
+def test_without_a_verb_and_by_update_it_deploys_and_says_what_changes(aws: Aws) -> None:
+    name = {"LAMBDA_FUNCTION_NAME": "bare"}
+    first = aws(DEPLOY, **name, MEMORY_SIZE="1024")
+    assert first.returncode == 0, first.stderr
+    assert "A new stack, bare" in first.stderr
+    assert parameters(aws, "bare")["MemorySize"] == "1024"
+    again = aws(DEPLOY, "update", **name, TIMEOUT="30", ERRORS_MORE_THAN="0")
+    assert again.returncode == 0, again.stderr
+    shown = [" ".join(line.split()) for line in again.stderr.splitlines()]
+    assert "TIMEOUT 60 -> 30" in shown
+    assert "ERRORS_MORE_THAN 5 -> 0" in shown
+    assert "MEMORY_SIZE 1024" in shown, "what stays is shown too"
+    assert parameters(aws, "bare")["ErrorsMoreThan"] == "0"
+
+
+def test_the_model_is_remembered_and_another_one_starts_anew(aws: Aws) -> None:
+    name = {"LAMBDA_FUNCTION_NAME": "model"}
+
+    def built(**settings: str) -> str:
+        (aws.folder / "docker.log").write_text("")
+        done = aws(DEPLOY, "deploy", **name, **settings)
+        assert done.returncode == 0, done.stderr
+        said = (aws.folder / "docker.log").read_text()
+        return next(line for line in said.splitlines() if "buildx build" in line)
+
+    given = {"MODEL_NAME": "team/own", "MODEL_REVISION": "abc", "BUILD_OPTIONS": "--labels a,b"}
+    for settings in (given, {"MEMORY_SIZE": "1024"}):
+        line = built(**settings)
+        assert "MODEL_NAME=team/own" in line
+        assert "MODEL_REVISION=abc" in line
+        assert "BUILD_OPTIONS=--labels a,b" in line
+    other = built(MODEL_NAME="team/other")
+    assert "MODEL_NAME=team/other" in other
+    assert "MODEL_REVISION" not in other, "a revision is one model's"
+    assert "BUILD_OPTIONS" not in other
+    assert parameters(aws, "model")["ModelRevision"] == ""
+
+
+def test_cleanup_knows_the_stack_of_another_deployment(aws: Aws) -> None:
+    """As document 001 deploys it: ummatics-sentiment-stack, with its own image repository."""
+    template = {"Resources": {"SentimentFunction": {"Type": "AWS::SQS::Queue"}}}
+    aws.client("cloudformation").create_stack(
+        StackName="ummatics-sentiment-stack", TemplateBody=json.dumps(template)
+    )
+    aws.client("ecr").create_repository(repositoryName="ummatics-sentiment")
+    name = {"LAMBDA_FUNCTION_NAME": "ummatics-sentiment-analysis"}
+    asked = aws(DEPLOY, "cleanup", **name)
+    assert asked.returncode == 2
+    assert "The stack ummatics-sentiment-stack made the function" in asked.stderr
+    done = aws(DEPLOY, "cleanup", "--yes", **name)
+    assert done.returncode == 0, done.stderr
+    assert "The stack ummatics-sentiment-stack is gone" in done.stderr
+    repositories = aws.client("ecr").describe_repositories()["repositories"]
+    assert "ummatics-sentiment" not in {r["repositoryName"] for r in repositories}
+
+
 def test_what_moto_knows_of_the_template_is_there(deployed: Aws) -> None:
     body = deployed.client("cloudwatch").get_dashboard(DashboardName=NAME)["DashboardBody"]
     titles = [widget["properties"]["title"] for widget in json.loads(body)["widgets"]]

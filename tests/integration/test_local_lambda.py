@@ -9,8 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+
+from worker.local.environment import AWSS_CLIENT, OWN_CLIENT
 
 MISBEHAVING = """
 import os, time
@@ -50,8 +53,17 @@ def invoke(client: Any, event: Any, **more: Any) -> tuple[Any, Any]:
     return response, json.loads(payload) if payload else None
 
 
+@pytest.fixture(params=[AWSS_CLIENT, OWN_CLIENT])
+def service(request: pytest.FixtureRequest, tmp_path: Path) -> Service:
+    """A local Lambda whose environments run AWS's runtime client, and one with our own."""
+    return partial(_service, tmp_path, runtime_client=request.param)
+
+
+Service = Callable[..., AbstractContextManager[Any]]
+
+
 @contextmanager
-def service(folder: Path, **config: Any) -> Iterator[Any]:
+def _service(folder: Path, **config: Any) -> Iterator[Any]:
     (folder / "misbehaving.py").write_text(MISBEHAVING, encoding="utf-8")
     values = {"handler": "misbehaving.handler", "concurrency": 2, "timeout_s": 10} | config
     process = subprocess.Popen(
@@ -122,8 +134,8 @@ def test_an_arn_names_the_function_too(local_lambda: str) -> None:
     client.close()
 
 
-def test_function_errors_exits_timeouts_and_memory(tmp_path: Path) -> None:
-    with service(tmp_path, timeout_s=2.0, memory_mb=200) as client:
+def test_function_errors_exits_timeouts_and_memory(service: Service) -> None:
+    with service(timeout_s=2.0, memory_mb=200) as client:
         response, error = invoke(client, {"do": "raise"})
         assert response["FunctionError"] == "Unhandled"
         assert error["errorType"] == "ValueError"
@@ -141,8 +153,55 @@ def test_function_errors_exits_timeouts_and_memory(tmp_path: Path) -> None:
         assert answer["cold"] == "sentiment"
 
 
-def test_above_its_concurrency_it_throttles_and_environments_are_kept_warm(tmp_path: Path) -> None:
-    with service(tmp_path, concurrency=1) as client:
+CONTEXT = """
+import os
+def handler(event, context):
+    left = context.get_remaining_time_in_millis()
+    return {
+        "left": 0 < left <= 10_000,
+        "names": [context.function_name, context.function_version, context.memory_limit_in_mb],
+        "arn": context.invoked_function_arn,
+        "id": len(context.aws_request_id),
+        "client": getattr(context.client_context, "custom", None),
+        "trace": os.environ["_X_AMZN_TRACE_ID"].startswith("Root=1-"),
+        "echo": event,
+    }
+"""
+
+
+def test_both_runtime_clients_tell_a_handler_the_same(tmp_path: Path) -> None:
+    (tmp_path / "told.py").write_text(CONTEXT, encoding="utf-8")
+    context = base64.b64encode(b'{"custom": {"a": 1}}').decode()
+    event = {"text": "caf\u00e9 \u2028 \U0001f600", "n": [1, 2.5, None, True]}
+    told = []
+    for runtime_client in (AWSS_CLIENT, OWN_CLIENT):
+        with _service(tmp_path, handler="told.handler", runtime_client=runtime_client) as client:
+            _, answer = invoke(client, event, ClientContext=context)
+        told.append(answer)
+    assert told[0] == told[1]
+    assert told[0]["echo"] == event
+    assert told[0]["left"]
+
+
+def test_both_runtime_clients_give_the_same_scores(tmp_path: Path) -> None:
+    request = {
+        "texts": ["I love this!", "This is terrible", "caf\u00e9", 7, ""],
+        "ids": list("abcde"),
+    }
+    answers = []
+    for runtime_client in (AWSS_CLIENT, OWN_CLIENT):
+        with _service(
+            tmp_path, handler="sentiment_function.handler.handler", runtime_client=runtime_client
+        ) as client:
+            answers.append([invoke(client, request)[1], invoke(client, {"texts": "none"})[1]])
+    assert answers[0] == answers[1]
+    assert answers[0][0]["body"]["count"] == 5
+
+
+def test_above_its_concurrency_it_throttles_and_environments_are_kept_warm(
+    service: Service,
+) -> None:
+    with service(concurrency=1) as client:
         _, first = invoke(client, {})
         _, second = invoke(client, {})
         assert first["pid"] == second["pid"]
@@ -155,8 +214,8 @@ def test_above_its_concurrency_it_throttles_and_environments_are_kept_warm(tmp_p
         busy.join()
 
 
-def test_a_handler_that_cannot_be_imported_is_a_function_error(tmp_path: Path) -> None:
-    with service(tmp_path, handler="nowhere.handler") as client:
+def test_a_handler_that_cannot_be_imported_is_a_function_error(service: Service) -> None:
+    with service(handler="nowhere.handler") as client:
         response, error = invoke(client, {})
         assert response["FunctionError"] == "Unhandled"
         assert error["errorType"] == "Runtime.ImportModuleError"

@@ -29,8 +29,10 @@ from worker.cli import (
     rescore,
     runs,
     schedule,
+    score,
     scores,
     serve,
+    sources,
     sql,
     state,
 )
@@ -58,7 +60,7 @@ def options(
         raise typer.Exit
 
 
-for module in (once, serve, scores, sql, report, dashboard, mcp, look, doctor, demo):
+for module in (score, once, serve, scores, sql, report, dashboard, mcp, look, doctor, demo):
     module.register(app)
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(rescore.app, name="rescore")
@@ -66,6 +68,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(override.app, name="override")
 app.add_typer(cost.app, name="cost")
 app.add_typer(state.app, name="state")
+app.add_typer(sources.app, name="sources")
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(database.app, name="db")

@@ -18,7 +18,7 @@ from worker.cli.output import (
     settings_for,
 )
 from worker.cli.running import Turn, run_all
-from worker.cli.sources import AnySource, configured, from_paths
+from worker.cli.which import AnySource, configured, from_paths
 from worker.records import RunReport
 
 _ONCE_EXAMPLES = (
@@ -47,7 +47,12 @@ def once(
     name: Annotated[
         str | None, typer.Option(help="What to call PATH as a source. Default: the file's name.")
     ] = None,
-    id: Annotated[str | None, typer.Option(help="PATH's column of ids.")] = None,
+    id: Annotated[
+        str | None,
+        typer.Option(
+            help="PATH's column of ids. `content`: equal rows are one record; `row`: each is one."
+        ),
+    ] = None,
     text: Annotated[str | None, typer.Option(help="PATH's column of texts.")] = None,
     time: Annotated[str | None, typer.Option(help="PATH's column of times.")] = None,
     timezone: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,7 +81,11 @@ def make_plan(
 
 def operator() -> str:
     """Who asks, for the ledger."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not be in its passwd
+        name = f"uid-{os.getuid()}"
+    return f"{name}@{socket.gethostname()}"
 
 
 def _print_plan(

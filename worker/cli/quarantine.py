@@ -21,7 +21,7 @@ from worker.cli.output import (
     settings_for,
 )
 from worker.cli.running import Turn, run_all
-from worker.cli.sources import AnySource
+from worker.cli.which import AnySource
 from worker.errors import ConfigurationError, Exit
 from worker.log import printable
 from worker.records import Redrive

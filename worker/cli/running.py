@@ -8,18 +8,22 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from worker import aws, bootstrap
+from sqlalchemy import Engine
+
+from worker import aws, bootstrap, words
 from worker.bootstrap import Worker
 from worker.cli import progress
 from worker.cli.output import STRAY_KEYS, WORDS, say, say_error
-from worker.cli.sources import AnySource
 from worker.cli.stopping import Stopper
+from worker.cli.which import AnySource
 from worker.cycle import cycle
 from worker.errors import DatabaseUnavailable, Exit, WorkerError
 from worker.pipeline import StopReason
-from worker.records import NOTHING_AGAIN, Redrive, RunReport
+from worker.records import NOTHING_AGAIN, ROW_ID, Redrive, RunReport
 from worker.settings import Settings
-from worker.store import migrate, pauses
+from worker.store import migrate, pauses, reading, spending
+
+FILES_SHOWN = 5
 
 WORST_FIRST = (
     Exit.MISUSED,
@@ -56,6 +60,8 @@ def run_all(settings: Settings, turns: Sequence[Turn]) -> tuple[list[RunReport],
         with bootstrap.open_lambda(settings) as target:
             say(f"Scored by {bootstrap.scorer_named(target)}.")
             warn_of_stray_keys(settings)
+            if target is not None:
+                offer_rescore(engine, [turn.name for turn in turns])
 
             async def running() -> tuple[list[RunReport], int]:
                 async with bootstrap.open_worker(settings, engine, target) as worker:
@@ -95,10 +101,12 @@ async def _one_after_another(
 
 
 async def _run_one(worker: Worker, settings: Settings, turn: Turn, stopper: Stopper) -> RunReport:
-    source = bootstrap.open_source(turn.config, settings.access) if turn.config else None
+    tell = _Teller()
+    source = bootstrap.open_source(turn.config, settings.access, tell) if turn.config else None
     size = source.size() if source and WORDS.is_terminal else None
     about = (turn.name, turn.kind, source, turn.trigger, turn.redrive)
     work = await asyncio.to_thread(bootstrap.pull_work, worker, settings, *about)
+    before = await asyncio.to_thread(worker.parts.journal.positions, work.lane.source_id)
     with progress.bars(turn.name, size) as observer:
         report = await cycle(
             worker.parts, worker.ledger, work, observer=observer, on_start=stopper.watch
@@ -106,13 +114,61 @@ async def _run_one(worker: Worker, settings: Settings, turn: Turn, stopper: Stop
     with contextlib.suppress(DatabaseUnavailable):  # the run itself has ended well
         for warning in await asyncio.to_thread(bootstrap.look_back, worker, work, report):
             say(f"Unusual: {warning}.", style="yellow")
+    if source:
+        await asyncio.to_thread(_tell_of_rows, worker, report, is_first=not before)
     return report
+
+
+class _Teller:
+    """Says which columns were chosen; of many files alike it says so once."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, sentence: str) -> None:
+        choice = sentence.partition(": ")[2]
+        if choice not in self._said:
+            self._said.add(choice)
+            say(sentence)
+
+
+def _tell_of_rows(worker: Worker, report: RunReport, *, is_first: bool) -> None:
+    """Why there are fewer records than rows, and whether they are stored twice."""
+    c = report.counters
+    if not c.read and report.state == "done":
+        empty = "There was no row: what was read is empty, or has a header alone."
+        say(empty if is_first else "Nothing is new since the last run.")
+    merged = c.duplicate + (c.unchanged + c.changed if is_first else 0)
+    if merged:
+        rows = words.many(merged, "row has", "rows have")
+        say(f"{rows} an id that came before, and were merged into one record each, the last one"
+            f" kept. If each row is a record of its own: --id {ROW_ID}.")  # fmt: skip
+    if c.new:
+        for file in reading.read_elsewhere(worker.engine, report.source)[:FILES_SHOWN]:
+            say(
+                f"{file['partition']} was read as the source {file['source']!r} too: its records"
+                " are stored twice, and count twice. Take one away: sentiment-worker sources"
+                f" remove {report.source}",
+                style="yellow",
+            )
 
 
 def warn_of_stray_keys(settings: Settings) -> None:
     """Keys in the environment win over the role that `iam` means."""
     if settings.calls_aws and settings.lambda_auth_method == "iam" and aws.stray_keys(os.environ):
         say(STRAY_KEYS, style="yellow")
+
+
+def offer_rescore(engine: Engine, sources: Sequence[str]) -> None:
+    """Back from USE_LAMBDA_SENTIMENT=0: what TextBlob scored by choice stays, unless it is asked
+    for."""
+    for source, count in spending.by_choice(engine, sources).items():
+        have = words.many(count, "record has", "records have")
+        say(
+            f"{source}: {have} TextBlob's score, by choice and for good. To let the model score"
+            f" them: sentiment-worker rescore plan --source {source} --scorer textblob",
+            style="yellow",
+        )
 
 
 def _tell(report: RunReport) -> None:

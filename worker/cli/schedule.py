@@ -22,7 +22,7 @@ from worker.cli.output import (
     settings_for,
 )
 from worker.cli.planning import DryRunOption, operator
-from worker.cli.sources import configured
+from worker.cli.which import configured
 from worker.cron import next_times, trigger_of
 from worker.durations import parse_duration
 from worker.errors import ConfigurationError

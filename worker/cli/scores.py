@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from worker import export
+from worker import export, words
 from worker.cli.look import SourceOption, period, reading_from
 from worker.cli.output import (
     ConfigOption,
@@ -78,6 +78,14 @@ def scores(
             help=f"Write every column to this file: {', '.join(export.FORMATS)}, by its ending.",
         ),
     ] = None,
+    for_spreadsheet: Annotated[
+        bool,
+        typer.Option(
+            "--for-spreadsheet",
+            help="In a CSV export, put an apostrophe before texts that a spreadsheet would run as"
+            " formulas. Without it texts are exact, for programs.",
+        ),
+    ] = False,
     output: OutputOption = Output.TABLE,
     verbose: VerboseOption = False,
 ) -> None:
@@ -85,7 +93,7 @@ def scores(
     if scorer is not None and scorer not in SCORERS:
         hint = f"Use {', '.join(SCORERS)}."
         raise ConfigurationError(f"--scorer {scorer!r} is unknown.", hint=hint)
-    writer = export.writer_for(to) if to else None
+    writer = export.writer_for(to, for_spreadsheet=for_spreadsheet) if to else None
     start, end = period(since, until)
     wanted = ScoreFilter(
         source=source,
@@ -105,7 +113,15 @@ def scores(
         stored.require_label(engine, wanted.label)
         found = stored.ask(engine, wanted)
         if writer and to:
-            rows = export.save(found, kinds(CURRENT_SENTIMENT), to, writer)
+            watched = export.Watched(found)
+            rows = export.save(watched, kinds(CURRENT_SENTIMENT), to, writer)
             say(f"{rows:,} rows are in {to}.")
+            if watched.formulas and to.suffix.lower() == ".csv" and not for_spreadsheet:
+                cells = words.many(watched.formulas, "cell begins", "cells begin")
+                say(
+                    f"{cells} like a formula, which a spreadsheet would run: export with"
+                    " --for-spreadsheet, or to .xlsx, to open it in one.",
+                    style="yellow",
+                )
         elif not print_rows(found, COLUMNS, output):
             say("No record matches.")

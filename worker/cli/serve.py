@@ -17,9 +17,9 @@ from worker.bootstrap import Worker
 from worker.circuit import CircuitState
 from worker.cli import backfilling, progress
 from worker.cli.output import ConfigOption, VerboseOption, settings_for
-from worker.cli.running import warn_of_stray_keys
-from worker.cli.sources import AnySource, configured
+from worker.cli.running import offer_rescore, warn_of_stray_keys
 from worker.cli.stopping import Stopper
+from worker.cli.which import AnySource, configured
 from worker.cron import missed_times, trigger_of
 from worker.cycle import Work, cycle
 from worker.errors import ConfigurationError, DatabaseUnavailable, SourceBusy
@@ -62,6 +62,8 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
     with bootstrap.open_database(settings) as engine, bootstrap.open_lambda(settings) as target:
         migrate.require_current(engine)
         warn_of_stray_keys(settings)
+        if target is not None:
+            offer_rescore(engine, [source.name for source in sources])
 
         async def serving() -> None:
             async with bootstrap.open_worker(settings, engine, target) as worker:

@@ -1,61 +1,79 @@
-"""Which sources a command is about: the configured ones, or paths on the command line."""
+"""`sources`: what is held of a source, and taking a mistaken one away."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Annotated
 
-from pydantic import ValidationError
+import typer
+from rich.progress import BarColumn, Progress, TextColumn
 
-from worker import words
-from worker.clean import storable
+from worker import bootstrap
+from worker.cli.look import reading_from
+from worker.cli.output import (
+    WORDS,
+    ConfigOption,
+    Output,
+    OutputOption,
+    VerboseOption,
+    print_json,
+    print_rows,
+    say,
+    settings_for,
+)
+from worker.cli.planning import DryRunOption
 from worker.errors import ConfigurationError
-from worker.settings import FileSourceConfig, Settings, SqlSourceConfig
+from worker.store import reading, removal
 
-AnySource = FileSourceConfig | SqlSourceConfig
+app = typer.Typer(help="What is held of a source, and taking one away.", no_args_is_help=True)
 
 
-def configured(settings: Settings, names: Sequence[str] | None) -> Sequence[AnySource]:
-    known = {source.name: source for source in settings.source}
-    if not known:
+@app.command(
+    epilog="Example:  [bold]sentiment-worker sources remove tweets --dry-run[/bold], then "
+    "[bold]sentiment-worker sources remove tweets[/bold]"
+)
+def remove(
+    name: Annotated[str, typer.Argument(help="The source, as `status` names it.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: DryRunOption = False,
+    config: ConfigOption = None,
+    output: OutputOption = Output.TABLE,
+    verbose: VerboseOption = False,
+) -> None:
+    """Delete a source with all that is held of it: records, scores, corrections, quarantine, runs,
+    cursors. It cannot be undone; what calls have cost stays in `cost report`.
+
+    Shows what there is and asks first. Exit code 4 while a run or a backfill holds the source.
+    Needs the rights of the tables' owner.
+    """
+    settings = settings_for(config, verbose=verbose, quiet=True).settings
+    with reading_from(config, verbose=verbose, source=name) as engine:
+        held = removal.held(engine, reading.source_id(engine, name))
+        if output is Output.JSON:
+            print_json({"source": name, "removed": not dry_run, **held})
+        else:
+            print_rows([{"source": name, **held}], ("source", *held), output)
+        if dry_run:
+            return
+        if not yes:
+            _ask(name)
+        with bootstrap.held_source(settings, engine, name) as source_id:
+            bar = Progress(
+                TextColumn("deleting"), BarColumn(), TextColumn("{task.completed:,.0f} records"),
+                console=WORDS, disable=not WORDS.is_terminal,
+            )  # fmt: skip
+            with bar:
+                task = bar.add_task("", total=held["records"])
+                removal.remove(engine, source_id, lambda count: bar.advance(task, count))
+    say(f"{name!r} is gone, with {held['records']:,} records.")
+    if name in (source.name for source in settings.source):
+        say("It is still configured: the next run reads it again, from its beginning.")
+
+
+def _ask(name: str) -> None:
+    """Raises ConfigurationError where there is nobody to ask."""
+    if not WORDS.is_terminal:
         raise ConfigurationError(
-            "No source is configured.",
-            hint="Name files: sentiment-worker once reviews.csv; or write [[source]] tables "
-            "into sentiment-worker.toml (see `sentiment-worker config show`).",
+            f"{name!r} would be deleted for good, and nobody is there to be asked.",
+            hint="Add --yes to do it.",
         )
-    missing = [name for name in names or () if name not in known]
-    if missing:
-        raise ConfigurationError(
-            f"No source is named {missing[0]!r}.", hint=words.instead(missing[0], known)
-        )
-    return [known[name] for name in names] if names else list(known.values())
-
-
-def from_paths(
-    paths: Sequence[str], name: str | None, layout: dict[str, Any]
-) -> list[FileSourceConfig]:
-    """A source for each path on the command line, or one named `name` for all of them."""
-    if name:
-        return [_ad_hoc(name, tuple(paths), layout)]
-    stems = [storable(path.rstrip("/").rsplit("/", 1)[-1].split(".", 1)[0]) for path in paths]
-    doubled = sorted({stem for stem in stems if stems.count(stem) > 1})
-    if doubled:
-        raise ConfigurationError(
-            f"Two paths would be one source named {doubled[0]!r}, and their ids one space.",
-            hint="If they are one source, name it: --name reviews. If they are two, run each with "
-            "a --name of its own.",
-        )
-    return [
-        _ad_hoc(stem.strip("*") or "files", (path,), layout)
-        for stem, path in zip(stems, paths, strict=True)
-    ]
-
-
-def _ad_hoc(name: str, paths: tuple[str, ...], layout: dict[str, Any]) -> FileSourceConfig:
-    try:
-        return FileSourceConfig(kind="file", name=name, path=paths, **layout)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        option = str(first["loc"][0]).replace("_", "-") if first["loc"] else "option"
-        message = first["msg"].removeprefix("Value error, ")
-        raise ConfigurationError(f"--{option}: {message}.") from None
+    typer.confirm(f"Delete all of {name!r} for good?", abort=True, err=True)

@@ -25,7 +25,7 @@ from worker.cli.output import (
     settings_for,
 )
 from worker.cli.planning import DryRunOption
-from worker.cli.sources import from_paths
+from worker.cli.which import from_paths
 from worker.errors import ConfigurationError, Exit
 from worker.scoring.target import LambdaTarget
 from worker.settings import Settings

@@ -1,5 +1,6 @@
-"""One execution environment of the local Lambda: a process that runs the real runtime client
-(`awslambdaric`) and the real handler, and the Runtime API that it asks for work.
+"""One execution environment of the local Lambda: a process that runs AWS's runtime client
+(`awslambdaric`; ours where that does not install) and the real handler, and the Runtime API that it
+asks for work.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
@@ -7,6 +8,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import os
 import signal
@@ -21,6 +23,9 @@ from aiohttp import web
 
 RESPONSE_LIMIT = 6_291_556
 """Bytes of a synchronous answer: 6 MB and 100 bytes, as AWS's own error message says."""
+
+AWSS_CLIENT = "awslambdaric"
+OWN_CLIENT = "worker.local.runtime_client"
 
 LOG_TAIL_BYTES = 4096
 MEMORY_POLL_S = 0.1
@@ -38,6 +43,10 @@ PASSED_ON = (
 """What an environment sees of ours. Not DATABASE_URL, no keys: the function has no use for them."""
 
 
+def _runtime_client() -> str:
+    return AWSS_CLIENT if importlib.util.find_spec(AWSS_CLIENT) else OWN_CLIENT
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionConfig:
     """What AWS calls the function's configuration."""
@@ -48,6 +57,8 @@ class FunctionConfig:
     timeout_s: float = 60.0
     memory_mb: int = 2048
     region: str = "local"
+    runtime_client: str = field(default_factory=_runtime_client)
+    """The module that the environment's process runs."""
 
     @property
     def arn(self) -> str:
@@ -109,7 +120,7 @@ class Environment:
         port = self._runner.addresses[0][1]
         started = time.perf_counter()
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "awslambdaric", self._config.handler),
+            *(sys.executable, "-P", "-m", self._config.runtime_client, self._config.handler),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

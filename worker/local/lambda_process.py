@@ -20,7 +20,7 @@ log = get_logger(__name__)
 
 START_TIMEOUT_S = 30.0
 RESTART_AFTER_S = 1.0
-NEEDED = ("aiohttp", "awslambdaric", "onnxruntime", "tokenizers", "sentiment_function")
+NEEDED = ("aiohttp", "onnxruntime", "tokenizers", "sentiment_function")
 
 
 @contextmanager

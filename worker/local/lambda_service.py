@@ -68,18 +68,13 @@ class LocalLambda:
         if (request.content_length or 0) > limit:
             message = f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
             return _error(413, "RequestEntityTooLargeException", message)
-        payload = await request.read() or b"{}"
         try:
-            json.loads(payload)
+            invocation = _invocation(request, await request.read() or b"{}")
         except ValueError as error:
-            message = f"Could not parse request body into json: {error}"
-            return _error(400, "InvalidRequestContentException", message)
+            return _error(400, "InvalidRequestContentException", str(error))
         if kind == "Event":
-            self._events.put_nowait(payload)
+            self._events.put_nowait(invocation.payload)
             return web.Response(status=202)
-        context = request.headers.get("X-Amz-Client-Context")
-        trace = request.headers.get("X-Amzn-Trace-Id")
-        invocation = Invocation(payload, client_context=context, trace=trace)
         answered = await self._run(invocation)
         if answered is None:
             return _error(429, "TooManyRequestsException", "Rate Exceeded.",
@@ -170,6 +165,22 @@ def _comes_from_a_page(request: web.Request) -> bool:
     address = request.transport.get_extra_info("sockname")[0] if request.transport else ""
     host = urlsplit(f"//{request.host}").hostname
     return address in ("127.0.0.1", "::1") and host not in ("127.0.0.1", "::1", "localhost")
+
+
+def _invocation(request: web.Request, payload: bytes) -> Invocation:
+    """Raises ValueError, with the words of AWS, for what is not JSON."""
+    try:
+        json.loads(payload)
+    except ValueError as error:
+        raise ValueError(f"Could not parse request body into json: {error}") from error
+    # The runtime client is given the context as JSON, no longer as base64.
+    context = request.headers.get("X-Amz-Client-Context")
+    try:
+        told = json.dumps(json.loads(base64.b64decode(context, validate=True))) if context else None
+    except ValueError as error:
+        raise ValueError("Client context must be a valid Base64-encoded JSON object.") from error
+    trace = request.headers.get("X-Amzn-Trace-Id")
+    return Invocation(payload, client_context=told, trace=trace)
 
 
 def _function_name(request: web.Request) -> str:

@@ -16,6 +16,7 @@ import pwd
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,13 @@ log = get_logger(__name__)
 SUPERUSER = "postgres"
 DATABASE = "sentiment"
 START_TIMEOUT_S = 60
+
+# macOS has no C.UTF-8; PostgreSQL has one of its own (17 and later).
+# https://www.postgresql.org/docs/current/locale.html#LOCALE-PROVIDERS
+BUILTIN_LOCALE = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+IS_LINUX = sys.platform.startswith("linux")
+LOCALE = "C.UTF-8" if IS_LINUX else "C"
+INITDB_LOCALE = ("--locale=C.UTF-8",) if IS_LINUX else BUILTIN_LOCALE
 
 # A laptop's database: small, still durable (fsync stays on).
 SERVER_SETTINGS = {
@@ -129,7 +137,7 @@ class _Server:
         aside = self._base / "data.new"
         shutil.rmtree(aside, ignore_errors=True)
         self._run("initdb", *("-D", aside, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8"),
-                  *("--locale=C.UTF-8", "--no-instructions"))  # fmt: skip
+                  *(*INITDB_LOCALE, "--no-instructions"))  # fmt: skip
         create = f"CREATE DATABASE {DATABASE};\n".encode()
         self._run("postgres", "--single", "-D", aside, "postgres", stdin=create)
         aside.rename(self._data)
@@ -150,7 +158,7 @@ class _Server:
                 user=self._account,
                 cwd=self._base,
                 start_new_session=True,  # Ctrl-C is for us, not for the server
-                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": LOCALE, "TZ": "UTC"},
                 check=False,
             )
             output.seek(0)

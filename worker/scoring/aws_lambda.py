@@ -7,6 +7,7 @@ import re
 import time
 from dataclasses import replace
 
+from worker.log import get_logger
 from worker.ports import Span, Tracer
 from worker.records import (
     Answer,
@@ -24,6 +25,8 @@ from worker.scoring.sender import Sender
 from worker.scoring.target import LambdaTarget, Reply
 from worker.tracing import SilentTracer
 
+log = get_logger(__name__)
+
 _TYPE = re.compile(r"[A-Za-z_][\w.]{0,63}", re.ASCII)
 
 
@@ -40,21 +43,33 @@ class AwsLambdaScorer:
         """Invoke once and verify the answer. Never raises for what happened on the way."""
         started = time.perf_counter()
         with self._tracer.span("invocation", self._about, calls=True) as span:
+            log.info("lambda.invoking", texts=len(chunk.items), chunk=chunk.id)
             reply = await self._sender.invoke(wire.encode(chunk), span.trace_header)
             _describe(reply, span)
         if isinstance(reply, Failure):
             return reply
-        if reply.function_error:
-            failure = _function_error(reply.function_error, reply.payload)
-            return replace(failure, bill=reply.bill)
-        try:
-            scorer, opinions = wire.decode(reply.payload, chunk, self._plain)
-        except wire.BadAnswer as error:
-            return Failure(FailureKind.REJECTED, error.code, str(error), bill=reply.bill)
-        return Answer(scorer, opinions, time.perf_counter() - started, reply.bill)
+        outcome = read_reply(reply, chunk, self._plain)
+        if not isinstance(outcome, Answer):
+            return outcome  # logged by whoever judges it
+        seconds = time.perf_counter() - started
+        results, ms = len(outcome.opinions), round(seconds * 1000)
+        log.info("lambda.answered", results=results, chunk=chunk.id, ms=ms)
+        return replace(outcome, duration_s=seconds)
 
     async def close(self) -> None:
         await self._sender.close()
+
+
+def read_reply(reply: Reply, chunk: Chunk, plain: ScorerId) -> Outcome:
+    """What a reply to `chunk` says, verified; `plain` names the model of one that names none."""
+    if reply.function_error:
+        failure = _function_error(reply.function_error, reply.payload)
+        return replace(failure, bill=reply.bill)
+    try:
+        scorer, opinions = wire.decode(reply.payload, chunk, plain)
+    except wire.BadAnswer as error:
+        return Failure(FailureKind.REJECTED, error.code, str(error), bill=reply.bill)
+    return Answer(scorer, opinions, bill=reply.bill)
 
 
 def _describe(reply: Reply | Failure, span: Span) -> None:

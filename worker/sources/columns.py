@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from email.utils import parsedate_to_datetime
@@ -13,17 +13,21 @@ from typing import Any
 from worker.clean import clean, storable
 from worker.errors import ConfigurationError
 from worker.log import get_logger
-from worker.records import Layout, Record
+from worker.records import CONTENT_ID, ROW_ID, Layout, Record
+from worker.sources.ids import USUAL, IdRule
 
 log = get_logger(__name__)
 
-ID_NAMES = ("id",)
 TEXT_NAMES = ("text", "body", "content", "review", "comment", "message", "title")
 TIME_NAMES = ("created_at", "published_at", "timestamp", "date", "time")
 
 MAX_ID_BYTES = 1024
 """A longer id is refused: PostgreSQL's index would (2,704 bytes), and it is no id."""
 
+TIME_SHOWN = 40
+"""Characters of a time that cannot be read."""
+
+_OFFSET = re.compile(r"[+-]\d\d:?\d\d$|Z$")
 _SPACE_BEFORE_OFFSET = re.compile(r" (?=[+-]\d\d:?\d\d$)")
 _NAMED_MONTHS = ("%d-%b-%y", "%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y")
 """Formats that read only one way. 8/4/2016 does not: it needs time_format."""
@@ -34,7 +38,12 @@ class RowRefused(ValueError):
 
 
 class TimeRefused(RowRefused):
-    """Its time cannot be read: the row's fault, or the layout's if every row is so."""
+    """Its time cannot be read: the row's fault, or the layout's if every row is so. `hint` says
+    what would read this one."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,7 @@ class Columns:
 
     text: str
     id: str | None
+    """None: the id is derived."""
     time: str | None
     author: str | None
     language: str | None
@@ -78,14 +88,23 @@ def choose(layout: Layout, available: Sequence[str], where: str) -> Columns:
             hint='Say which it is: --text NAME, or text = "NAME" in the source. '
             f"Its columns are: {', '.join(available)}.",
         )
+    derived = layout.id in (CONTENT_ID, ROW_ID) and layout.id not in available
     return Columns(
         text=text,
-        id=named(layout.id) or usual(ID_NAMES),
+        id=None if derived else named(layout.id) or usual(USUAL),
         time=named(layout.time) or usual(TIME_NAMES),
         author=named(layout.author) or usual(("author",)),
         language=named(layout.language) or usual(("language", "lang")),
         tags=tuple(filter(None, map(named, layout.tags))),
     )
+
+
+Chosen = Callable[[IdRule, str, Columns, tuple[str, ...]], None]
+"""Is told of a file: the rule of its ids, its name, its columns as chosen, and all that it has."""
+
+
+def unsaid(rule: IdRule, file: str, columns: Columns, available: tuple[str, ...]) -> None:
+    """For who does not want to know."""
 
 
 @dataclass(slots=True)
@@ -101,8 +120,8 @@ class RowMapper:
     def __post_init__(self) -> None:
         self._parse_time = TimeParser(self.layout.timezone, self.layout.time_format)
 
-    def record(self, row: Mapping[str, Any]) -> Record:
-        """Raises RowRefused."""
+    def record(self, row: Mapping[str, Any], number: int = 0) -> Record:
+        """`number` is the row's place in its file. Raises RowRefused."""
         c = self.columns
         value = row.get(c.text)
         if type(value) is not str:
@@ -112,7 +131,7 @@ class RowMapper:
         text, content_hash, original_hash, flags, skip_reason = clean(value)
         moment = row.get(c.time) if c.time else None
         return Record(
-            self._id(row),
+            self._id(row, number),
             text,
             content_hash,
             self._parse_time(moment) if moment else None,
@@ -124,10 +143,11 @@ class RowMapper:
             original_hash,
         )
 
-    def _id(self, row: Mapping[str, Any]) -> str:
+    def _id(self, row: Mapping[str, Any], number: int) -> str:
         name = self.columns.id
         if name is None:
-            return _derived_id(self.file, row)
+            by_row = self.layout.id == ROW_ID
+            return f"{self.file}:{number}" if by_row else _derived_id(self.file, row)
         value = row.get(name)
         # A float may be a gap in a column of numbers: NaN, which equals nothing, itself included.
         if value is None or value == "" or value != value or isinstance(value, bool | dict | list):  # noqa: PLR0124
@@ -142,6 +162,35 @@ class RowMapper:
         return found
 
 
+def told(rule: IdRule, file: str, columns: Columns, available: Sequence[str]) -> str:
+    """The choice in a sentence, with what else could have been one."""
+    ids = {
+        CONTENT_ID: "derived from the row (equal rows are one record)",
+        ROW_ID: "its place in it",
+    }
+    chosen = (
+        f"from {columns.id!r}" if columns.id else ids[CONTENT_ID if rule.rule != ROW_ID else ROW_ID]
+    )
+    why = f", {rule.why}" if rule.why else ""
+    parts = [
+        f"id {chosen}{why}{_others(rule.others, columns.id)}",
+        f"text from {columns.text!r}{_others(_usual(TEXT_NAMES, available), columns.text)}",
+        f"time from {columns.time!r}{_others(_usual(TIME_NAMES, available), columns.time)}"
+        if columns.time
+        else "no time: records count on the day of their arrival",
+    ]
+    return f"{file}: {'; '.join(parts)}."
+
+
+def _usual(names: Sequence[str], available: Sequence[str]) -> list[str]:
+    return [name for name in available if name.lower() in names]
+
+
+def _others(names: Iterable[str], chosen: str | None) -> str:
+    left = [repr(name) for name in names if name != chosen]
+    return f" (there is also {', '.join(left)})" if left else ""
+
+
 class FileMapping:
     """The columns of one file, chosen once its columns are known, and logged.
 
@@ -149,19 +198,40 @@ class FileMapping:
     shows up. A layout that fits no row is the configuration's fault, not the rows'.
     """
 
-    def __init__(self, layout: Layout, header: Sequence[str], *, file: str) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        header: Sequence[str],
+        *,
+        file: str,
+        chosen: Callable[[str, Columns, tuple[str, ...]], None] = lambda *_: None,
+    ) -> None:
+        """`chosen` is told of the file's name, its columns as chosen, and all that it has."""
         self._layout = layout
         self._file = file
+        self._chosen = chosen
         self._seen: dict[str, None] = dict.fromkeys(header)
-        self._open_ended = not header
+        self._open_ended = False
         self._misfit: ConfigurationError | None = None
         self._fits = False
         self._mapper: RowMapper | None = None
         if header:
             self._mapper = self._choose()
 
-    def record(self, row: Mapping[str, Any]) -> Record:
-        """Raises RowRefused."""
+    def grows(self, open_ended: bool) -> None:
+        """Rows may bring columns that the header does not name, as JSON lines do."""
+        self._open_ended = open_ended
+
+    @property
+    def identity(self) -> dict[str, str] | None:
+        """See `worker.records.Page`; None while no row has told the columns."""
+        if self._mapper is None:
+            return None
+        columns = self._mapper.columns
+        return {"id": columns.id or self._layout.id or CONTENT_ID, "text": columns.text}
+
+    def record(self, row: Mapping[str, Any], number: int = 0) -> Record:
+        """`number` is the row's place in its file. Raises RowRefused."""
         if self._mapper is None or (self._open_ended and not row.keys() <= self._seen.keys()):
             self._seen |= dict.fromkeys(row)
             try:
@@ -170,12 +240,10 @@ class FileMapping:
                 self._misfit = error
                 raise RowRefused(str(error)) from error
         try:
-            record = self._mapper.record(row)
+            record = self._mapper.record(row, number)
         except TimeRefused as error:
             self._misfit = ConfigurationError(
-                f"{self._file}, column {self._mapper.columns.time!r}: {error}.",
-                hint="Say how to read it: --timezone UTC and --time-format '%m/%d/%Y %H:%M' "
-                "(timezone and time_format in a configured source).",
+                f"{self._file}, column {self._mapper.columns.time!r}: {error}.", hint=error.hint
             )
             raise
         self._fits = True
@@ -189,13 +257,7 @@ class FileMapping:
     def _choose(self) -> RowMapper:
         columns = choose(self._layout, list(self._seen), self._file)
         if self._mapper is None or self._mapper.columns != columns:
-            log.info(
-                "columns.chosen",
-                file=self._file,
-                text=columns.text,
-                id=columns.id or "derived from the row and the file's name",
-                time=columns.time or "none",
-            )
+            self._chosen(self._file, columns, tuple(self._seen))
         return RowMapper(columns, self._layout, self._file)
 
 
@@ -215,7 +277,11 @@ class TimeParser:
             return moment
         if moment.tzinfo is None:
             if self._zone is None:
-                raise TimeRefused("time without a zone (declare one: timezone)")
+                raise TimeRefused(
+                    f"the time {_shown(value)} has no zone",
+                    "Say in which zone such times are: --timezone UTC, or Europe/Berlin"
+                    ' (timezone = "UTC" in a configured source).',
+                )
             moment = moment.replace(tzinfo=self._zone)
         try:
             return moment.astimezone(UTC)
@@ -226,16 +292,16 @@ class TimeParser:
         if isinstance(value, date):
             return datetime(value.year, value.month, value.day)
         if not isinstance(value, str):
-            raise TimeRefused("time is not text")
+            raise TimeRefused(f"a {type(value).__name__} is no time")
         if self._format:
             return _strptime(value.strip(), self._format)
         try:
             return datetime.fromisoformat(value)
         except ValueError:
-            return _unusual_time(value.strip())
+            return _unusual_time(value.strip(), has_zone=self._zone is not None)
 
 
-def _unusual_time(text: str) -> datetime:
+def _unusual_time(text: str, *, has_zone: bool) -> datetime:
     try:
         return datetime.fromisoformat(_SPACE_BEFORE_OFFSET.sub("", text))
     except ValueError:
@@ -248,16 +314,40 @@ def _unusual_time(text: str) -> datetime:
     try:
         return parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
+        also = "" if has_zone or _OFFSET.search(text) else " --timezone UTC"
+        formats = " or ".join(f"'{pattern}'" for pattern in _formats_of(text))
         raise TimeRefused(
-            "time in a format that reads more than one way, or none (declare it: time_format)"
+            f"the time {_shown(text)} reads more than one way, or none",
+            f"Say how to read such times: --time-format {formats}{also}"
+            " (time_format and timezone in a configured source).",
         ) from None
+
+
+def _formats_of(text: str) -> list[str]:
+    """Formats that might read a time: day first and month first, with as much of a clock as it
+    has."""
+    date, _, clock = text.partition(" ")
+    separator = next((mark for mark in "/.-" if mark in date), "/")
+    year = "%Y" if re.search(r"\d{4}", date) else "%y"
+    colons = clock.count(":")
+    rest = "" if not clock else " %H:%M" + (":%S" if colons > 1 else "")
+    if re.search(r"[ap]m$", clock, re.IGNORECASE):
+        rest = rest.replace("%H", "%I") + (" %p" if " " in clock else "%p")
+    return [separator.join((*parts, year)) + rest for parts in (("%d", "%m"), ("%m", "%d"))]
+
+
+def _shown(value: Any) -> str:
+    return repr(str(value)[:TIME_SHOWN])
 
 
 def _strptime(text: str, pattern: str) -> datetime:
     try:
         return datetime.strptime(text, pattern)
     except ValueError:
-        raise TimeRefused("time is not in the declared time_format") from None
+        raise TimeRefused(
+            f"the time {_shown(text)} is not in the declared format {pattern!r}",
+            "Mend --time-format (time_format in a configured source).",
+        ) from None
 
 
 def _as_text(value: Any, name: str) -> str:

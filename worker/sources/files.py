@@ -11,8 +11,12 @@ read anew from its beginning: half an id may have stood for another record, or f
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from secrets import token_hex
 from typing import IO, Any
 
@@ -21,8 +25,8 @@ from worker.clean import clean
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger
 from worker.records import Layout, Page, Position, Record, Refusal
-from worker.sources import parquet, storage
-from worker.sources.columns import FileMapping, RowRefused
+from worker.sources import identity, ids, parquet, storage
+from worker.sources.columns import Chosen, FileMapping, RowRefused, unsaid
 from worker.sources.lines import (
     Row,
     Tape,
@@ -60,6 +64,7 @@ class FileSource:
         layout: Layout,
         *,
         access: Access = STANDARD,
+        chosen: Chosen = unsaid,
         encoding: str = "utf-8-sig",
         delimiter: str | None = None,
     ) -> None:
@@ -67,6 +72,7 @@ class FileSource:
         self._locations = locations
         self._layout = layout
         self._access = access
+        self._chosen = chosen
         self._encoding = encoding
         self._delimiter = delimiter
 
@@ -81,13 +87,15 @@ class FileSource:
         blobs = self._find()
         unread: SourceUnavailable | None = None
         for blob in blobs:
-            position = positions.get(blob.path, {})
+            known = position = positions.get(blob.path, {})
             if position.get("layout") != self._digest():
                 position = {}
             if position.get("stamp") == blob.stamp:
                 continue
             try:
-                yield from self._file(blob, position)
+                for page in self._file(blob, position, known):
+                    identity.require_same(known, page.identity, blob.path)
+                    yield page
             except ConfigurationError as error:
                 if len(blobs) == 1:
                     raise
@@ -112,13 +120,40 @@ class FileSource:
     def _digest(self) -> str:
         return f"{self._layout.digest()}-{self._encoding}-{self._delimiter or ''}"
 
-    def _file(self, blob: Blob, position: Position) -> Iterator[Page]:
+    def _file(self, blob: Blob, position: Position, known: Position) -> Iterator[Page]:
         if blob.format == "parquet":
-            yield from parquet.pages(blob, position, self._layout, self._digest())
+            mapping = partial(self._mapping, blob, known)
+            yield from parquet.pages(blob, position, mapping, self._digest())
         else:
-            yield from self._lines(blob, position)
+            yield from self._lines(blob, position, known)
 
-    def _lines(self, blob: Blob, position: Position) -> Iterator[Page]:
+    def _mapping(
+        self,
+        blob: Blob,
+        known: Position,
+        columns: Sequence[str],
+        rows: Iterable[Mapping[str, Any]],
+    ) -> FileMapping:
+        """How rows of this file become records: as before, where it was read before; else with an
+        id's rule that its first rows allow."""
+        layout = identity.kept(self._layout, known)
+        if known and "identity" not in known:
+            rows = ()  # read by a version that did not look at them: ids stay derived
+        found = ids.choose(layout.id, columns, rows, blob.name)
+        layout = replace(layout, id=found.rule)
+        return FileMapping(layout, columns, file=blob.name, chosen=partial(self._chosen, found))
+
+    def _first_rows(self, blob: Blob) -> Iterator[Mapping[str, Any]]:
+        """A file's first rows, by a reading of their own; what is broken is left out."""
+        with blob.open() as stream:
+            tape = self._tape(stream)
+            rows = self._rows(tape, blob, self._header(tape, blob))
+            with contextlib.suppress(*UNREADABLE):
+                for row in itertools.islice(rows, ids.SAMPLE_ROWS):
+                    if not isinstance(row.values, Refusal):
+                        yield row.values
+
+    def _lines(self, blob: Blob, position: Position, known: Position) -> Iterator[Page]:
         with blob.open() as stream:
             tape = self._tape(stream)
             header = self._header(tape, blob)
@@ -126,14 +161,14 @@ class FileSource:
             if same and "open_end" not in position:
                 resumed, doubted = position.get("offset", 0) > 0, position.get("doubted", ())
                 reading = position.get("reading", "") if resumed else token_hex(4)
-                page = self._builder(blob, tape, header, reading, doubted)
+                page = self._builder(blob, known, tape, header, reading, doubted)
                 yield from self._pages_of(page, blob, tape, header)
                 return
         with blob.open() as stream:
             tape = self._tape(stream)
             header = self._header(tape, blob)
             doubted = position.get("open_end", ()) if same else ()
-            page = self._builder(blob, tape, header, token_hex(4), doubted)
+            page = self._builder(blob, known, tape, header, token_hex(4), doubted)
             yield from self._pages_of(page, blob, tape, header)
 
     def _tape(self, stream: IO[bytes]) -> Tape:
@@ -166,23 +201,25 @@ class FileSource:
     def _builder(
         self,
         blob: Blob,
+        known: Position,
         tape: Tape,
         header: list[str] | None,
         reading: str,
         doubted: Iterable[str],
     ) -> _PageBuilder:
-        mapping = FileMapping(self._layout, header or (), file=blob.name)
+        columns = header
+        if columns is None:  # of JSON lines: what the first rows have
+            seen = dict.fromkeys(name for row in self._first_rows(blob) for name in row)
+            columns = list(seen)
+        mapping = self._mapping(blob, known, columns, self._first_rows(blob))
+        mapping.grows(header is None)
         return _PageBuilder(blob, tape, mapping, self._digest(), reading, doubted)
 
     def _pages_of(
         self, page: _PageBuilder, blob: Blob, tape: Tape, header: list[str] | None
     ) -> Iterator[Page]:
-        if header is None:
-            rows = jsonl_rows(tape)
-        else:
-            rows = csv_rows(tape, self._separator(blob), header)
         try:
-            for row in rows:
+            for row in self._rows(tape, blob, header):
                 if page.is_full():
                     yield page.take()
                 if row.open:
@@ -199,6 +236,9 @@ class FileSource:
             yield page.take(complete=True, damaged=True)
             return
         yield page.take(complete=True)
+
+    def _rows(self, tape: Tape, blob: Blob, header: list[str] | None) -> Iterator[Row]:
+        return jsonl_rows(tape) if header is None else csv_rows(tape, self._separator(blob), header)
 
     def _refused_file(self, blob: Blob, error: ConfigurationError) -> Page:
         reason = f"{error} {error.hint}".strip()
@@ -261,7 +301,7 @@ class _PageBuilder:
             self._refusals.append(row.values)
             return
         try:
-            record = self._mapping.record(row.values)
+            record = self._mapping.record(row.values, row.line)
         except RowRefused as error:
             self._refusals.append(Refusal(f"line {row.line}", str(error), row.raw))
             return
@@ -300,6 +340,7 @@ class _PageBuilder:
             self._records,
             self._refusals,
             bytes_read=self._tape.offset - self._start,
+            identity=self._mapping.identity,
             reading=self._reading,
             complete=complete and not damaged,
         )

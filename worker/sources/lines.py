@@ -36,6 +36,14 @@ class Undecodable(ValueError):
     """A line is not in the declared encoding, or too long."""
 
 
+def _undecodable(error: UnicodeDecodeError) -> str:
+    said = f"not valid {error.encoding} at byte {error.start}"
+    # Above 7F alone, a byte is a letter in the encodings of Windows and Western Europe.
+    if error.encoding == "utf-8" and error.object[error.start] >= 0x80:
+        said += ": if the file is from Windows, or Latin-1, say --encoding cp1252"
+    return said
+
+
 def is_read_by_line(encoding: str) -> bool:
     """Can the bytes be cut at a line feed before they are decoded? UTF-16 and its like cannot."""
     return "a\n".encode(encoding).endswith(b"a\n")
@@ -124,7 +132,7 @@ class Tape:
         try:
             text = self._decode(raw)[0]
         except UnicodeDecodeError as error:
-            raise Undecodable(f"not valid {error.encoding} at byte {error.start}") from None
+            raise Undecodable(_undecodable(error)) from None
         if self.offset == 0 and self._strip_mark and len(self._taken) == 1:
             text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
         return text

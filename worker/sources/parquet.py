@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from secrets import token_hex
 from typing import IO, Any
 
 from worker.errors import ConfigurationError
-from worker.records import Layout, Page, Position, Record, Refusal
+from worker.records import Page, Position, Record, Refusal
 from worker.sources.columns import FileMapping, RowRefused
+from worker.sources.ids import SAMPLE_ROWS
 from worker.sources.storage import UNPACK_ERRORS, Blob
 
 PAGE_ROWS = 4_000
 
 
-def pages(blob: Blob, position: Position, layout: Layout, digest: str) -> Iterator[Page]:
+Mapper = Callable[[Sequence[str], Iterable[Mapping[str, Any]]], FileMapping]
+"""How rows become records, by the file's columns and its first rows."""
+
+
+def pages(blob: Blob, position: Position, mapper: Mapper, digest: str) -> Iterator[Page]:
     """Rows of a file that changed. Parquet files are written once, so a changed one is read
     from its start; the position is a row number, for a run that was interrupted."""
     interrupted = position.get("stamp_seen") == blob.stamp
@@ -24,7 +30,7 @@ def pages(blob: Blob, position: Position, layout: Layout, digest: str) -> Iterat
     reading = position.get("reading", "") if start else token_hex(4)
     with _seekable(blob) as stream:
         file, damage = _open(stream, blob)
-        mapping = FileMapping(layout, file.schema_arrow.names, file=blob.name)
+        mapping = mapper(file.schema_arrow.names, _first_rows(file, damage))
         row_number = 0
         refused: tuple[Refusal, ...] = ()
         try:
@@ -40,11 +46,25 @@ def pages(blob: Blob, position: Position, layout: Layout, digest: str) -> Iterat
                     "layout": digest,
                     "reading": reading,
                 }
-                yield Page(blob.path, here, records, refusals, reading=reading)
+                yield Page(
+                    blob.path, here, records, refusals, identity=mapping.identity, reading=reading
+                )
         except damage as error:
             refused = (Refusal(f"after row {row_number}", f"damaged: {error}", b""),)
     done = {"offset": row_number, "stamp": blob.stamp, "layout": digest, "reading": reading}
-    yield Page(blob.path, done, (), refused, reading=reading, complete=not refused)
+    yield Page(
+        *(blob.path, done, (), refused),
+        identity=mapping.identity,
+        reading=reading,
+        complete=not refused,
+    )
+
+
+def _first_rows(file: Any, damage: tuple[type[Exception], ...]) -> Iterator[Mapping[str, Any]]:
+    with contextlib.suppress(*damage):
+        for batch in file.iter_batches(batch_size=SAMPLE_ROWS):
+            yield from batch.to_pylist()
+            return
 
 
 def _read(
@@ -54,7 +74,7 @@ def _read(
     refusals: list[Refusal] = []
     for number, row in enumerate(rows, first + 1):
         try:
-            records.append(mapping.record(row))
+            records.append(mapping.record(row, number))
         except RowRefused as error:
             refusals.append(Refusal(f"row {number}", str(error), repr(row).encode()))
     return records, refusals

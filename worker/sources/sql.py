@@ -27,7 +27,7 @@ from worker import urls
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger, printable
 from worker.records import Layout, Page, Position, Record, Refusal
-from worker.sources import keys
+from worker.sources import identity, keys
 from worker.sources.columns import FileMapping, RowRefused, choose
 from worker.sources.keys import Xid8
 
@@ -118,6 +118,7 @@ class _Reader:
                 f"The source {self._name!r} has neither an id nor a cursor to read in order by.",
                 hint='Name the column: id = "...".',
             )
+        identity.require_same(position, self._mapping.identity, "")
         self._warn_of_nulls()
         layout = repr(self._columns)
         after = self._start(position) if position.get("layout") == layout else None
@@ -138,7 +139,12 @@ class _Reader:
                 here["after"] = keys.dumps(highest)
             last = len(rows) < PAGE_ROWS
             if rows or (last and from_the_beginning and highest is not None):
-                yield Page("", here, records, refusals, reading=reading, complete=last)
+                yield Page(
+                    *("", here, records, refusals),
+                    identity=self._mapping.identity,
+                    reading=reading,
+                    complete=last,
+                )
             if last:
                 return
 

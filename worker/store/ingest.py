@@ -59,8 +59,8 @@ RETURNING r.id, r.external_id, r.xmax = 0 AS inserted, r.revised_at = now() AS r
 _FIRST_MOVE = """
 WITH old AS (SELECT NULL::jsonb AS position),
 moved AS (
-    INSERT INTO sentiment.cursor (source_id, partition, position, version, run_id)
-    VALUES (%(source)s, %(partition)s, %(position)s::jsonb, 1, %(run)s)
+    INSERT INTO sentiment.cursor (source_id, partition, position, version, run_id, identity)
+    VALUES (%(source)s, %(partition)s, %(position)s::jsonb, 1, %(run)s, %(identity)s::jsonb)
     ON CONFLICT DO NOTHING RETURNING 1
 )"""
 
@@ -70,7 +70,7 @@ WITH old AS MATERIALIZED (
     WHERE source_id = %(source)s AND partition = %(partition)s AND version = %(version)s
 ), moved AS (
     UPDATE sentiment.cursor SET position = %(position)s::jsonb, version = version + 1,
-        run_id = %(run)s, updated_at = now()
+        run_id = %(run)s, updated_at = now(), identity = coalesce(identity, %(identity)s::jsonb)
     WHERE source_id = %(source)s AND partition = %(partition)s AND version = %(version)s
     RETURNING 1
 )"""
@@ -95,6 +95,7 @@ def move_cursor(cur: Cursor, source_id: int, run_id: int, page: Page, version: i
         "source": source_id,
         "partition": page.partition,
         "position": json.dumps(dict(page.position)),
+        "identity": json.dumps(dict(page.identity)) if page.identity else None,
         "run": run_id,
         "version": version,
     }

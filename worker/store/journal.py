@@ -42,8 +42,13 @@ class PostgresJournal:
         self._scorer_ids: dict[ScorerId, int] = {}
 
     def positions(self, source_id: int) -> dict[str, tuple[Position, int]]:
-        """Cursor and its version, by partition."""
-        sql = b"SELECT partition, position, version FROM sentiment.cursor WHERE source_id = %s"
+        """Cursor and its version, by partition; in a cursor, as "identity", what the journal keeps
+        of `Page.identity`, wherever the cursor was put since."""
+        sql = b"""
+            SELECT partition, CASE WHEN identity IS NULL THEN position
+                   ELSE position || jsonb_build_object('identity', identity) END, version
+            FROM sentiment.cursor WHERE source_id = %s
+        """
 
         def read(cur: Cursor) -> dict[str, tuple[Position, int]]:
             found: Iterable[Any] = cur.execute(sql, (source_id,))

@@ -13,6 +13,7 @@ from worker.errors import ConfigurationError, Unknown
 from worker.store import database
 from worker.store.tables import (
     CHUNK,
+    CURSOR,
     QUARANTINE,
     RECORD,
     SCORE,
@@ -61,6 +62,7 @@ def status(engine: Engine) -> list[Row]:
         )
         .join(PENDING_WORK, PENDING_WORK.c.source == s.c.name)
         .outerjoin(last, sa.true())
+        .where(s.c.kind != "removed")
         .order_by(s.c.name)
     )
     return _all(engine, statement)
@@ -81,7 +83,7 @@ def _waiting_provisionally() -> ColumnElement[int]:
 
 def source_names(engine: Engine) -> list[str]:
     """Of every source that was ever read."""
-    names = sa.select(SOURCES.c.name).order_by(SOURCES.c.name)
+    names = sa.select(SOURCES.c.name).where(SOURCES.c.kind != "removed").order_by(SOURCES.c.name)
     return [row["name"] for row in _all(engine, names)]
 
 
@@ -90,6 +92,31 @@ def require_source(engine: Engine, name: str) -> None:
     known = source_names(engine)
     if name not in known:
         raise Unknown(f"No source is named {name!r}.", hint=words.instead(name, known))
+
+
+def read_elsewhere(engine: Engine, source: str) -> list[Row]:
+    """Files of a source that another source has read too: (partition, source), by their place or by
+    their content."""
+    c, other = CURSOR.alias(), CURSOR.alias()
+    mine, theirs = SOURCE.alias(), SOURCE.alias()
+    same_content = sa.and_(
+        c.c.position["digest"].astext == other.c.position["digest"].astext,
+        c.c.position["offset"] == other.c.position["offset"],
+        c.c.position["stamp"].astext.is_not(None),
+    )
+    statement = (
+        sa.select(c.c.partition, theirs.c.name.label("source"))
+        .join(mine, mine.c.id == c.c.source_id)
+        .join(other, other.c.source_id != c.c.source_id)
+        .join(theirs, theirs.c.id == other.c.source_id)
+        .where(
+            mine.c.name == source,
+            c.c.partition != "",
+            sa.or_(c.c.partition == other.c.partition, same_content),
+        )
+        .order_by(c.c.partition, theirs.c.name)
+    )
+    return _all(engine, statement)
 
 
 def source_id(engine: Engine, name: str) -> int:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
-from worker.errors import SourceBusy
+from worker.errors import ConfigurationError, SourceBusy
 from worker.log import get_logger
 from worker.records import Counters, Lane
 from worker.store import database, rollup
@@ -49,16 +49,21 @@ WHERE a.datname = current_database()
 
 
 def register_source(engine: Engine, name: str, kind: str) -> int:
-    """The source's id, whether or not it was known."""
-    statement = (
-        insert(SOURCE)
-        .values(name=name, kind=kind)
-        .on_conflict_do_update(index_elements=["name"], set_={"kind": kind})
-        .returning(SOURCE.c.id)
-    )
+    """The source's id, whether or not it was known. Raises ConfigurationError where it is known as
+    one of another kind: its ids would mean something else."""
+    new = insert(SOURCE).values(name=name, kind=kind).on_conflict_do_nothing()
+    known = sa.select(SOURCE.c.id, SOURCE.c.kind).filter_by(name=name)
     with database.transaction(engine) as connection:
-        found = connection.scalar(sa.select(SOURCE.c.id).filter_by(name=name, kind=kind))
-        return int(found or connection.scalar(statement))
+        found = connection.execute(known).first()
+        if found is None:
+            connection.execute(new)
+            found = connection.execute(known).one()
+    if found.kind != kind:
+        raise ConfigurationError(
+            f"The source {name!r} was read as {found.kind}, and would now be read as {kind}.",
+            hint=f"Give it another name; or begin anew: sentiment-worker sources remove {name}",
+        )
+    return int(found.id)
 
 
 class PostgresLedger:

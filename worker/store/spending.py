@@ -119,3 +119,26 @@ def _pace(engine: Engine, names: Sequence[str] | None) -> Pace:
     if not texts:
         return Pace(0.0, 0.0, 0)
     return Pace(mb_ms / texts, milliseconds / 1000 / texts, int(texts))
+
+
+_BY_CHOICE = """
+SELECT source.name AS source, sum(s.records)::bigint AS records
+FROM sentiment.spend s
+JOIN sentiment.scorer c ON c.id = s.scorer_id AND c.provider = 'textblob'
+JOIN sentiment.source ON source.id = s.source_id
+WHERE source.name = ANY(:sources)
+GROUP BY s.source_id, source.name
+HAVING sum(s.records) > 0 AND NOT EXISTS (
+    SELECT FROM sentiment.backfill b
+    WHERE b.source_id = s.source_id AND b.state = 'done' AND b.selection ->> 'scorer' = 'textblob'
+      AND (b.created_at AT TIME ZONE 'UTC')::date >= max(s.day))
+ORDER BY source.name
+"""
+
+
+def by_choice(engine: Engine, sources: Sequence[str]) -> dict[str, int]:
+    """By source, the records that TextBlob scored by choice (USE_LAMBDA_SENTIMENT=0), where no
+    rescore of them has ended since: their scores are final, and nobody replaces them unasked."""
+    with database.transaction(engine) as connection:
+        found = connection.execute(sa.text(_BY_CHOICE), {"sources": list(sources)})
+        return {row.source: row.records for row in found}

@@ -92,6 +92,12 @@ CURSOR = Table(
     ),
     Column("run_id", ForeignKey(RUN.c.id), nullable=False),
     Column("updated_at", _Time, nullable=False, server_default=_now),
+    Column(
+        "identity",
+        JSONB,
+        comment="The rule of its records' ids, and the column of their texts; "
+        "null: read before 0013.",
+    ),
 )
 
 RECORD = Table(

@@ -50,6 +50,7 @@ LEFT JOIN LATERAL (
     WHERE r.source_id = source.id AND r.lane = 0 AND r.trigger IN ('schedule', 'once')
     ORDER BY r.started_at DESC LIMIT 1
 ) latest ON true
+WHERE source.kind <> 'removed'
 ORDER BY source.name
 """
 

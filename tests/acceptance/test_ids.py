@@ -1,0 +1,206 @@
+"""Ids: shown, kept, and never changed under what is stored; a mistake is undone."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.acceptance.command import Shell
+from tests.conftest import DATA, needs_data
+from tests.rollups import WRONG_DAYS
+from tests.scripted_lambda import ScriptedLambda, scored
+from worker.store import database
+
+
+@pytest.fixture
+def shell(tmp_path: Path, database_url: str, scripted_lambda: ScriptedLambda) -> Shell:
+    scripted_lambda.script = lambda request, n: scored(request)
+    return Shell(
+        tmp_path,
+        DATABASE_URL=database_url,
+        AWS_ENDPOINT_URL_LAMBDA=scripted_lambda.url,
+        AWS_REGION="local",
+    )
+
+
+def write(shell: Shell, name: str, header: str, *rows: str) -> None:
+    (shell.folder / name).write_text("\n".join((header, *rows, "")))
+
+
+def tweets(shell: Shell) -> None:
+    rows = [f"{1000 + n},2026-03-01T00:00:00Z,text {n},u{n % 7}" for n in range(60)]
+    write(shell, "tweets.csv", "tweet_id,created_at,text,user_id", *rows)
+
+
+def count(shell: Shell, source: str) -> int:
+    (found,) = [r for r in shell("status", "-o", "json").data if r["source"] == source]
+    return int(found["records"])
+
+
+def test_the_chosen_columns_are_shown_with_what_else_there_is(shell: Shell) -> None:
+    tweets(shell)
+    done = shell("once", "tweets.csv")
+    assert done.code == 0, done.err
+    assert (
+        "id from 'tweet_id', different in 60 rows looked at (there is also 'user_id')" in done.err
+    )
+    assert "text from 'text'; time from 'created_at'" in done.err
+
+
+def test_the_rule_of_the_ids_is_kept_and_another_one_refused(shell: Shell) -> None:
+    tweets(shell)
+    assert shell("once", "tweets.csv").code == 0
+    with open(shell.folder / "tweets.csv", "a", encoding="utf-8") as file:
+        file.write("2000,2026-03-02T00:00:00Z,another,u1\n")
+    time.sleep(0.01)
+    assert shell("once", "tweets.csv", "--id", "tweet_id").code == 0
+    assert count(shell, "tweets") == 61
+    for arguments in (("--id", "content"), ("--id", "row"), ("--text", "user_id")):
+        refused = shell("once", "tweets.csv", *arguments)
+        assert refused.code == 2, refused.err
+        assert "was read with ids from 'tweet_id' and the text from 'text'" in refused.err
+        assert "sources remove" in refused.err
+    assert count(shell, "tweets") == 61
+    rewound = shell("state", "rewind", "tweets", "--beginning", "--why", "test")
+    assert rewound.code == 0, rewound.err
+    assert shell("once", "tweets.csv", "--id", "content").code == 2, "also after a rewind"
+    assert shell("once", "tweets.csv").code == 0
+    assert count(shell, "tweets") == 61
+
+
+def test_a_source_keeps_its_kind(shell: Shell) -> None:
+    tweets(shell)
+    assert shell("once", "tweets.csv").code == 0
+    (shell.folder / "sql.toml").write_text(
+        '[[source]]\nname = "tweets"\nkind = "sql"\nurl = "sqlite:///x.db"\ntable = "t"\n'
+    )
+    refused = shell("once", "-c", "sql.toml")
+    assert refused.code == 2
+    assert "was read as file, and would now be read as sql" in refused.err
+
+
+def test_each_row_a_record_where_that_is_meant(shell: Shell) -> None:
+    write(shell, "stars.csv", "stars,text", "5,great", "5,great", "4,fine")
+    merged = shell("once", "stars.csv")
+    assert "1 row has an id that came before, and were merged" in merged.err
+    assert "--id row" in merged.err
+    assert "derived from the row" in merged.err
+    assert count(shell, "stars") == 2
+    assert shell("once", "stars.csv", "--name", "rows", "--id", "row").code == 0
+    assert count(shell, "rows") == 3
+    with open(shell.folder / "stars.csv", "a", encoding="utf-8") as file:
+        file.write("1,bad\n")
+    again = shell("once", "stars.csv", "--name", "rows", "-o", "json")
+    assert again.data[0]["counters"]["new"] == 1
+    assert count(shell, "rows") == 4
+
+
+def test_the_same_file_under_another_source_is_said(shell: Shell) -> None:
+    tweets(shell)
+    assert "stored twice" not in shell("once", "tweets.csv").err
+    for place, name in ((".", "files"), ("copy.csv", "copy")):
+        if place == "copy.csv":
+            (shell.folder / place).write_bytes((shell.folder / "tweets.csv").read_bytes())
+        done = shell("once", place, "--id", "tweet_id")
+        assert "was read as the source 'tweets' too: its records are stored twice" in done.err
+        assert f"sources remove {name}" in done.err
+
+
+def test_what_is_empty_is_said(shell: Shell) -> None:
+    write(shell, "header.csv", "id,text")
+    (shell.folder / "empty.csv").write_text("")
+    assert "a header alone" in shell("once", "header.csv").err
+    said = shell("once", "empty.csv")
+    assert "empty" in said.err
+    tweets(shell)
+    shell("once", "tweets.csv")
+    assert "Nothing is new since the last run." in shell("once", "tweets.csv").err
+
+
+def test_hints_fit_what_failed(shell: Shell) -> None:
+    write(shell, "zone.csv", "id,date,text", "1,31-Jul-18,fine")
+    zone = shell("once", "zone.csv")
+    assert "the time '31-Jul-18' has no zone" in zone.err
+    assert "--timezone UTC" in zone.err
+    assert "--time-format" not in zone.err
+    write(shell, "order.csv", "id,date,text", "1,8/4/2016 11:52,fine")
+    order = shell("once", "order.csv")
+    assert "--time-format '%d/%m/%Y %H:%M' or '%m/%d/%Y %H:%M' --timezone UTC" in order.err
+    assert (
+        shell("once", "order.csv", "--time-format", "%m/%d/%Y %H:%M", "--timezone", "UTC").code == 0
+    )
+    (shell.folder / "latin.csv").write_bytes("id,text\n1,caf\xe9\n".encode("latin-1"))
+    latin = shell("once", "latin.csv")
+    assert latin.code == 5
+    reason = shell("quarantine", "list", "-o", "json").data[0]["reason"]
+    assert "--encoding cp1252" in reason
+
+
+def test_a_source_is_removed_with_all_that_is_held_of_it(
+    shell: Shell, database_url: str, scripted_lambda: ScriptedLambda
+) -> None:
+    tweets(shell)
+    rows = [f"{n},2026-03-01T00:00:00Z,other {n}" for n in range(30)]
+    write(shell, "kept.csv", "id,time,text", *rows, "31,x,broken time")
+    assert shell("once", "tweets.csv").code == 0
+    assert shell("once", "kept.csv").code == 5
+    shell("override", "set", "tweets", "1001", "negative", "--why", "test")
+    spent = shell("cost", "report", "-o", "json").data
+    looked = shell("sources", "remove", "tweets", "--dry-run", "-o", "json").data
+    assert (looked["records"], looked["scores"], looked["overrides"]) == (60, 60, 1)
+    asked = shell("sources", "remove", "tweets")
+    assert asked.code == 2
+    assert "--yes" in asked.err
+    assert count(shell, "tweets") == 60
+    with psycopg.connect(_plain(database_url)) as holder:
+        lock = "SELECT pg_advisory_lock(%s, id) FROM sentiment.source WHERE name = 'tweets'"
+        holder.execute(lock, (0x53454E54,))
+        assert shell("sources", "remove", "tweets", "--yes").code == 4
+    done = shell("sources", "remove", "tweets", "--yes")
+    assert done.code == 0, done.err
+    assert "No source is named 'tweets'" in shell("scores", "--source", "tweets").err
+    assert [row["source"] for row in shell("status", "-o", "json").data] == ["kept"]
+    with psycopg.connect(_plain(database_url)) as connection:
+        assert connection.execute(WRONG_DAYS.encode()).fetchall() == []
+        for table in ("record", "score", "chunk", "quarantine", "daily", "cursor", "run"):
+            left = connection.execute(
+                f"SELECT count(*) FROM sentiment.{table} x WHERE to_jsonb(x)->>'source_id' = '1'"
+                .encode()
+            ).fetchone()  # fmt: skip
+            assert left == (0,), table
+        assert connection.execute("SELECT count(*) FROM sentiment.score").fetchone() == (30,)
+        assert connection.execute("SELECT count(*) FROM sentiment.override").fetchone() == (0,)
+    still = shell("cost", "report", "-o", "json").data
+    assert sum(r["invocations"] for r in still) == sum(r["invocations"] for r in spent)
+    again = shell("once", "tweets.csv", "--id", "content")
+    assert again.code == 0, again.err
+    assert count(shell, "tweets") == 60
+
+
+def _plain(url: str) -> str:
+    plain = database.normalise_url(url).set(drivername="postgresql")
+    return plain.render_as_string(hide_password=False)
+
+
+@needs_data
+def test_the_airline_tweets_have_their_own_ids_and_each_alexa_review_may_have_one(
+    shell: Shell,
+) -> None:
+    ingest = DATA / "ingest"
+    done = shell("once", ingest / "airline_tweets.csv")
+    assert done.code == 0, done.err
+    assert "id from 'tweet_id'" in done.err
+    assert count(shell, "airline_tweets") == 14_485
+    assert "155 rows have an id that came before" in done.err
+    alexa = shell(
+        "once", ingest / "amazon_alexa.tsv", "--id", "row", "--text", "verified_reviews",
+        "--time", "date", "--timezone", "UTC",
+    )  # fmt: skip
+    assert alexa.code == 0, alexa.err
+    with open(ingest / "amazon_alexa.tsv", encoding="utf-8-sig", newline="") as file:
+        rows = sum(1 for _ in csv.DictReader(file, delimiter="\t"))
+    assert count(shell, "amazon_alexa") == rows == 3_150

@@ -1,0 +1,26 @@
+"""What other programs call: `worker.score`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from worker import bootstrap
+from worker.scoring import direct
+from worker.scoring.direct import Scored
+from worker.settings import load
+
+
+def score(texts: Sequence[str], *, config: Path | None = None) -> list[Scored]:
+    """Sentiment of texts, one result each, in order, and nothing stored. It is one call of the
+    function that the settings name (LAMBDA_FUNCTION_NAME; else the local Lambda, started for this).
+
+        >>> import worker
+        >>> worker.score(["I love this!"])[0].label
+        'positive'
+
+    Raises worker.scoring.direct.ScoringFailed where no usable answer came, and
+    worker.errors.ConfigurationError for what a person must change.
+    """
+    with bootstrap.open_lambda(load(config).settings) as target:
+        return direct.score(target, texts)

@@ -1,0 +1,82 @@
+"""Texts scored now, in this process, and stored nowhere: for a first try, and for a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from worker import chunk
+from worker.clean import clean
+from worker.errors import WorkerError
+from worker.records import Answer, Chunk, Failure, Lane, Member, Opinion, Outcome, ScorerId
+from worker.scoring import textblob, wire
+from worker.scoring.aws_lambda import read_reply
+from worker.scoring.target import LambdaTarget
+
+CALL_TEXTS = 1_000
+CALL_BYTES = 5_500_000
+"""Of one call: below Lambda's 6 MB."""
+
+
+class ScoringFailed(WorkerError):
+    """The function gave no usable answer; nothing else was tried. `code` is short and stable."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message or f"The function gave no usable answer: {failure.code}.")
+        self.code = failure.code
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A text with its sentiment; label, score and polarity are None where there is nothing to say:
+    an empty text, or one of which TextBlob knows no word."""
+
+    text: str
+    label: str | None
+    score: float | None
+    """The probability of `label`, in [0, 1]."""
+    polarity: float | None
+    """From -1 (negative) to 1 (positive)."""
+    model: str
+    model_version: str
+
+
+def score(target: LambdaTarget | None, texts: Sequence[str]) -> list[Scored]:
+    """One result a text, in order; `target` None asks TextBlob. One call, as far as it holds them.
+
+    Raises ScoringFailed; ConfigurationError for what a person must change.
+    """
+    cleaned = [clean(text) for text in texts]
+    items = chunk.distinct(
+        (Member(n, found.content_hash), found.text)
+        for n, found in enumerate(cleaned)
+        if found.skip_reason is None
+    )
+    opinions: dict[int, tuple[Opinion | None, ScorerId]] = {}
+    for part in chunk.plan(items, max_items=CALL_TEXTS, max_bytes=CALL_BYTES):
+        answer = _asked(target, Chunk(id=0, lane=Lane(0), items=part, root_id=0))
+        for item, opinion in zip(part, answer.opinions, strict=True):
+            opinions |= {m.record_id: (opinion, answer.scorer) for m in item.members}
+    return [_scored(text, *opinions.get(n, (None, None))) for n, text in enumerate(texts)]
+
+
+def _asked(target: LambdaTarget | None, wanted: Chunk) -> Answer:
+    outcome: Outcome
+    if target is None:
+        said = textblob.opinions([item.text for item in wanted.items])
+        outcome = Answer(textblob.scorer_id(), said)
+    else:
+        from worker.scoring.invoke import Invoker  # boto3 is slow to import
+
+        reply = Invoker(target).invoke((wire.encode(wanted), None))
+        plain = ScorerId("lambda", target.function, target.qualifier or "$LATEST")
+        outcome = reply if isinstance(reply, Failure) else read_reply(reply, wanted, plain)
+    if isinstance(outcome, Failure):
+        raise ScoringFailed(outcome)
+    return outcome
+
+
+def _scored(text: str, opinion: Opinion | None, scorer: ScorerId | None) -> Scored:
+    label, score_, polarity = opinion or (None, None, None)
+    model, version = (scorer.model, scorer.version) if scorer else ("", "")
+    return Scored(text, label, score_, polarity, model, version)
