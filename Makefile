@@ -9,7 +9,7 @@ VENV := $(ROOT).venv
 BIN := $(VENV)/bin
 export SENTIMENT_HOME ?= $(ROOT).sentiment-worker
 
-.PHONY: help demo test unit browser infra model faults faults-full bench-function bench-analysts bench-page trust install lint types check bench wheel lock clean
+.PHONY: help demo test unit quick browser infra model faults faults-full bench-function bench-analysts bench-page trust install lint types check bench wheel lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,7 +17,7 @@ help: ## Show this list
 demo: $(VENV)/installed ## Score the sample on this machine and show it
 	@$(BIN)/sentiment-worker demo
 
-test: $(VENV)/installed ## All tests: unit, contract, integration, acceptance
+test: $(VENV)/installed ## Those, and the acceptance tests: the installed command as people use it (10 minutes)
 	@cd $(ROOT) && $(BIN)/pytest
 
 unit: $(VENV)/installed ## Only the tests without network and database
@@ -86,7 +86,13 @@ lint: $(VENV)/installed ## ruff and import-linter
 types: $(VENV)/installed ## mypy --strict
 	@cd $(ROOT) && $(BIN)/mypy
 
-check: lint types test ## Everything that must pass before a commit
+# Types are checked beside the tests: there are two cores almost everywhere.
+check: lint ## Before each commit: lint, types, and the tests without the installed command (2 minutes)
+	@$(MAKE) -s -j2 -C $(ROOT) types quick
+
+# Three at a time: they wait more than they compute.
+quick: $(VENV)/installed
+	@cd $(ROOT) && $(BIN)/pytest -n 3 tests/unit tests/contract tests/integration
 
 bench: $(VENV)/installed ## The figures of docs/benchmarks.md, measured here (about 5 minutes)
 	@cd $(ROOT) && $(BIN)/python -m tests.benchmarks.throughput
