@@ -17,7 +17,7 @@ help: ## Show this list
 demo: $(VENV)/installed ## Score the sample on this machine and show it
 	@$(BIN)/sentiment-worker demo
 
-test: $(VENV)/installed ## Those, and the acceptance tests: the installed command as people use it (10 minutes)
+test: $(VENV)/installed ## All tests, also of the installed command as people use it (10 minutes)
 	@cd $(ROOT) && $(BIN)/pytest
 
 unit: $(VENV)/installed ## Only the tests without network and database

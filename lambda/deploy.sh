@@ -63,7 +63,8 @@ fi
 export AWS_DEFAULT_OUTPUT=json AWS_PAGER= # whatever the profile says
 yes=
 template=${TEMPLATE:-$here/template.yaml}
-base_image= # by `recall`
+base_image='' # these two by `recall`
+remembered=''
 
 [[ $function =~ ^[a-z][a-z0-9]*(-[a-z0-9]+)*$ && ${#function} -le 40 ]] || die "LAMBDA_FUNCTION_NAME=$function is no function's name"
 
@@ -97,29 +98,28 @@ is_given() {
 # What the stack was built of last, where nobody says otherwise. Another model has another revision,
 # and options of its own.
 recall() {
-    if [[ -z ${MODEL_NAME:-} ]]; then
-        MODEL_NAME=$(parameter ModelName 2>/dev/null || true)
-        [[ -n ${MODEL_REVISION+set} ]] || MODEL_REVISION=$(parameter ModelRevision 2>/dev/null || true)
-        [[ -n ${BUILD_OPTIONS+set} ]] || BUILD_OPTIONS=$(parameter BuildOptions 2>/dev/null || true)
+    remembered=$(known_parameters)
+    if [[ -z ${MODEL_NAME:-} || $MODEL_NAME == "$(known ModelName)" ]]; then
+        MODEL_NAME=$(known ModelName)
+        MODEL_REVISION=${MODEL_REVISION-$(known ModelRevision)}
+        BUILD_OPTIONS=${BUILD_OPTIONS-$(known BuildOptions)}
     else
         MODEL_REVISION=${MODEL_REVISION-} BUILD_OPTIONS=${BUILD_OPTIONS-}
     fi
-    BASE_IMAGE=${BASE_IMAGE:-$(parameter BaseImage 2>/dev/null || true)}
+    BASE_IMAGE=${BASE_IMAGE:-$(known BaseImage)}
     base_image=${BASE_IMAGE:-amazon/aws-lambda-python:3.13}
 }
 
 # Each setting as it is and as it will be, before anything is done.
 show_settings() {
-    local known pair name now
-    known=$(aws cloudformation describe-stacks --stack-name "$function" --output text \
-        --query 'Stacks[0].Parameters[].[ParameterKey, ParameterValue]' 2>/dev/null || true)
-    if [[ -n $known ]]; then say "The stack $function, as it is and as it will be:"; else say "A new stack, $function; what is not listed is as template.yaml has it:"; fi
+    local pair name now
+    if [[ -n $remembered ]]; then say "The stack $function, as it is and as it will be:"; else say "A new stack, $function; what is not listed is as template.yaml has it:"; fi
     for pair in "${parameters[@]}"; do
         name=${pair%%:*}
-        now=$(awk -F '\t' -v key="${pair#*:}" '$1 == key { print $2 }' <<<"$known")
+        now=$(known "${pair#*:}")
         if is_given "$name" && [[ ${!name} != "$now" ]]; then
             say "$(printf '  %-24s %s -> %s' "$name" "${now:-(default)}" "${!name:-(none)}")"
-        elif [[ -n $known ]]; then
+        elif [[ -n $remembered ]]; then
             say "$(printf '  %-24s %s' "$name" "${now:-(default)}")"
         fi
     done
@@ -134,6 +134,16 @@ update_stack() {
     aws cloudformation deploy --stack-name "$function" --template-file "$template" \
         --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset \
         --tags "Project=$function" --parameter-overrides "${overrides[@]}" >&2
+    redeploy_rest_api
+}
+
+# A deployment is a snapshot: what a parameter changed in the REST API is live only after another.
+redeploy_rest_api() {
+    local url
+    url=$(output RestUrl)
+    [[ $url == https://* ]] || return 0
+    url=${url#https://}
+    aws apigateway create-deployment --rest-api-id "${url%%.*}" --stage-name v1 >/dev/null
 }
 
 make_repository() {
@@ -188,6 +198,20 @@ parameter() {
     aws cloudformation describe-stacks --stack-name "$function" --output text \
         --query "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue"
 }
+
+# Every parameter of the stack, a name and a value a line; nothing where there is no such stack.
+# Whatever else goes wrong ends the script: what is remembered must not be taken for nothing.
+known_parameters() {
+    local said
+    if said=$(aws cloudformation describe-stacks --stack-name "$function" --output text \
+        --query 'Stacks[0].Parameters[].[ParameterKey, ParameterValue]' 2>&1); then
+        [[ $said == None ]] || echo "$said"
+    elif [[ $said != *"does not exist"* ]]; then
+        die "$said"
+    fi
+}
+
+known() { awk -F '\t' -v key="$1" '$1 == key { print $2 }' <<<"$remembered"; }
 
 # A stack's state; nothing where there is no such stack.
 state_of() {
@@ -395,6 +419,8 @@ stop() {
         --qualifier live >/dev/null 2>&1 || true
     aws lambda put-function-concurrency --function-name "$function" \
         --reserved-concurrent-executions 0 >/dev/null
+    # Calls that keep it warm would only fill the on-failure queue.
+    aws events disable-rule --name "$function-warm" >/dev/null 2>&1 || true
     say "$function answers nobody any more. The worker waits and scores provisionally. Back: $0 start"
 }
 
@@ -413,6 +439,7 @@ start() {
         aws lambda put-provisioned-concurrency-config --function-name "$function" \
             --qualifier live --provisioned-concurrent-executions "$provisioned" >/dev/null
     fi
+    aws events enable-rule --name "$function-warm" >/dev/null 2>&1 || true
     say "$function answers again."
 }
 
@@ -420,20 +447,20 @@ start() {
 # example, whose stack is ummatics-sentiment-stack.
 stack_of_another_kind() {
     local stack
-    [[ -z $(state_of "$function") ]] || return 0
-    stack=$(aws cloudformation describe-stack-resources --physical-resource-id "$function" \
-        --output text --query 'StackResources[0].StackName' 2>/dev/null || true)
-    if [[ -z $stack || $stack == None ]] && [[ -n $(state_of "${function%-analysis}-stack") ]]; then
-        stack=${function%-analysis}-stack
-    fi
-    [[ $stack == None ]] || echo "$stack"
+    # CloudFormation tags what it makes, and nobody else can set such a tag.
+    stack=$(aws lambda get-function --function-name "$function" --output text \
+        --query 'Tags."aws:cloudformation:stack-name"' 2>/dev/null || true)
+    [[ $stack == None || $stack == "$function" ]] || echo "$stack"
 }
 
 clean_other() {
-    local repository=${function%-analysis}
+    local image repository
+    # 123456789012.dkr.ecr.eu-central-1.amazonaws.com/ummatics-sentiment@sha256:... or :latest
+    image=$(aws lambda get-function --function-name "$function" --output text --query Code.ImageUri)
+    repository=${image#*/} repository=${repository%%[@:]*}
     confirm "The stack $1 made the function $function; this deletes that stack$( (($2)) || echo " and the image repository $repository")."
     delete_stack "$1"
-    if ((!$2)) && aws ecr describe-repositories --repository-names "$repository" >/dev/null 2>&1; then
+    if ((!$2)) && [[ $image == */* ]] && aws ecr describe-repositories --repository-names "$repository" >/dev/null 2>&1; then
         aws ecr delete-repository --repository-name "$repository" --force >/dev/null
         say "Deleted the image repository $repository."
     fi

@@ -115,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = _answer  # noqa: N815
 
     def _instance(self) -> None:
-        """https://docs.self.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html"""
+        """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html"""
         if self.command == "PUT":
             self._send(200, b"session")
         elif self.headers.get("x-aws-ec2-metadata-token") != "session":
@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, json.dumps(self.aws.issue()).encode())
 
     def _web_identity(self, body: bytes) -> None:
-        """https://docs.self.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html"""
+        """https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html"""
         asked = parse_qs(body.decode())
         assert asked["RoleArn"] == [ROLE]
         assert asked["WebIdentityToken"] == ["a token of the cluster"]

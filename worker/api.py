@@ -22,5 +22,5 @@ def score(texts: Sequence[str], *, config: Path | None = None) -> list[Scored]:
     Raises worker.scoring.direct.ScoringFailed where no usable answer came, and
     worker.errors.ConfigurationError for what a person must change.
     """
-    with bootstrap.open_lambda(load(config).settings) as target:
+    with bootstrap.open_lambda(load(config).settings, stores=False) as target:
         return direct.score(target, texts)

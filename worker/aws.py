@@ -18,8 +18,6 @@ READ_TIMEOUT_S = 60.0
 ATTEMPTS = 3
 """Of a call that is not an Invoke: reading a secret or an object may be tried again."""
 
-ENVIRONMENT_KEYS = "AWS_ACCESS_KEY_ID"
-
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -51,8 +49,8 @@ def client(
 ) -> Any:
     """A boto3 client, to be used from many threads. `attempts` 1 sends each call once.
 
-    Raises ConfigurationError for no or no valid region, an unknown profile, and keys that are not
-    whole.
+    Raises ConfigurationError for a missing or invalid region, an unknown profile, and incomplete
+    keys.
     """
     import boto3
     from botocore import exceptions
@@ -99,8 +97,7 @@ def client(
 
 
 def caller(access: Access) -> tuple[str, str]:
-    """The ARN of whom AWS takes us for, and the region: needs no permission. Raises what boto3
-    raises.
+    """The caller's ARN and region; needs no permission. Raises what boto3 raises.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
     """
@@ -116,7 +113,7 @@ def code_of(error: Exception) -> str:
 
 def stray_keys(environ: Mapping[str, str]) -> bool:
     """Are there keys in the environment, which would win over a role or a profile?"""
-    return bool(environ.get(ENVIRONMENT_KEYS))
+    return bool(environ.get("AWS_ACCESS_KEY_ID"))
 
 
 def on_loopback(endpoint_url: str | None) -> bool:

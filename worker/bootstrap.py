@@ -140,12 +140,13 @@ def revive_database(settings: Settings) -> None:
 
 
 @contextmanager
-def open_lambda(settings: Settings) -> Iterator[LambdaTarget | None]:
+def open_lambda(settings: Settings, *, stores: bool = True) -> Iterator[LambdaTarget | None]:
     """The Lambda to call: AWS's, or a local one started for this; None for TextBlob by choice.
 
-    Raises ConfigurationError where a database is named and no function.
+    Where its scores are stored, raises ConfigurationError if a database is named and no function.
     """
-    settings.require_scorer()
+    if stores:
+        settings.require_scorer()
     if not settings.use_lambda_sentiment:
         yield None
     elif settings.uses_local_lambda:

@@ -28,10 +28,6 @@ Writer = Callable[[Iterator[Row], Columns, Path], int]
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 _NUMBER = re.compile(r"[-+]?(\d+([.,]\d+)*|\.\d+)([eE][-+]?\d+)?%?")
-_PLAIN_ID = re.compile(r"[-+@][\w.:-]*")
-"""An id that a spreadsheet may show oddly, and cannot run."""
-
-IDS = ("external_id",)
 
 BATCH = 10_000
 """Rows of a Parquet row group."""
@@ -50,15 +46,13 @@ class Watched:
 
     def __iter__(self) -> Iterator[Row]:
         for row in self._rows:
-            self.formulas += sum(runs(value, name) for name, value in row.items())
+            self.formulas += sum(map(is_formula, row.values()))
             yield row
 
 
-def runs(value: Any, column: str = "") -> bool:
-    """Would a spreadsheet take this text for a formula? Numbers and plain ids it would not."""
-    if not isinstance(value, str) or not value.startswith(FORMULA):
-        return False
-    return not (_NUMBER.fullmatch(value) or (column in IDS and _PLAIN_ID.fullmatch(value)))
+def is_formula(value: Any) -> bool:
+    """Would a spreadsheet take this text for a formula? A number it would not."""
+    return isinstance(value, str) and value.startswith(FORMULA) and not _NUMBER.fullmatch(value)
 
 
 def writer_for(path: Path, *, for_spreadsheet: bool = False) -> Writer:
@@ -96,15 +90,15 @@ def save(rows: Iterable[Row], columns: Columns, path: Path, write: Writer) -> in
     return count
 
 
-def harmless(value: Any, column: str) -> Any:
+def harmless(value: Any) -> Any:
     """A text that a spreadsheet would run, behind an apostrophe."""
-    return f"'{value}" if runs(value, column) else value
+    return f"'{value}" if is_formula(value) else value
 
 
 def _csv(for_spreadsheet: bool) -> Writer:
     def cell(row: Row, name: str) -> Any:
         value = _plain(row[name])
-        return harmless(value, name) if for_spreadsheet else value
+        return harmless(value) if for_spreadsheet else value
 
     def write(rows: Iterator[Row], columns: Columns, path: Path) -> int:
         count = 0

@@ -34,7 +34,7 @@ from worker.cost import Prices
 from worker.durations import parse_duration
 from worker.errors import ConfigurationError
 from worker.records import Layout
-from worker.secrets import resolve
+from worker.secrets import SCHEMES, resolve
 
 DEFAULT_FILE = "sentiment-worker.toml"
 LOCAL_FUNCTION = "sentiment"
@@ -88,7 +88,7 @@ class _SourceBase(_Strict):
         if self.schedule is not None:
             from worker.cron import (
                 cron_trigger,
-            )  # APScheduler: only who has a schedule waits for it
+            )  # APScheduler is slow to import
 
             cron_trigger(self.schedule)
         return self
@@ -287,12 +287,14 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
 OTHERS = ("SENTIMENT_CONFIG", "SENTIMENT_POSTGRES_BIN")
 """Read elsewhere: by the command line, and by the embedded PostgreSQL."""
 
-_FOREIGN = re.compile(
-    r"LAMBDA_(TASK_ROOT|RUNTIME_DIR)"
-    r"|\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+_FOREIGN = ("LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR")
+"""Set by AWS Lambda."""
+
+_OF_A_SERVICE = re.compile(
+    r"(\w+?)_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
-"""Set by AWS Lambda, and by Kubernetes for each Service: one named sentiment-api makes
-SENTIMENT_API_PORT. https://kubernetes.io/docs/concepts/services-networking/service/"""
+"""Set by Kubernetes for each Service: one named sentiment-api makes SENTIMENT_API_PORT, and with it
+SENTIMENT_API_SERVICE_HOST. https://kubernetes.io/docs/concepts/services-networking/service/"""
 
 
 def region_in(function: str | None) -> str | None:
@@ -352,23 +354,31 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
     known = [name for names in ENVIRONMENT.values() for name in names]
     known += [f"{name}_FILE" for name in known] + list(OTHERS)
     ours = (n for n in environ if n.startswith(("SENTIMENT_", "LAMBDA_", "USE_LAMBDA_")))
-    strange = sorted(n for n in ours if n not in known and not _FOREIGN.fullmatch(n))
+    strange = sorted(n for n in ours if n not in known and not _is_foreign(n, environ))
     if strange:
         sentences = []
         for name in strange:
             meant = words.nearest(name, known)
-            sentences.append(f"{name}: there is no such setting{_question(meant)}")
+            question = f" Did you mean {meant}?" if meant else ""
+            sentences.append(f"{name} is not a setting.{question}")
         raise ConfigurationError(
-            f"The environment is wrong. {'; '.join(sentences)}.",
-            hint="`sentiment-worker config show` lists the settings; unset what is not one.",
+            " ".join(sentences),
+            hint="Correct its name, or unset it. docs/operations.md lists the settings.",
         )
+
+
+def _is_foreign(name: str, environ: Mapping[str, str]) -> bool:
+    found = _OF_A_SERVICE.fullmatch(name)
+    return name in _FOREIGN or (found is not None and f"{found[1]}_SERVICE_HOST" in environ)
 
 
 def _access(values: Mapping[str, Any]) -> Access:
     """What `Settings.access` will be, for the secrets that the settings point to."""
 
     def text(name: str) -> str | None:
-        return str(values[name]) if values.get(name) else None
+        value = str(values.get(name) or "")
+        # A key that is itself a pointer is read with what the standard chain gives.
+        return value if value and not value.startswith(SCHEMES) else None
 
     keys = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
     with_keys = values.get("lambda_auth_method") == "keys"

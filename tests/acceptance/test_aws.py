@@ -209,6 +209,7 @@ def test_a_named_database_wants_a_named_function(tmp_path: Path, database_url: s
         ("LAMBDA_QUALIFER", "LAMBDA_QUALIFIER"),
         ("LAMBDA_FUNCTON_NAME", "LAMBDA_FUNCTION_NAME"),
         ("USE_LAMBDA_SENTIMNT", "USE_LAMBDA_SENTIMENT"),
+        ("SENTIMENT_HTTP_PORT", "SENTIMENT_HTTP"),
     ],
 )
 def test_a_misspelt_variable_is_refused(tmp_path: Path, variable: str, meant: str) -> None:
@@ -216,7 +217,7 @@ def test_a_misspelt_variable_is_refused(tmp_path: Path, variable: str, meant: st
     command.variables[variable] = "1"
     done = command("config", "show")
     assert done.code == 2
-    assert f"{variable}: there is no such setting; did you mean {meant}?" in done.err
+    assert f"{variable} is not a setting. Did you mean {meant}?" in done.err
 
 
 def test_variables_of_a_cluster_are_none_of_ours(tmp_path: Path) -> None:

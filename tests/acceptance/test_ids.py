@@ -45,10 +45,8 @@ def test_the_chosen_columns_are_shown_with_what_else_there_is(shell: Shell) -> N
     tweets(shell)
     done = shell("once", "tweets.csv")
     assert done.code == 0, done.err
-    assert (
-        "id from 'tweet_id', different in 60 rows looked at (there is also 'user_id')" in done.err
-    )
-    assert "text from 'text'; time from 'created_at'" in done.err
+    assert "id from 'tweet_id', 60 different values in the 60 different rows looked at" in done.err
+    assert "(there is also 'user_id'); text from 'text'; time from 'created_at'" in done.err
 
 
 def test_the_rule_of_the_ids_is_kept_and_another_one_refused(shell: Shell) -> None:
@@ -80,15 +78,15 @@ def test_a_source_keeps_its_kind(shell: Shell) -> None:
     )
     refused = shell("once", "-c", "sql.toml")
     assert refused.code == 2
-    assert "was read as file, and would now be read as sql" in refused.err
+    assert "was stored as kind file; its configuration now says sql" in refused.err
 
 
 def test_each_row_a_record_where_that_is_meant(shell: Shell) -> None:
     write(shell, "stars.csv", "stars,text", "5,great", "5,great", "4,fine")
     merged = shell("once", "stars.csv")
-    assert "1 row has an id that came before, and were merged" in merged.err
-    assert "--id row" in merged.err
-    assert "derived from the row" in merged.err
+    assert "1 row repeats an id; the last row of each id was kept" in merged.err
+    assert "sources remove stars, then once stars.csv --id row" in merged.err
+    assert "id from the row (equal rows are one)" in merged.err
     assert count(shell, "stars") == 2
     assert shell("once", "stars.csv", "--name", "rows", "--id", "row").code == 0
     assert count(shell, "rows") == 3
@@ -97,6 +95,51 @@ def test_each_row_a_record_where_that_is_meant(shell: Shell) -> None:
     again = shell("once", "stars.csv", "--name", "rows", "-o", "json")
     assert again.data[0]["counters"]["new"] == 1
     assert count(shell, "rows") == 4
+
+
+def test_files_alike_are_read_alike(shell: Shell) -> None:
+    """One rule for files of the same columns, whatever each of them alone would suggest."""
+    folder = shell.folder / "days"
+    folder.mkdir()
+    (folder / "1.csv").write_text(
+        "review_id,text\n" + "".join(f"r{n},text {n}\n" for n in range(30))
+    )
+    (folder / "2.csv").write_text("review_id,text\nr1,text 1 edited\nr1,text 1 again\nr99,new\n")
+    assert shell("once", folder).code == 0
+    assert count(shell, "days") == 31
+    (folder / "3.csv").write_text("review_id,text\nr99,x\nr99,y\n")
+    assert shell("once", folder).code == 0
+    assert count(shell, "days") == 31
+    (folder / "few.csv").write_text("customer_id,text\nc1,hello\n")
+    done = shell("once", folder)
+    assert done.code == 0, "one row does not tell what its id is, and nobody is asked"
+
+
+def test_a_column_called_content_is_a_text_and_no_id(shell: Shell) -> None:
+    write(shell, "posts.csv", "content,likes", "same,1", "same,2", "other,3")
+    assert shell("once", "posts.csv").code == 0
+    assert count(shell, "posts") == 3
+
+
+def test_rows_of_two_files_of_one_name_are_not_merged(shell: Shell) -> None:
+    for day in ("a", "b"):
+        (shell.folder / day).mkdir()
+        (shell.folder / day / "part.csv").write_text("text\nfine\n")
+    refused = shell("once", "*/part.csv", "--id", "row", "--name", "parts")
+    assert refused.code == 2
+    assert "have the same name, and with --id row" in refused.err
+
+
+def test_what_was_read_before_identities_were_kept_is_not_read_with_another_id(
+    shell: Shell, database_url: str
+) -> None:
+    tweets(shell)
+    assert shell("once", "tweets.csv", "--id", "content").code == 0
+    with psycopg.connect(_plain(database_url)) as connection:
+        connection.execute("UPDATE sentiment.cursor SET identity = NULL")
+    refused = shell("once", "tweets.csv", "--id", "tweet_id")
+    assert refused.code == 2, refused.err
+    assert count(shell, "tweets") == 60
 
 
 def test_the_same_file_under_another_source_is_said(shell: Shell) -> None:
@@ -166,7 +209,7 @@ def test_a_source_is_removed_with_all_that_is_held_of_it(
     assert [row["source"] for row in shell("status", "-o", "json").data] == ["kept"]
     with psycopg.connect(_plain(database_url)) as connection:
         assert connection.execute(WRONG_DAYS.encode()).fetchall() == []
-        for table in ("record", "score", "chunk", "quarantine", "daily", "cursor", "run"):
+        for table in ("record", "chunk", "quarantine", "daily", "cursor", "run"):
             left = connection.execute(
                 f"SELECT count(*) FROM sentiment.{table} x WHERE to_jsonb(x)->>'source_id' = '1'"
                 .encode()
@@ -195,7 +238,7 @@ def test_the_airline_tweets_have_their_own_ids_and_each_alexa_review_may_have_on
     assert done.code == 0, done.err
     assert "id from 'tweet_id'" in done.err
     assert count(shell, "airline_tweets") == 14_485
-    assert "155 rows have an id that came before" in done.err
+    assert "155 rows repeat an id" in done.err
     alexa = shell(
         "once", ingest / "amazon_alexa.tsv", "--id", "row", "--text", "verified_reviews",
         "--time", "date", "--timezone", "UTC",

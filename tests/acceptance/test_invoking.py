@@ -47,7 +47,7 @@ def test_in_json_the_numbers_are_fields(shell: Shell) -> None:
 
 def test_after_textblob_by_choice_a_rescore_is_offered_until_it_was_done(shell: Shell) -> None:
     assert shell("once", "reviews.csv", USE_LAMBDA_SENTIMENT="0").code == 0
-    offered = "reviews: 30 records have TextBlob's score, by choice"
+    offered = "TextBlob scored 30 records of reviews while USE_LAMBDA_SENTIMENT was 0"
     back = shell("once", "reviews.csv")
     assert offered in back.err
     (command,) = re.findall(r"sentiment-worker (rescore plan .*)", back.err)

@@ -73,12 +73,17 @@ UNITED = {"tag": "airline", "value": "United"}
         ("/api/v1/compare", {"by": "airlines"}, 404, "Did you mean 'airline'?"),
         ("/api/v1/trend", {"tag": "airline", "value": "Untied"}, 404, "Did you mean 'United'?"),
         ("/api/v1/records", {"label": "negativ"}, 404, "Did you mean 'negative'?"),
-        ("/api/v1/records", {"min_polarity": 0.5, "max_polarity": -1}, 400, "No polarity is"),
+        ("/api/v1/records", {"min_polarity": 0.5, "max_polarity": -1}, 400, "is above the maximum"),
         ("/api/v1/trend", {"source": "flihgts"}, 404, "Did you mean 'flights'?"),
         ("/", {"tag": "airline", "value": "Untied"}, 404, "Did you mean 'United'?"),
         ("/search", {"label": "negativ"}, 404, "Did you mean 'negative'?"),
-        ("/days/2026-03-01", {"tag": "airlnie", "value": "United"}, 404, "not a tag of a record"),
-        ("/charts/compared.svg", {"tag": "airline", "value": "Untied"}, 404, "never is 'Untied'"),
+        ("/days/2026-03-01", {"tag": "airlnie", "value": "United"}, 404, "not a tag of any record"),
+        (
+            "/charts/compared.svg",
+            {"tag": "airline", "value": "Untied"},
+            404,
+            "has airline = 'Untied'",
+        ),
     ],
 )
 def test_what_cannot_be_answered_is_refused(
@@ -141,7 +146,7 @@ def test_how_far_to_trust_it_says_what_the_interval_leaves_out(shell: Shell, sit
     shell("override", "set", "flights", "0", "negative", "--why", "read it")
     shell("override", "set", "flights", "1", "negative", "--why", "read it")
     said = " ".join(shell("report", "--source", "flights").out.split())
-    assert "2 records of any day that people judged, 50% have the label" in said
+    assert "2 records of any day and tag that people judged, 50% have the label" in said
 
 
 def test_a_records_tag_leads_to_the_days_that_have_it(shell: Shell, site: Site) -> None:

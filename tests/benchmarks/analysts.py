@@ -96,7 +96,7 @@ _EXTREMES: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 def _most_negative(scope: dict[str, Any]) -> str:
-    chosen = scores.most("most-negative", 10, **scope)
+    chosen = scores.outermost("most-negative", 10, **scope)
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     return str(chosen.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 

@@ -99,7 +99,7 @@ def test_the_model_is_remembered_and_another_one_starts_anew(aws: Aws) -> None:
         return next(line for line in said.splitlines() if "buildx build" in line)
 
     given = {"MODEL_NAME": "team/own", "MODEL_REVISION": "abc", "BUILD_OPTIONS": "--labels a,b"}
-    for settings in (given, {"MEMORY_SIZE": "1024"}):
+    for settings in (given, {"MEMORY_SIZE": "1024"}, {"MODEL_NAME": "team/own"}):
         line = built(**settings)
         assert "MODEL_NAME=team/own" in line
         assert "MODEL_REVISION=abc" in line
@@ -113,11 +113,36 @@ def test_the_model_is_remembered_and_another_one_starts_anew(aws: Aws) -> None:
 
 def test_cleanup_knows_the_stack_of_another_deployment(aws: Aws) -> None:
     """As document 001 deploys it: ummatics-sentiment-stack, with its own image repository."""
-    template = {"Resources": {"SentimentFunction": {"Type": "AWS::SQS::Queue"}}}
+    ecr = aws.client("ecr")
+    ecr.create_repository(repositoryName="ummatics-sentiment")
+    account = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+    role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}}}
+    function = {
+        "FunctionName": "ummatics-sentiment-analysis",
+        "PackageType": "Image",
+        "Code": {"ImageUri": f"{account}/ummatics-sentiment:latest"},
+        "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+    }
+    template = {
+        "Resources": {
+            "Role": role,
+            "SentimentFunction": {"Type": "AWS::Lambda::Function", "Properties": function},
+        }
+    }
     aws.client("cloudformation").create_stack(
         StackName="ummatics-sentiment-stack", TemplateBody=json.dumps(template)
     )
-    aws.client("ecr").create_repository(repositoryName="ummatics-sentiment")
+    functions = aws.client("lambda")  # CloudFormation does this; moto's leaves it
+    made = functions.get_function(FunctionName="ummatics-sentiment-analysis")["Configuration"]
+    functions.tag_resource(
+        Resource=made["FunctionArn"],
+        Tags={"aws:cloudformation:stack-name": "ummatics-sentiment-stack"},
+    )
+    innocent = json.dumps({"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}})
+    aws.client("cloudformation").create_stack(StackName="web-stack", TemplateBody=innocent)
+    aws(DEPLOY, "cleanup", "--yes", LAMBDA_FUNCTION_NAME="web")
+    stacks = aws.client("cloudformation").describe_stacks()["Stacks"]
+    assert "web-stack" in {s["StackName"] for s in stacks}, "a like name is no proof"
     name = {"LAMBDA_FUNCTION_NAME": "ummatics-sentiment-analysis"}
     asked = aws(DEPLOY, "cleanup", **name)
     assert asked.returncode == 2

@@ -49,7 +49,7 @@ def test_a_killed_textblob_is_started_anew_and_answers() -> None:
     async def main() -> None:
         stopgap = TextBlobStopgap()
         await stopgap.opinions(["good"])
-        _kill_children()
+        _signal_children(signal.SIGKILL)
         (opinion,) = await stopgap.opinions(["a wonderful day"])
         assert opinion is not None
         assert opinion.label == "positive"
@@ -67,9 +67,10 @@ def test_a_killed_sender_costs_one_attempt(tmp_path: Path) -> None:
         first = await sender.invoke(b"{}")
         assert isinstance(first, Failure)
         assert first.code == "EndpointConnectionError"
+        _signal_children(signal.SIGSTOP)  # so that no answer comes before the kill
         call = asyncio.create_task(sender.invoke(b"{}"))
-        await asyncio.sleep(0)
-        _kill_children()
+        await asyncio.sleep(0.1)
+        _signal_children(signal.SIGKILL)
         replies = [await call, await sender.invoke(b"{}"), await sender.invoke(b"{}")]
         assert replies.count(DIED) == 1
         assert replies[-1] == first
@@ -78,7 +79,7 @@ def test_a_killed_sender_costs_one_attempt(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def _kill_children() -> None:
+def _signal_children(number: signal.Signals) -> None:
     for child in psutil.Process(os.getpid()).children():
         if "worker.scoring" in " ".join(child.cmdline()):
-            os.kill(child.pid, signal.SIGKILL)
+            os.kill(child.pid, number)

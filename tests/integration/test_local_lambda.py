@@ -20,7 +20,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from worker.local.environment import AWSS_CLIENT, OWN_CLIENT
+from worker.local.environment import AWS_CLIENT, OWN_CLIENT
 
 MISBEHAVING = """
 import os, time
@@ -53,7 +53,7 @@ def invoke(client: Any, event: Any, **more: Any) -> tuple[Any, Any]:
     return response, json.loads(payload) if payload else None
 
 
-@pytest.fixture(params=[AWSS_CLIENT, OWN_CLIENT])
+@pytest.fixture(params=[AWS_CLIENT, OWN_CLIENT])
 def service(request: pytest.FixtureRequest, tmp_path: Path) -> Service:
     """A local Lambda whose environments run AWS's runtime client, and one with our own."""
     return partial(_service, tmp_path, runtime_client=request.param)
@@ -174,7 +174,7 @@ def test_both_runtime_clients_tell_a_handler_the_same(tmp_path: Path) -> None:
     context = base64.b64encode(b'{"custom": {"a": 1}}').decode()
     event = {"text": "caf\u00e9 \u2028 \U0001f600", "n": [1, 2.5, None, True]}
     told = []
-    for runtime_client in (AWSS_CLIENT, OWN_CLIENT):
+    for runtime_client in (AWS_CLIENT, OWN_CLIENT):
         with _service(tmp_path, handler="told.handler", runtime_client=runtime_client) as client:
             _, answer = invoke(client, event, ClientContext=context)
         told.append(answer)
@@ -189,7 +189,7 @@ def test_both_runtime_clients_give_the_same_scores(tmp_path: Path) -> None:
         "ids": list("abcde"),
     }
     answers = []
-    for runtime_client in (AWSS_CLIENT, OWN_CLIENT):
+    for runtime_client in (AWS_CLIENT, OWN_CLIENT):
         with _service(
             tmp_path, handler="sentiment_function.handler.handler", runtime_client=runtime_client
         ) as client:

@@ -135,13 +135,13 @@ def test_an_unknown_tag_or_value_is_named_with_its_nearest(stored: Engine) -> No
     with pytest.raises(Unknown, match="'airlin' is not a tag") as error:
         questions.compared(stored, whole, "airlin")
     assert error.value.hint == "Did you mean 'airline'? There are: airline, reason."
-    with pytest.raises(Unknown, match="never is 'Untied'") as error:
+    with pytest.raises(Unknown, match="No record of 'a' has airline = 'Untied'") as error:
         questions.require_tag(stored, "a", "airline", "Untied")
     assert error.value.hint.startswith("Did you mean 'United'? There are: ")
     with pytest.raises(Unknown, match="No score has the label 'negativ'") as error:
         scores.require_label(stored, "negativ")
     assert "Did you mean 'negative'?" in error.value.hint
-    with pytest.raises(Misasked, match="No polarity is at least"):
+    with pytest.raises(Misasked, match="is above the maximum"):
         scores.statement(ScoreFilter(min_polarity=0.5, max_polarity=-0.5))
 
 

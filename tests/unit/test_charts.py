@@ -141,7 +141,7 @@ def _luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("style", [LIGHT, DARK])
-def test_style_stand_out_from_their_paper(style: Style) -> None:
+def test_colours_stand_out_from_their_paper(style: Style) -> None:
     for colour in style[:3]:
         light, dark = sorted((_luminance(colour), _luminance(style.paper)), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 3

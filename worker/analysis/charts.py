@@ -43,7 +43,7 @@ class Style(NamedTuple):
 LIGHT = Style("#b35806", "#8c8c8c", "#08519c", "#ffffff", "#222226", "#d6d6dc")
 DARK = Style("#e08214", "#757575", "#a6cee3", "#121214", "#e4e4e8", "#44444c")
 
-PHONE = 250
+PHONE = 215
 """The width for a screen of 360 pixels."""
 
 THIN = 0.1
@@ -319,7 +319,7 @@ def _stacked(group: Group) -> Iterator[tuple[int, str, float, float]]:
 
 def _names(style: Style) -> alt.Axis:
     """Names of groups, cut where they would push the chart out of the picture."""
-    return alt.Axis(labelLimit=90 if style.is_narrow else 220)
+    return alt.Axis(labelLimit=125 if style.is_narrow else 220)
 
 
 def _axis_title(style: Style, short: str, rest: str) -> str:

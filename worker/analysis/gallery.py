@@ -91,7 +91,8 @@ def _groups(engine: Engine, scope: Scope) -> Groups:
             if len(found) > 1:
                 shown = found[:SIDE_BY_SIDE]
                 return Groups(shown, f"by {tag}, {questions.RANKED}; {_left(found, shown)}")
-    return Groups(groups, f"by source, {questions.RANKED}")
+    shown = groups[:SIDE_BY_SIDE]
+    return Groups(shown, f"by source, {questions.RANKED}; {_left(groups, shown)}")
 
 
 def _left(found: Sequence[Group], shown: Sequence[Group]) -> str:

@@ -365,12 +365,12 @@ def cautions(summary: Summary) -> list[str]:
         found.append(f"{were} judged by a person.")
     if trust.quarantined:
         rows = words.many(trust.quarantined, "row", "rows")
-        found.append(f"{rows}, of any day, in quarantine: not counted here.")
+        found.append(f"{rows}, of any day and tag, in quarantine: not counted here.")
     if trust.not_english:
         are = words.many(trust.not_english, "is", "are")
         found.append(
             f"Of the newest {trust.looked_at:,} records {are} not in English,"
-            " which is all that the model reads: take those scores for noise."
+            " which is all that the model reads: treat those scores as noise."
         )
     if trust.language_unknown:
         found.append(
@@ -403,14 +403,14 @@ def _of_mistakes(trust: Trust) -> Iterator[str]:
             yield f"How often {name} is right was not measured here."
     if trust.judged:
         yield (
-            f"Of {words.many(trust.judged, 'record', 'records')} of any day that people judged,"
-            f" {share(trust.agreed, trust.judged)} have the label that the model gave. People chose"
-            " which to judge: this is no estimate for the others."
+            f"Of {words.many(trust.judged, 'record', 'records')} of any day and tag that people"
+            f" judged, {share(trust.agreed, trust.judged)} have the label that the model gave."
+            " People chose which to judge: this is no estimate for the others."
         )
     else:
         yield (
-            "Nobody has judged records of this source yet: `sentiment-worker override set` is how,"
-            " and then their agreement with the model stands here."
+            "No person has judged any of these records yet. `sentiment-worker override set` does"
+            " that; how often people agree with the model then stands here."
         )
 
 

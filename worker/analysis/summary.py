@@ -90,7 +90,8 @@ class Summary:
     sources: Sequence[Group]
     """Those that have records in the period."""
     standings: Sequence[Standing]
-    """Every source with its own newest days; empty where the scope is one source."""
+    """Every source with its own newest days; empty where the scope is one source, or one tag's
+    value."""
     days_before: int
     """Days of the period before that have records."""
     upset: Mapping[str, Sequence[Group]]
@@ -173,7 +174,7 @@ def summarise(engine: Engine, scope: Scope) -> Summary:
         before=then,
         days=days,
         sources=questions.ranked(questions.sources(engine, scope)),
-        standings=questions.standings(engine) if scope.source is None else (),
+        standings=() if scope.source or scope.tag else questions.standings(engine),
         days_before=len(days_before),
         upset={tag: groups[:UPSET] for tag, (groups, _) in tags.items()},
         movers=_movers(engine, scope, (now, then), tags),
@@ -259,7 +260,7 @@ def _examples(
 
 
 def _trust(engine: Engine, scope: Scope, now: Tally) -> Trust:
-    newest = questions.newest(engine, scope)
+    newest = questions.languages_and_models(engine, scope)
     languages, models = Counter[str | None](), Counter[str]()
     for row in newest:
         languages[row["language"]] += row["records"]

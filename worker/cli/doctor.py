@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 import typer
 from sqlalchemy import Engine
 
-from worker import aws, bootstrap
+from worker import aws, bootstrap, words
 from worker.cli.output import (
     DATA,
     STRAY_KEYS,
@@ -22,12 +23,12 @@ from worker.cli.output import (
     settings_for,
 )
 from worker.errors import Exit, WorkerError
-from worker.records import Answer, FailureKind
+from worker.records import Answer, FailureKind, Page, Position
 from worker.scoring import textblob
 from worker.scoring.aws_lambda import introduce
 from worker.scoring.target import LambdaTarget
 from worker.settings import Settings
-from worker.store import database, migrate
+from worker.store import cursors, database, migrate
 
 MARKS = {"ok": "[green]ok[/green]  ", "note": "[yellow]note[/yellow]", "failed": "[red]FAIL[/red]"}
 
@@ -128,8 +129,8 @@ def _moves(target: LambdaTarget) -> str:
 
 def _examine_identity(settings: Settings) -> Iterator[Finding]:
     """As whom AWS is called, where it is called at all."""
-    secrets = (str(source.path) for source in settings.source if source.kind == "file")
-    needed = settings.calls_aws or any("s3://" in path for path in secrets)
+    paths = (str(source.path) for source in settings.source if source.kind == "file")
+    needed = settings.calls_aws or any("s3://" in path for path in paths)
     if not needed:
         return
     with_keys = settings.lambda_auth_method == "keys"
@@ -147,7 +148,8 @@ def _examine_identity(settings: Settings) -> Iterator[Finding]:
         if failure.kind is FailureKind.MISCONFIGURED:
             yield Finding("aws", "failed", detail, failure.message, Exit.MISUSED)
         else:  # a network without a way to STS may well have one to Lambda
-            yield Finding("aws", "note", detail, "Is sts.REGION.amazonaws.com to be reached?")
+            advice = "Check that this machine can reach STS (sts.REGION.amazonaws.com)."
+            yield Finding("aws", "note", detail, advice)
     else:
         how = "keys" if with_keys else "the standard chain"
         yield Finding("aws", "ok", f"{arn}, by {how}, in {region}", advice)
@@ -175,16 +177,32 @@ def _examine_textblob() -> Finding:
 
 
 def _examine_sources(settings: Settings) -> Iterator[Finding]:
+    known = _positions(settings)
     for config in settings.source:
         source = bootstrap.open_source(config, settings.access)
         check = f"source {config.name}"
         try:
-            page = next(source.pages({}), None)
+            page = next(source.pages(known.get(config.name, {})), None)
         except WorkerError as error:
             yield _failure(check, error)
             continue
-        rows = len(page.records) if page else 0
-        yield Finding(check, "ok", f"can be read; its first page has {rows} records")
+        yield Finding(check, "ok", f"can be read; {_next_page(page)}")
+
+
+def _next_page(page: Page | None) -> str:
+    if page is None:
+        return "nothing is new"
+    refused = f", and {len(page.refusals):,} are refused" if page.refusals else ""
+    records = words.many(len(page.records), "record", "records")
+    return f"its next page has {records}{refused}"
+
+
+def _positions(settings: Settings) -> Mapping[str, Mapping[str, Position]]:
+    """Where each source stands, as a run would go on; nothing of a database that is away."""
+    with contextlib.suppress(WorkerError), bootstrap.open_database(settings) as engine:
+        migrate.require_current(engine)
+        return {source.name: cursors.known(engine, source.name) for source in settings.source}
+    return {}
 
 
 def _failure(check: str, error: WorkerError) -> Finding:

@@ -20,7 +20,7 @@ from worker.cycle import cycle
 from worker.errors import DatabaseUnavailable, Exit, WorkerError
 from worker.pipeline import StopReason
 from worker.records import NOTHING_AGAIN, ROW_ID, Redrive, RunReport
-from worker.settings import Settings
+from worker.settings import FileSourceConfig, Settings
 from worker.store import migrate, pauses, reading, spending
 
 FILES_SHOWN = 5
@@ -59,7 +59,8 @@ def run_all(settings: Settings, turns: Sequence[Turn]) -> tuple[list[RunReport],
         migrate.require_current(engine)
         with bootstrap.open_lambda(settings) as target:
             say(f"Scored by {bootstrap.scorer_named(target)}.")
-            warn_of_stray_keys(settings)
+            if has_stray_keys(settings):
+                say(STRAY_KEYS, style="yellow")
             if target is not None:
                 offer_rescore(engine, [turn.name for turn in turns])
 
@@ -94,7 +95,6 @@ async def _one_after_another(
             continue
         reports.append(report)
         codes.append(report.exit_code)
-        _tell(report)
     if stopper.signal:
         return reports, 128 + stopper.signal
     return reports, next(code for code in WORST_FIRST if code in codes)
@@ -111,11 +111,14 @@ async def _run_one(worker: Worker, settings: Settings, turn: Turn, stopper: Stop
         report = await cycle(
             worker.parts, worker.ledger, work, observer=observer, on_start=stopper.watch
         )
+    _tell(report)
     with contextlib.suppress(DatabaseUnavailable):  # the run itself has ended well
         for warning in await asyncio.to_thread(bootstrap.look_back, worker, work, report):
             say(f"Unusual: {warning}.", style="yellow")
-    if source:
-        await asyncio.to_thread(_tell_of_rows, worker, report, is_first=not before)
+        if source:
+            await asyncio.to_thread(
+                _tell_of_rows, worker, report, is_first=not before, again=_each_row(turn)
+            )
     return report
 
 
@@ -132,7 +135,18 @@ class _Teller:
             say(sentence)
 
 
-def _tell_of_rows(worker: Worker, report: RunReport, *, is_first: bool) -> None:
+def _each_row(turn: Turn) -> str:
+    """How to make each row of a file a record, after its first run."""
+    if turn.trigger != "once" or not isinstance(turn.config, FileSourceConfig):
+        return ""
+    files = " ".join(os.path.basename(path) for path in turn.config.locations)
+    return (
+        " If each row is a record of its own: sentiment-worker sources remove"
+        f" {turn.name}, then once {files} --id {ROW_ID}."
+    )
+
+
+def _tell_of_rows(worker: Worker, report: RunReport, *, is_first: bool, again: str) -> None:
     """Why there are fewer records than rows, and whether they are stored twice."""
     c = report.counters
     if not c.read and report.state == "done":
@@ -140,11 +154,10 @@ def _tell_of_rows(worker: Worker, report: RunReport, *, is_first: bool) -> None:
         say(empty if is_first else "Nothing is new since the last run.")
     merged = c.duplicate + (c.unchanged + c.changed if is_first else 0)
     if merged:
-        rows = words.many(merged, "row has", "rows have")
-        say(f"{rows} an id that came before, and were merged into one record each, the last one"
-            f" kept. If each row is a record of its own: --id {ROW_ID}.")  # fmt: skip
+        rows = words.many(merged, "row repeats", "rows repeat")
+        say(f"{rows} an id; the last row of each id was kept.{again}")
     if c.new:
-        for file in reading.read_elsewhere(worker.engine, report.source)[:FILES_SHOWN]:
+        for file in reading.read_elsewhere(worker.engine, report.source, FILES_SHOWN):
             say(
                 f"{file['partition']} was read as the source {file['source']!r} too: its records"
                 " are stored twice, and count twice. Take one away: sentiment-worker sources"
@@ -153,20 +166,21 @@ def _tell_of_rows(worker: Worker, report: RunReport, *, is_first: bool) -> None:
             )
 
 
-def warn_of_stray_keys(settings: Settings) -> None:
-    """Keys in the environment win over the role that `iam` means."""
-    if settings.calls_aws and settings.lambda_auth_method == "iam" and aws.stray_keys(os.environ):
-        say(STRAY_KEYS, style="yellow")
+def has_stray_keys(settings: Settings) -> bool:
+    """Do keys in the environment win over the role that `iam` means?"""
+    by_role = settings.calls_aws and settings.lambda_auth_method == "iam"
+    return by_role and aws.stray_keys(os.environ)
 
 
 def offer_rescore(engine: Engine, sources: Sequence[str]) -> None:
     """Back from USE_LAMBDA_SENTIMENT=0: what TextBlob scored by choice stays, unless it is asked
     for."""
     for source, count in spending.by_choice(engine, sources).items():
-        have = words.many(count, "record has", "records have")
+        records = words.many(count, "record", "records")
         say(
-            f"{source}: {have} TextBlob's score, by choice and for good. To let the model score"
-            f" them: sentiment-worker rescore plan --source {source} --scorer textblob",
+            f"TextBlob scored {records} of {source} while USE_LAMBDA_SENTIMENT was 0, and these"
+            " scores are final. To let the model score them: sentiment-worker rescore plan"
+            f" --source {source} --scorer textblob",
             style="yellow",
         )
 

@@ -48,7 +48,7 @@ def score(
     """
     settings = settings_for(config, verbose=verbose, quiet=True).settings
     texts = text or _lines()
-    with bootstrap.open_lambda(settings) as target:
+    with bootstrap.open_lambda(settings, stores=False) as target:
         found = direct.score(target, texts)
     print_rows([asdict(each) for each in found], COLUMNS, output)
 

@@ -16,8 +16,8 @@ from worker import bootstrap
 from worker.bootstrap import Worker
 from worker.circuit import CircuitState
 from worker.cli import backfilling, progress
-from worker.cli.output import ConfigOption, VerboseOption, settings_for
-from worker.cli.running import offer_rescore, warn_of_stray_keys
+from worker.cli.output import STRAY_KEYS, ConfigOption, VerboseOption, settings_for
+from worker.cli.running import has_stray_keys
 from worker.cli.stopping import Stopper
 from worker.cli.which import AnySource, configured
 from worker.cron import missed_times, trigger_of
@@ -28,7 +28,7 @@ from worker.pipeline import StopReason
 from worker.records import Lane, RunReport
 from worker.schedule import Job, Timetable
 from worker.settings import Settings
-from worker.store import backfills, migrate, pauses
+from worker.store import backfills, migrate, pauses, spending
 from worker.web.health import Pulse
 
 log = get_logger(__name__)
@@ -61,9 +61,12 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
     settings = loaded.settings.model_copy(update={"database_patience": patience})
     with bootstrap.open_database(settings) as engine, bootstrap.open_lambda(settings) as target:
         migrate.require_current(engine)
-        warn_of_stray_keys(settings)
-        if target is not None:
-            offer_rescore(engine, [source.name for source in sources])
+        if has_stray_keys(settings):
+            log.warning("aws.stray_keys", advice=STRAY_KEYS)
+        names = [source.name for source in sources]
+        for source, count in (spending.by_choice(engine, names) if target else {}).items():
+            advice = f"sentiment-worker rescore plan --source {source} --scorer textblob"
+            log.warning("textblob.by_choice", source=source, records=count, advice=advice)
 
         async def serving() -> None:
             async with bootstrap.open_worker(settings, engine, target) as worker:

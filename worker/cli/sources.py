@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -48,11 +49,10 @@ def remove(
     settings = settings_for(config, verbose=verbose, quiet=True).settings
     with reading_from(config, verbose=verbose, source=name) as engine:
         held = removal.held(engine, reading.source_id(engine, name))
-        if output is Output.JSON:
-            print_json({"source": name, "removed": not dry_run, **held})
-        else:
+        if output is Output.TABLE:
             print_rows([{"source": name, **held}], ("source", *held), output)
         if dry_run:
+            _told(name, held, output, removed=False)
             return
         if not yes:
             _ask(name)
@@ -64,9 +64,15 @@ def remove(
             with bar:
                 task = bar.add_task("", total=held["records"])
                 removal.remove(engine, source_id, lambda count: bar.advance(task, count))
+    _told(name, held, output, removed=True)
     say(f"{name!r} is gone, with {held['records']:,} records.")
     if name in (source.name for source in settings.source):
         say("It is still configured: the next run reads it again, from its beginning.")
+
+
+def _told(name: str, held: Mapping[str, int], output: Output, *, removed: bool) -> None:
+    if output is Output.JSON:
+        print_json({"source": name, "removed": removed, **held})
 
 
 def _ask(name: str) -> None:

@@ -83,7 +83,7 @@ def tune(
         return
     if memory and not yes:
         typer.confirm("Go on?", abort=True, err=True)
-    with bootstrap.open_lambda(settings) as target:
+    with bootstrap.open_lambda(settings, stores=False) as target:
         assert target is not None
         trials = _measured(target, memory, sizes, calls, sample)
     best = recommend(trials, prices=settings.prices, timeout_s=settings.lambda_timeout)

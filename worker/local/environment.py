@@ -24,7 +24,7 @@ from aiohttp import web
 RESPONSE_LIMIT = 6_291_556
 """Bytes of a synchronous answer: 6 MB and 100 bytes, as AWS's own error message says."""
 
-AWSS_CLIENT = "awslambdaric"
+AWS_CLIENT = "awslambdaric"
 OWN_CLIENT = "worker.local.runtime_client"
 
 LOG_TAIL_BYTES = 4096
@@ -44,7 +44,7 @@ PASSED_ON = (
 
 
 def _runtime_client() -> str:
-    return AWSS_CLIENT if importlib.util.find_spec(AWSS_CLIENT) else OWN_CLIENT
+    return AWS_CLIENT if importlib.util.find_spec(AWS_CLIENT) else OWN_CLIENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class AwsLambdaScorer:
         self._sender = Sender(target)
         self._tracer = tracer or SilentTracer()
         self._about = {"faas.invoked_provider": "aws", "faas.invoked_name": target.function}
-        self._plain = ScorerId("lambda", target.function, target.qualifier or "$LATEST")
+        self._plain = target.plain_scorer
 
     async def score(self, chunk: Chunk) -> Outcome:
         """Invoke once and verify the answer. Never raises for what happened on the way."""

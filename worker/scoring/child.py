@@ -51,7 +51,8 @@ class Child:
         try:
             writer = await self._started()
             writer.write(_frame((call, value)))
-            await writer.drain()
+            with contextlib.suppress(OSError):  # `_read` sees it too, and then `future` says so
+                await writer.drain()
             return await future
         except OSError as error:
             raise ChildDied from error

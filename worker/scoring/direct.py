@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from worker import chunk
 from worker.clean import clean
 from worker.errors import WorkerError
-from worker.records import Answer, Chunk, Failure, Lane, Member, Opinion, Outcome, ScorerId
+from worker.records import (
+    Answer,
+    Chunk,
+    Failure,
+    FailureKind,
+    Item,
+    Lane,
+    Member,
+    Opinion,
+    Outcome,
+    ScorerId,
+)
 from worker.scoring import textblob, wire
 from worker.scoring.aws_lambda import read_reply
 from worker.scoring.target import LambdaTarget
@@ -16,6 +27,9 @@ from worker.scoring.target import LambdaTarget
 CALL_TEXTS = 1_000
 CALL_BYTES = 5_500_000
 """Of one call: below Lambda's 6 MB."""
+
+SMALLER = (FailureKind.REJECTED, FailureKind.TOO_LARGE)
+"""Failures that fewer texts may not meet."""
 
 
 class ScoringFailed(WorkerError):
@@ -42,7 +56,7 @@ class Scored:
 
 
 def score(target: LambdaTarget | None, texts: Sequence[str]) -> list[Scored]:
-    """One result a text, in order; `target` None asks TextBlob. One call, as far as it holds them.
+    """One result a text, in order; `target` None asks TextBlob. One call, if that holds them all.
 
     Raises ScoringFailed; ConfigurationError for what a person must change.
     """
@@ -52,28 +66,49 @@ def score(target: LambdaTarget | None, texts: Sequence[str]) -> list[Scored]:
         for n, found in enumerate(cleaned)
         if found.skip_reason is None
     )
+    ask = _asker(target)
     opinions: dict[int, tuple[Opinion | None, ScorerId]] = {}
     for part in chunk.plan(items, max_items=CALL_TEXTS, max_bytes=CALL_BYTES):
-        answer = _asked(target, Chunk(id=0, lane=Lane(0), items=part, root_id=0))
-        for item, opinion in zip(part, answer.opinions, strict=True):
-            opinions |= {m.record_id: (opinion, answer.scorer) for m in item.members}
+        for asked, answer in _answered(ask, part):
+            for item, opinion in zip(asked, answer.opinions, strict=True):
+                opinions |= {m.record_id: (opinion, answer.scorer) for m in item.members}
     return [_scored(text, *opinions.get(n, (None, None))) for n, text in enumerate(texts)]
 
 
-def _asked(target: LambdaTarget | None, wanted: Chunk) -> Answer:
-    outcome: Outcome
-    if target is None:
-        said = textblob.opinions([item.text for item in wanted.items])
-        outcome = Answer(textblob.scorer_id(), said)
-    else:
-        from worker.scoring.invoke import Invoker  # boto3 is slow to import
+Items = tuple[Item, ...]
+Ask = Callable[[Items], Outcome]
 
-        reply = Invoker(target).invoke((wire.encode(wanted), None))
-        plain = ScorerId("lambda", target.function, target.qualifier or "$LATEST")
-        outcome = reply if isinstance(reply, Failure) else read_reply(reply, wanted, plain)
-    if isinstance(outcome, Failure):
+
+def _answered(ask: Ask, items: Items) -> Iterator[tuple[Items, Answer]]:
+    """A function that cannot take all of them at once (too many tokens for its time, or one text
+    that it fails on) is asked for fewer."""
+    outcome = ask(items)
+    if isinstance(outcome, Answer):
+        yield items, outcome
+    elif outcome.kind in SMALLER and len(items) > 1:
+        for part in chunk.split(items, 2):
+            yield from _answered(ask, part)
+    else:
         raise ScoringFailed(outcome)
-    return outcome
+
+
+def _asker(target: LambdaTarget | None) -> Ask:
+    if target is None:
+        return lambda items: Answer(
+            textblob.scorer_id(), textblob.opinions([item.text for item in items])
+        )
+    from worker.scoring.invoke import Invoker  # boto3 is slow to import
+
+    invoker = Invoker(target)
+
+    def ask(items: Items) -> Outcome:
+        wanted = Chunk(id=0, lane=Lane(0), items=items, root_id=0)
+        reply = invoker.invoke((wire.encode(wanted), None))
+        if isinstance(reply, Failure):
+            return reply
+        return read_reply(reply, wanted, target.plain_scorer)
+
+    return ask
 
 
 def _scored(text: str, opinion: Opinion | None, scorer: ScorerId | None) -> Scored:

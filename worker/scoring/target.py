@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from worker.aws import Access
-from worker.records import Bill
+from worker.records import Bill, ScorerId
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,11 @@ class LambdaTarget:
     max_concurrency: int = 64
     is_local: bool = False
     """The local Lambda, started for this."""
+
+    @property
+    def plain_scorer(self) -> ScorerId:
+        """Who scored, where an answer does not name its model."""
+        return ScorerId("lambda", self.function, self.qualifier or "$LATEST")
 
     def __str__(self) -> str:
         """For a person who asks who scores."""

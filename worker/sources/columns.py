@@ -14,6 +14,7 @@ from worker.clean import clean, storable
 from worker.errors import ConfigurationError
 from worker.log import get_logger
 from worker.records import CONTENT_ID, ROW_ID, Layout, Record
+from worker.sources.identity import columns_digest
 from worker.sources.ids import USUAL, IdRule
 
 log = get_logger(__name__)
@@ -88,7 +89,8 @@ def choose(layout: Layout, available: Sequence[str], where: str) -> Columns:
             hint='Say which it is: --text NAME, or text = "NAME" in the source. '
             f"Its columns are: {', '.join(available)}.",
         )
-    derived = layout.id in (CONTENT_ID, ROW_ID) and layout.id not in available
+    # The words mean the rules, also where a column has such a name: `content` is a usual text.
+    derived = layout.id in (CONTENT_ID, ROW_ID)
     return Columns(
         text=text,
         id=None if derived else named(layout.id) or usual(USUAL),
@@ -164,16 +166,13 @@ class RowMapper:
 
 def told(rule: IdRule, file: str, columns: Columns, available: Sequence[str]) -> str:
     """The choice in a sentence, with what else could have been one."""
-    ids = {
-        CONTENT_ID: "derived from the row (equal rows are one record)",
-        ROW_ID: "its place in it",
-    }
-    chosen = (
-        f"from {columns.id!r}" if columns.id else ids[CONTENT_ID if rule.rule != ROW_ID else ROW_ID]
+    derived = (
+        "each row's place in the file" if rule.rule == ROW_ID else "the row (equal rows are one)"
     )
+    chosen = repr(columns.id) if columns.id else derived
     why = f", {rule.why}" if rule.why else ""
     parts = [
-        f"id {chosen}{why}{_others(rule.others, columns.id)}",
+        f"id from {chosen}{why}{_others(rule.others, columns.id)}",
         f"text from {columns.text!r}{_others(_usual(TEXT_NAMES, available), columns.text)}",
         f"time from {columns.time!r}{_others(_usual(TIME_NAMES, available), columns.time)}"
         if columns.time
@@ -228,7 +227,8 @@ class FileMapping:
         if self._mapper is None:
             return None
         columns = self._mapper.columns
-        return {"id": columns.id or self._layout.id or CONTENT_ID, "text": columns.text}
+        rule = columns.id or self._layout.id or CONTENT_ID
+        return {"id": rule, "text": columns.text, "columns": columns_digest(self._seen)}
 
     def record(self, row: Mapping[str, Any], number: int = 0) -> Record:
         """`number` is the row's place in its file. Raises RowRefused."""

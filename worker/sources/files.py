@@ -24,7 +24,7 @@ from worker.aws import STANDARD, Access
 from worker.clean import clean
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger
-from worker.records import Layout, Page, Position, Record, Refusal
+from worker.records import ROW_ID, Layout, Page, Position, Record, Refusal
 from worker.sources import identity, ids, parquet, storage
 from worker.sources.columns import Chosen, FileMapping, RowRefused, unsaid
 from worker.sources.lines import (
@@ -75,6 +75,8 @@ class FileSource:
         self._chosen = chosen
         self._encoding = encoding
         self._delimiter = delimiter
+        # Of ids, by the columns that a file has: files alike are read alike.
+        self._rules: dict[str, str] = {}
 
     def size(self) -> int | None:
         """Bytes of all files; None where packing hides how much there is to read."""
@@ -85,6 +87,7 @@ class FileSource:
 
     def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
         blobs = self._find()
+        self._look_at_ids(positions, blobs)
         unread: SourceUnavailable | None = None
         for blob in blobs:
             known = position = positions.get(blob.path, {})
@@ -109,6 +112,11 @@ class FileSource:
         if unread is not None:
             raise unread
 
+    def _look_at_ids(self, positions: Mapping[str, Position], blobs: Sequence[Blob]) -> None:
+        self._rules |= identity.rules_in(positions)
+        if self._layout.id == ROW_ID:
+            ids.require_different_names({*positions, *(blob.path for blob in blobs)})
+
     def _find(self) -> list[Blob]:
         found = {
             blob.path: blob
@@ -117,8 +125,9 @@ class FileSource:
         }
         return [found[path] for path in sorted(found)]
 
-    def _digest(self) -> str:
-        return f"{self._layout.digest()}-{self._encoding}-{self._delimiter or ''}"
+    def _digest(self, layout: Layout | None = None) -> str:
+        layout = layout or self._layout
+        return f"{layout.digest()}-{self._encoding}-{self._delimiter or ''}"
 
     def _file(self, blob: Blob, position: Position, known: Position) -> Iterator[Page]:
         if blob.format == "parquet":
@@ -139,7 +148,10 @@ class FileSource:
         layout = identity.kept(self._layout, known)
         if known and "identity" not in known:
             rows = ()  # read by a version that did not look at them: ids stay derived
-        found = ids.choose(layout.id, columns, rows, blob.name)
+            identity.require_same_as_unkept(known, self._digest, self._layout, columns, blob.path)
+        of = identity.columns_digest(columns)
+        found = ids.choose(layout.id or self._rules.get(of), columns, rows, blob.name)
+        self._rules[of] = found.rule
         layout = replace(layout, id=found.rule)
         return FileMapping(layout, columns, file=blob.name, chosen=partial(self._chosen, found))
 

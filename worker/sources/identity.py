@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from hashlib import blake2b
 from typing import Any
 
 from worker.errors import ConfigurationError
-from worker.records import CONTENT_ID, ROW_ID, Layout
+from worker.records import CONTENT_ID, ROW_ID, Layout, Position
+from worker.sources.ids import USUAL
 
-_RULES = {CONTENT_ID: "derived from the row", ROW_ID: "the row's place in the file"}
+_RULES = {CONTENT_ID: "ids derived from the row", ROW_ID: "the row's place in the file as its id"}
+_COMPARED = ("id", "text")
 
 
-def kept(layout: Layout, position: Mapping[str, Any]) -> Layout:
+def columns_digest(names: Iterable[str]) -> str:
+    """The same for files that have the same columns."""
+    return blake2b(
+        "\0".join(sorted(names)).encode("utf-8", "surrogatepass"), digest_size=6
+    ).hexdigest()
+
+
+def rules_in(positions: Mapping[str, Position]) -> dict[str, str]:
+    """The rules of ids that a source's partitions were read with, by the columns that they have."""
+    known = (position.get("identity") for position in positions.values())
+    return {each["columns"]: each["id"] for each in known if each and "columns" in each}
+
+
+def kept(layout: Layout, position: Position) -> Layout:
     """The layout with what a partition was read with before, where nobody says anything else."""
     known = position.get("identity")
     if not known:
@@ -20,24 +36,43 @@ def kept(layout: Layout, position: Mapping[str, Any]) -> Layout:
     return replace(layout, id=layout.id or known["id"], text=layout.text or known["text"])
 
 
-def require_same(
-    position: Mapping[str, Any], found: Mapping[str, str] | None, partition: str
-) -> None:
+def require_same(position: Position, found: Mapping[str, str] | None, partition: str) -> None:
     """Raises ConfigurationError where a partition was read with another id or text: each record
     would be stored a second time, or say something else, and nobody would have said so."""
     known = position.get("identity")
-    if not known or not found or known == found:
-        return
-    where = partition or "This source"
+    if known and found and any(known[name] != found[name] for name in _COMPARED):
+        _refuse(known, found, partition)
+
+
+def require_same_as_unkept(
+    position: Position,
+    digest: Callable[[Layout], str],
+    layout: Layout,
+    columns: Iterable[str],
+    partition: str,
+) -> None:
+    """The same for a partition that was read before identities were kept: its layout's digest tells
+    which id it had been given, where nothing else has changed."""
+    names = list(columns)
+    usual = next((name for name in names if name.lower() in USUAL), CONTENT_ID)
+    for said in (None, *names):
+        if digest(replace(layout, id=said)) == position.get("layout"):
+            before, now = said or usual, layout.id or usual
+            if before != now:
+                text = {"text": layout.text or ""}
+                _refuse({"id": before} | text, {"id": now} | text, partition)
+
+
+def _refuse(known: Mapping[str, Any], found: Mapping[str, Any], partition: str) -> None:
+    keep = f"--id {known['id']}" + (f" --text {known['text']}" if known["text"] else "")
     raise ConfigurationError(
-        f"{where} was read with {_told(known)}; now it would be with {_told(found)}. Its records"
-        " would be stored a second time, or hold other texts.",
-        hint=f"Keep what there is: --id {known['id']} --text {known['text']} (id and text in a"
-        " configured source). Or read it under another --name. Or begin anew: sentiment-worker"
-        " sources remove NAME.",
+        f"{partition or 'This source'} was read with {_told(known)}; now it would be read with"
+        f" {_told(found)}. Its records would be stored a second time, or hold other texts.",
+        hint=f"To keep what there is: {keep} (id and text in a configured source). Or read it under"
+        " another --name. Or begin anew: sentiment-worker sources remove NAME.",
     )
 
 
 def _told(identity: Mapping[str, str]) -> str:
-    rule = identity["id"]
-    return f"ids {_RULES.get(rule, f'from {rule!r}')} and the text from {identity['text']!r}"
+    rule = _RULES.get(identity["id"], f"ids from {identity['id']!r}")
+    return f"{rule} and the text from {identity['text']!r}" if identity["text"] else rule

@@ -31,6 +31,20 @@ def get(engine: Engine, source: str) -> dict[str, Any]:
         return dict(connection.execute(statement).tuples().all())
 
 
+def known(engine: Engine, source: str) -> dict[str, Any]:
+    """What a source's next run is told: where it stands, and with which ids it was read."""
+    statement = (
+        sa.select(CURSOR.c.partition, CURSOR.c.position, CURSOR.c.identity)
+        .join(SOURCE)
+        .where(SOURCE.c.name == source)
+    )
+    with database.transaction(engine) as connection:
+        return {
+            partition: position | ({"identity": identity} if identity else {})
+            for partition, position, identity in connection.execute(statement)
+        }
+
+
 def put(
     engine: Engine, source_id: int, wanted: Positions, *, by: str, why: str, whole: bool
 ) -> list[Row]:

@@ -203,7 +203,7 @@ def require_tag(engine: Engine, source: str | None, tag: str, value: str | None 
     value that the tag never had: a typo is no empty answer."""
     c = DAILY_BY_TAG.c
     of_source = [] if source is None else [c.source_id == sa.func.analytics.source_id(source)]
-    whose = f"a record of {source!r}" if source else "a record"
+    of = f" of {source!r}" if source else ""
 
     def known(*conditions: ColumnElement[bool]) -> bool:
         exists = sa.select(sa.exists().where(*of_source, *conditions).label("known"))
@@ -215,10 +215,12 @@ def require_tag(engine: Engine, source: str | None, tag: str, value: str | None 
         return [row["name"] for row in _all(engine, ordered)]
 
     if not known(c.tag == tag):
-        raise Unknown(f"{tag!r} is not a tag of {whose}.", hint=words.instead(tag, names(c.tag)))
+        raise Unknown(
+            f"{tag!r} is not a tag of any record{of}.", hint=words.instead(tag, names(c.tag))
+        )
     if value is not None and not known(c.tag == tag, c.value == value[: scores.TAG_SHOWN]):
         raise Unknown(
-            f"The tag {tag!r} of {whose} never is {value!r}.",
+            f"No record{of} has {tag} = {value!r}.",
             hint=words.instead(value, names(c.value, c.tag == tag)),
         )
 
@@ -398,7 +400,7 @@ def backfills(engine: Engine, *, limit: int = 50) -> list[Row]:
     return _all(engine, sa.select(BACKFILLS).order_by(BACKFILLS.c.id.desc()).limit(limit))
 
 
-def newest(engine: Engine, scope: Scope) -> list[Row]:
+def languages_and_models(engine: Engine, scope: Scope) -> list[Row]:
     """Of the newest `NEWEST` records, how many say which language (None: the source does not) and
     have their score of which model and version."""
     c = CURRENT_SENTIMENT.c

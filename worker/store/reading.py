@@ -13,7 +13,6 @@ from worker.errors import ConfigurationError, Unknown
 from worker.store import database
 from worker.store.tables import (
     CHUNK,
-    CURSOR,
     QUARANTINE,
     RECORD,
     SCORE,
@@ -62,7 +61,6 @@ def status(engine: Engine) -> list[Row]:
         )
         .join(PENDING_WORK, PENDING_WORK.c.source == s.c.name)
         .outerjoin(last, sa.true())
-        .where(s.c.kind != "removed")
         .order_by(s.c.name)
     )
     return _all(engine, statement)
@@ -83,7 +81,7 @@ def _waiting_provisionally() -> ColumnElement[int]:
 
 def source_names(engine: Engine) -> list[str]:
     """Of every source that was ever read."""
-    names = sa.select(SOURCES.c.name).where(SOURCES.c.kind != "removed").order_by(SOURCES.c.name)
+    names = sa.select(SOURCES.c.name).order_by(SOURCES.c.name)
     return [row["name"] for row in _all(engine, names)]
 
 
@@ -94,29 +92,34 @@ def require_source(engine: Engine, name: str) -> None:
         raise Unknown(f"No source is named {name!r}.", hint=words.instead(name, known))
 
 
-def read_elsewhere(engine: Engine, source: str) -> list[Row]:
+_ELSEWHERE = """
+WITH mine AS (
+    SELECT c.* FROM sentiment.cursor c JOIN sentiment.source s ON s.id = c.source_id
+    WHERE s.name = :source AND c.partition <> '' AND c.position ->> 'stamp' IS NOT NULL
+)
+SELECT mine.partition, s.name AS source
+FROM mine
+JOIN sentiment.cursor other USING (partition)
+JOIN sentiment.source s ON s.id = other.source_id
+WHERE other.source_id <> mine.source_id
+UNION
+SELECT mine.partition, s.name
+FROM mine
+JOIN sentiment.cursor other ON other.position ->> 'digest' = mine.position ->> 'digest'
+JOIN sentiment.source s ON s.id = other.source_id
+WHERE other.source_id <> mine.source_id
+  AND other.position -> 'offset' = mine.position -> 'offset'
+  AND (mine.position ->> 'line')::bigint > 1  -- more than a header
+ORDER BY partition, source LIMIT :limit
+"""
+
+
+def read_elsewhere(engine: Engine, source: str, limit: int) -> list[Row]:
     """Files of a source that another source has read too: (partition, source), by their place or by
     their content."""
-    c, other = CURSOR.alias(), CURSOR.alias()
-    mine, theirs = SOURCE.alias(), SOURCE.alias()
-    same_content = sa.and_(
-        c.c.position["digest"].astext == other.c.position["digest"].astext,
-        c.c.position["offset"] == other.c.position["offset"],
-        c.c.position["stamp"].astext.is_not(None),
-    )
-    statement = (
-        sa.select(c.c.partition, theirs.c.name.label("source"))
-        .join(mine, mine.c.id == c.c.source_id)
-        .join(other, other.c.source_id != c.c.source_id)
-        .join(theirs, theirs.c.id == other.c.source_id)
-        .where(
-            mine.c.name == source,
-            c.c.partition != "",
-            sa.or_(c.c.partition == other.c.partition, same_content),
-        )
-        .order_by(c.c.partition, theirs.c.name)
-    )
-    return _all(engine, statement)
+    with database.transaction(engine) as connection:
+        found = connection.execute(sa.text(_ELSEWHERE), {"source": source, "limit": limit})
+        return [dict(row) for row in found.mappings()]
 
 
 def source_id(engine: Engine, name: str) -> int:

@@ -1,6 +1,6 @@
 """A source with everything that is held of it: counted, and deleted in batches.
 
-Each batch is a transaction. One that is broken off goes on where it was when it is asked again.
+Each batch is a transaction. An interrupted removal continues when the command is run again.
 What was paid stays: budgets and `cost report` count it under `REMOVED`.
 """
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
 from worker.store import database, writing
+from worker.store.scores import MOST
 
 BLOCK_BITS = 13
 """8,192 records a block: a run that touches one record counts so many anew, in about 30 ms."""
@@ -19,8 +20,6 @@ BLOCK_BITS = 13
 BLOCKS_AT_ONCE = 8
 """In one transaction."""
 
-EXTREMES = 20
-"""Most negative, and most positive, records of each row of `tally` whose ids are kept."""
 
 _KEY = "hashtext('sentiment-worker roll-up')"
 
@@ -56,9 +55,9 @@ _COUNTS = f"""count(*), count(label),
            count(*) FILTER (WHERE overridden),
            coalesce(sum(round(polarity * 1e6)::bigint), 0)::bigint"""
 # Of one sorted array both ends, the outermost first.
-_EXTREMES = f"""lowest, highest, by_polarity[1:{EXTREMES}],
+_EXTREMES = f"""lowest, highest, by_polarity[1:{MOST}],
     ARRAY(SELECT by_polarity[i] FROM generate_series(
-        cardinality(by_polarity), greatest(1, cardinality(by_polarity) - {EXTREMES - 1}), -1) i)"""  # noqa: S608
+        cardinality(by_polarity), greatest(1, cardinality(by_polarity) - {MOST - 1}), -1) i)"""  # noqa: S608
 _ENDS = """min(polarity), max(polarity),
            array_agg(id ORDER BY polarity, id) FILTER (WHERE polarity IS NOT NULL)"""
 

@@ -60,7 +60,7 @@ def register_source(engine: Engine, name: str, kind: str) -> int:
             found = connection.execute(known).one()
     if found.kind != kind:
         raise ConfigurationError(
-            f"The source {name!r} was read as {found.kind}, and would now be read as {kind}.",
+            f"{name!r} was stored as kind {found.kind}; its configuration now says {kind}.",
             hint=f"Give it another name; or begin anew: sentiment-worker sources remove {name}",
         )
     return int(found.id)

@@ -23,8 +23,7 @@ TAG_SHOWN = 200
 LABELS = ("positive", "neutral", "negative")
 
 MOST = 20
-"""Records that `extremes` gives at most: so many of each day and block are kept
-(`worker.store.rollup`)."""
+"""Records that `extremes` gives at most: so many of each row of `tally` are kept."""
 
 Extreme = Literal["most-negative", "most-positive"]
 Order = Literal["newest", "oldest", Extreme]
@@ -79,7 +78,9 @@ def require_label(engine: Engine, label: str | None) -> None:
     if label is None or label in LABELS:
         return
     with database.transaction(engine) as connection:
-        own = connection.scalar(sa.select(sa.exists().where(SCORES.c.label == label)))
+        # The second condition is the index's.
+        is_own = SCORES.c.label.not_in(sa.literal_column(f"'{each}'") for each in LABELS)
+        own = connection.scalar(sa.select(sa.exists().where(SCORES.c.label == label, is_own)))
     if not own:
         raise Unknown(f"No score has the label {label!r}.", hint=words.instead(label, LABELS))
 
@@ -94,7 +95,7 @@ def statement(wanted: ScoreFilter) -> Select[Any]:
         )
     low, high = wanted.min_polarity, wanted.max_polarity
     if low is not None and high is not None and low > high:
-        raise Misasked(f"No polarity is at least {low} and at most {high}.")
+        raise Misasked(f"The minimum polarity {low} is above the maximum {high}.")
     by_score: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
         (wanted.label, c.label.__eq__),
         (wanted.provisional, c.provisional.is_),
@@ -115,12 +116,14 @@ def statement(wanted: ScoreFilter) -> Select[Any]:
 
 
 def extremes(engine: Engine, order: Extreme, count: int, **scope: Any) -> Sequence[Row]:
-    """The `count` (at most `MOST`) most negative or most positive records: what `most` selects."""
+    """The `count` (at most `MOST`) most negative or most positive records: `outermost` says how."""
     with database.transaction(engine) as connection:
-        return [dict(row) for row in connection.execute(most(order, count, **scope)).mappings()]
+        return [
+            dict(row) for row in connection.execute(outermost(order, count, **scope)).mappings()
+        ]
 
 
-def most(
+def outermost(
     order: Extreme,
     count: int,
     *,
@@ -147,8 +150,8 @@ def most(
         rows = rows.where(e.source_id.in_(sa.select(SOURCES.c.id)))
     else:
         rows = rows.where(e.source_id == sa.func.analytics.source_id(source))
-    outermost = rows.order_by(end, ids[1]).limit(count).subquery()
-    candidates = sa.select(sa.func.unnest(outermost.c.ids))
+    first = rows.order_by(end, ids[1]).limit(count).subquery()
+    candidates = sa.select(sa.func.unnest(first.c.ids))
     found = sa.select(CURRENT_SENTIMENT).where(c.record_id.in_(candidates), c.polarity.is_not(None))
     return found.order_by(ORDERS[order], c.record_id).limit(count)
 

@@ -121,24 +121,32 @@ def _pace(engine: Engine, names: Sequence[str] | None) -> Pace:
     return Pace(mb_ms / texts, milliseconds / 1000 / texts, int(texts))
 
 
+# Looked for only where TextBlob was ever asked by choice: the second part reads every score.
 _BY_CHOICE = """
-SELECT source.name AS source, sum(s.records)::bigint AS records
-FROM sentiment.spend s
-JOIN sentiment.scorer c ON c.id = s.scorer_id AND c.provider = 'textblob'
-JOIN sentiment.source ON source.id = s.source_id
-WHERE source.name = ANY(:sources)
-GROUP BY s.source_id, source.name
-HAVING sum(s.records) > 0 AND NOT EXISTS (
-    SELECT FROM sentiment.backfill b
-    WHERE b.source_id = s.source_id AND b.state = 'done' AND b.selection ->> 'scorer' = 'textblob'
-      AND (b.created_at AT TIME ZONE 'UTC')::date >= max(s.day))
-ORDER BY source.name
+WITH chosen AS MATERIALIZED (
+    SELECT DISTINCT s.source_id, source.name
+    FROM sentiment.spend s
+    JOIN sentiment.scorer c ON c.id = s.scorer_id AND c.provider = 'textblob'
+    JOIN sentiment.source ON source.id = s.source_id
+    WHERE source.name = ANY(:sources) AND s.records > 0
+)
+SELECT chosen.name AS source, count(*) AS records
+FROM chosen
+JOIN sentiment.record r ON r.source_id = chosen.source_id
+JOIN sentiment.score t ON t.record_id = r.id AND t.content_hash = r.content_hash
+    AND NOT t.provisional
+JOIN sentiment.scorer c ON c.id = t.scorer_id AND c.provider = 'textblob'
+WHERE NOT EXISTS (
+    SELECT FROM sentiment.score m JOIN sentiment.scorer by_model ON by_model.id = m.scorer_id
+    WHERE m.record_id = r.id AND m.content_hash = r.content_hash
+      AND by_model.provider <> 'textblob')
+GROUP BY chosen.name ORDER BY chosen.name
 """
 
 
 def by_choice(engine: Engine, sources: Sequence[str]) -> dict[str, int]:
-    """By source, the records that TextBlob scored by choice (USE_LAMBDA_SENTIMENT=0), where no
-    rescore of them has ended since: their scores are final, and nobody replaces them unasked."""
+    """By source, the records whose score is TextBlob's by choice (USE_LAMBDA_SENTIMENT=0): such a
+    score is final, and nobody replaces it unasked."""
     with database.transaction(engine) as connection:
         found = connection.execute(sa.text(_BY_CHOICE), {"sources": list(sources)})
         return {row.source: row.records for row in found}

@@ -232,6 +232,11 @@ SCORE = Table(
     Column("chunk_id", BigInteger, nullable=False),
     Column("run_id", BigInteger, nullable=False),
     Column("scored_at", _Time, nullable=False, server_default=_now),
+    Index(
+        "score_own_label",
+        "label",
+        postgresql_where=text("label NOT IN ('positive', 'neutral', 'negative')"),
+    ),
 )
 
 QUARANTINE = Table(
