@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from worker import bootstrap
@@ -11,7 +11,7 @@ from worker.scoring.direct import Scored
 from worker.settings import load
 
 
-def score(texts: Sequence[str], *, config: Path | None = None) -> list[Scored]:
+def score(texts: Iterable[str], *, config: Path | None = None) -> list[Scored]:
     """Sentiment of texts, one result each, in order, and nothing stored. It is one call of the
     function that the settings name (LAMBDA_FUNCTION_NAME; else the local Lambda, started for this).
 
@@ -19,8 +19,14 @@ def score(texts: Sequence[str], *, config: Path | None = None) -> list[Scored]:
         >>> worker.score(["I love this!"])[0].label
         'positive'
 
-    Raises worker.scoring.direct.ScoringFailed where no usable answer came, and
-    worker.errors.ConfigurationError for what a person must change.
+    Raises worker.scoring.direct.ScoringFailed where no usable answer came, TypeError for what is
+    no text, and worker.errors.ConfigurationError for what a person must change.
     """
+    if isinstance(texts, str):
+        raise TypeError("Give a list of texts, not one text.")
+    texts = list(texts)
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"Text {place} is a {type(text).__name__}, not a str.")
     with bootstrap.open_lambda(load(config).settings, stores=False) as target:
         return direct.score(target, texts)

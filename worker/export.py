@@ -25,7 +25,10 @@ Columns = Mapping[str, type]
 """Each column's name, and what is in it: str, int, float, bool, datetime, or object (JSON)."""
 Writer = Callable[[Iterator[Row], Columns, Path], int]
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Also in full width."""
+UNSEEN = " \u00a0\ufeff\u200b"
+"""Before a formula, some spreadsheets drop these."""
 
 _NUMBER = re.compile(r"[-+]?(\d+([.,]\d+)*|\.\d+)([eE][-+]?\d+)?%?")
 
@@ -52,7 +55,10 @@ class Watched:
 
 def is_formula(value: Any) -> bool:
     """Would a spreadsheet take this text for a formula? A number it would not."""
-    return isinstance(value, str) and value.startswith(FORMULA) and not _NUMBER.fullmatch(value)
+    if not isinstance(value, str):
+        return False
+    bare = value.lstrip(UNSEEN)
+    return bare.startswith(FORMULA) and not _NUMBER.fullmatch(bare)
 
 
 def writer_for(path: Path, *, for_spreadsheet: bool = False) -> Writer:

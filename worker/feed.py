@@ -9,12 +9,21 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from worker import crashpoint
 from worker.errors import WorkerError
 from worker.ports import Journal, Planner, Source
-from worker.records import NOTHING_AGAIN, Lane, Lease, Page, Redrive
+from worker.records import (
+    BEFORE,
+    IDENTITY,
+    NOTHING_AGAIN,
+    Lane,
+    Lease,
+    Page,
+    Position,
+    Redrive,
+)
 
 T = TypeVar("T")
 
@@ -66,7 +75,10 @@ class SourceFeed:
         known = await asyncio.to_thread(self._journal.positions, self._source_id)
         versions = {partition: version for partition, (_, version) in known.items()}
         again = self._redrive.partitions
-        positions = {p: position for p, (position, _) in known.items() if p not in again}
+        positions = {
+            p: _from_the_beginning(position) if p in again else position
+            for p, (position, _) in known.items()
+        }
         pages = self._source.pages(positions)
         # One page is read ahead while the one before is being stored.
         ahead = asyncio.ensure_future(asyncio.to_thread(next, pages, None))
@@ -121,6 +133,12 @@ class WindowFeed:
             yield Batch(*opened)
             if not self._is_closed():
                 return
+
+
+def _from_the_beginning(position: Position) -> Position:
+    """What a source is told of a partition that is read again: its records keep their ids."""
+    again: dict[str, Any] = {BEFORE: position}
+    return again | ({IDENTITY: position[IDENTITY]} if IDENTITY in position else {})
 
 
 async def _to_its_end(transaction: Callable[[], T]) -> T:

@@ -21,6 +21,10 @@ CONTENT_ID, ROW_ID = "content", "row"
 """Instead of a column's name: the id is derived from the row, so that equal rows are one record; or
 from its place in the file, so that each row is one."""
 
+IDENTITY, BEFORE = "identity", "before"
+"""In what a source is told of where it stands: how it was read, and where it stood before it was
+put back to its beginning."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:

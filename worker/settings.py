@@ -83,6 +83,8 @@ class _SourceBase(_Strict):
             raise ValueError("give schedule or every, not both")
         if self.every is not None and self.every < timedelta(seconds=1):
             raise ValueError("every must be 1s or more")
+        if self.name.startswith("("):
+            raise ValueError("a name that begins with a parenthesis is the worker's own")
         if not self.name.isprintable():
             raise ValueError("the name holds characters that cannot be printed")
         if self.schedule is not None:
@@ -417,12 +419,18 @@ def _from_environment(variable: str, environ: Mapping[str, str]) -> tuple[str | 
     if not pointer:
         return None, ""
     try:
-        return Path(pointer).read_text(encoding="utf-8").rstrip("\r\n"), f"${variable}_FILE"
+        value = Path(pointer).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"{variable}_FILE points to {pointer}, which cannot be read.",
             hint="Check that the secret is mounted and readable.",
         ) from error
+    if not value:
+        raise ConfigurationError(
+            f"{variable}_FILE points to {pointer}, which is empty.",
+            hint="Check that the secret has a value.",
+        )
+    return value, f"${variable}_FILE"
 
 
 PLAIN = {

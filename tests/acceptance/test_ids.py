@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.acceptance.command import Shell
 from tests.conftest import DATA, needs_data
 from tests.rollups import WRONG_DAYS
 from tests.scripted_lambda import ScriptedLambda, scored
-from worker.store import database
+from worker.store import database, reading, removal
 
 
 @pytest.fixture
@@ -137,8 +138,85 @@ def test_what_was_read_before_identities_were_kept_is_not_read_with_another_id(
     assert shell("once", "tweets.csv", "--id", "content").code == 0
     with psycopg.connect(_plain(database_url)) as connection:
         connection.execute("UPDATE sentiment.cursor SET identity = NULL")
-    refused = shell("once", "tweets.csv", "--id", "tweet_id")
-    assert refused.code == 2, refused.err
+    for _ in range(2):
+        refused = shell("once", "tweets.csv", "--id", "tweet_id")
+        assert refused.code == 2, refused.err
+        assert shell("state", "rewind", "tweets", "--beginning", "--why", "test").code == 0
+    assert shell("once", "tweets.csv").code == 0
+    assert count(shell, "tweets") == 60, "ids are derived as before"
+
+
+def test_derived_ids_do_not_change_with_a_column(shell: Shell) -> None:
+    write(shell, "notes.csv", "title,text", *(f"t{n},text {n}" for n in range(30)))
+    assert shell("once", "notes.csv").code == 0
+    write(shell, "notes.csv", "title,text,stars", *(f"t{n},text {n},5" for n in range(30)))
+    refused = shell("once", "notes.csv")
+    assert refused.code == 2
+    assert "has other columns than when it was read" in refused.err
+    assert count(shell, "notes") == 30
+
+
+def test_a_file_that_was_refused_is_asked_about_again(shell: Shell) -> None:
+    (shell.folder / "both").mkdir()
+    write(shell, "both/a.csv", "id,text", "a1,good")
+    rows = [f"{n},text {n}" for n in range(30)]
+    write(shell, "both/b.csv", "customer_id,text", *rows)
+    assert shell("once", "both").code == 5
+    assert "'customer_id' may be it" in shell("quarantine", "list", "-o", "json").out
+    write(shell, "both/b.csv", "customer_id,text", *rows, "30,another")
+    assert shell("once", "both").code == 5
+    assert count(shell, "both") == 1
+    assert shell("once", "both", "--id", "customer_id").code != 0, "a.csv has no such column"
+    assert count(shell, "both") == 32
+
+
+def test_a_moved_file_keeps_its_rule(shell: Shell) -> None:
+    tweets(shell)
+    assert shell("once", "tweets.csv", "--id", "content").code == 0
+    (shell.folder / "sub").mkdir()
+    (shell.folder / "tweets.csv").rename(shell.folder / "sub" / "tweets.csv")
+    assert shell("once", "sub/tweets.csv").code == 0
+    assert count(shell, "tweets") == 60
+
+
+def test_a_file_read_again_from_quarantine_keeps_its_rule(shell: Shell) -> None:
+    tweets(shell)
+    with open(shell.folder / "tweets.csv", "a", encoding="utf-8") as file:
+        file.write("2000,no time,another,u1\n")
+    assert shell("once", "tweets.csv", "--id", "content").code == 5
+    (shell.folder / "sentiment-worker.toml").write_text(
+        '[[source]]\nname = "tweets"\nkind = "file"\npath = "tweets.csv"\n'
+    )
+    assert shell("quarantine", "redrive", "--all").code == 5
+    assert count(shell, "tweets") == 60
+
+
+def test_the_text_of_json_lines_does_not_move(shell: Shell) -> None:
+    first = [json.dumps({"id": n, "body": f"body {n}"}) for n in range(1_500)]
+    rest = [json.dumps({"id": n, "body": f"body {n}", "text": "x"}) for n in range(1_500, 1_510)]
+    (shell.folder / "lines.jsonl").write_text("\n".join((*first, *rest, "")))
+    done = shell("once", "lines.jsonl")
+    assert done.code == 0, done.err
+    assert shell("scores", "--contains", "x", "-o", "json").data == []
+    assert count(shell, "lines") == 1_510
+
+
+def test_a_removal_that_was_interrupted_is_finished_first(shell: Shell, database_url: str) -> None:
+    tweets(shell)
+    assert shell("once", "tweets.csv").code == 0
+
+    def end_it(count: int) -> None:
+        raise InterruptedError
+
+    engine = database.make_engine(database_url, application="tests")
+    with pytest.raises(InterruptedError):
+        removal.remove(engine, reading.source_id(engine, "tweets"), end_it)
+    engine.dispose()
+    refused = shell("once", "tweets.csv")
+    assert refused.code == 2
+    assert "Finish it first: sentiment-worker sources remove tweets" in refused.err
+    assert shell("sources", "remove", "tweets", "--yes").code == 0
+    assert shell("once", "tweets.csv").code == 0
     assert count(shell, "tweets") == 60
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterator
 from html import unescape
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -15,6 +17,8 @@ from tests.acceptance.command import Shell
 from tests.acceptance.site import Site, served
 from tests.conftest import cloned
 from tests.scripted_lambda import ScriptedLambda, scored
+from worker import analysis
+from worker.errors import ConfigurationError
 
 WEEK = {"since": "2026-03-01", "until": "2026-03-07"}
 
@@ -77,6 +81,9 @@ UNITED = {"tag": "airline", "value": "United"}
         ("/api/v1/trend", {"source": "flihgts"}, 404, "Did you mean 'flights'?"),
         ("/", {"tag": "airline", "value": "Untied"}, 404, "Did you mean 'United'?"),
         ("/search", {"label": "negativ"}, 404, "Did you mean 'negative'?"),
+        ("/search", {"words": "the"}, 400, "No word of 'the' can be searched for"),
+        ("/api/v1/trend?source=flights", {"source": "old"}, 400, "there more than once"),
+        ("/sources/flights", {"source": "old"}, 400, "cannot show 'old'"),
         ("/days/2026-03-01", {"tag": "airlnie", "value": "United"}, 404, "not a tag of any record"),
         (
             "/charts/compared.svg",
@@ -89,7 +96,8 @@ UNITED = {"tag": "airline", "value": "United"}
 def test_what_cannot_be_answered_is_refused(
     site: Site, path: str, wanted: dict[str, str], status: int, said: str
 ) -> None:
-    answer = site(f"{path}?{urlencode(wanted | (WEEK if 'days' not in path else {}))}")
+    query = urlencode(wanted | (WEEK if "days" not in path else {}))
+    answer = site(f"{path}{'&' if '?' in path else '?'}{query}")
     assert answer.status == status, answer.text
     assert said in unescape(answer.text)
 
@@ -102,6 +110,38 @@ def test_the_terminal_refuses_the_same(shell: Shell) -> None:
     assert "Did you mean 'negative'?" in shell("scores", "--label", "negativ").err
     assert "Did you mean 'flights'?" in shell("report", "--source", "flight").err
     assert "Did you mean 'most-negative'?" in shell("scores", "--order", "most-negativ").err
+    for arguments, said in (
+        (("scores", "--label", ""), "No score has the label ''"),
+        (("scores", "--matches", " "), "can be searched for"),
+        (("scores", "--for-spreadsheet"), "name it with --export"),
+        (("report", "--since", "2026-03-01", "--days", "3"), "two answers to one question"),
+    ):
+        done = shell(*arguments)
+        assert done.code == 2, arguments
+        assert said in " ".join(done.err.split()), done.err
+
+
+def test_python_refuses_the_same(shell: Shell) -> None:
+    with analysis.connect(shell.variables["DATABASE_URL"]) as sentiment:
+        refused: list[dict[str, Any]] = [
+            {"scorer": "lamda"},
+            {"tag": ("bogus", "x")},
+            {"since": "2026-12-01", "until": "2026-01-01"},
+            {"min_polarity": math.nan},
+            {"min_polarity": 5},
+            {"limit": 0},
+            {"provisional": "yes"},
+            {"words": "the"},
+            {"source": "flihgts"},
+        ]
+        for wanted in refused:
+            with pytest.raises(ConfigurationError):
+                sentiment.scores(**wanted)
+        with pytest.raises(ConfigurationError):
+            sentiment.daily(since="2026-12-01", until="2026-01-01")
+        with pytest.raises(ConfigurationError):
+            sentiment.runs(limit=0)
+        assert len(sentiment.scores(label="Negative")) == len(sentiment.scores(label="negative"))
 
 
 def test_a_tags_value_keeps_its_filter(site: Site) -> None:

@@ -69,6 +69,11 @@ def test_from_python(monkeypatch: pytest.MonkeyPatch, scripted_lambda: ScriptedL
     scripted_lambda.script = lambda request, n: scored(request)
     good, bad = worker.score(["a good day", "a bad day"])
     assert (good.label, bad.label) == ("positive", "negative")
+    assert [each.label for each in worker.score(text for text in ["a good day"])] == ["positive"]
+    with pytest.raises(TypeError, match="not one text"):
+        worker.score("a good day")
+    with pytest.raises(TypeError, match="Text 1 is a NoneType"):
+        worker.score(["ok", None])
     scripted_lambda.script = lambda request, n: aws_error(429, "TooManyRequestsException")
     with pytest.raises(ScoringFailed) as error:
         worker.score(["x"])

@@ -93,6 +93,9 @@ def test_numbers_are_no_formulas(text: str) -> None:
     assert not export.is_formula(text)
 
 
-@pytest.mark.parametrize("text", ["=1", "-A1", "@A1", "-1-2", "+A1:B2", "-1+cmd|x!A1", "\t=1"])
+@pytest.mark.parametrize(
+    "text",
+    ["=1", "-A1", "@A1", "-1-2", "+A1:B2", "-1+cmd|x!A1", "\t=1", "\uff1d1", " =1", "\ufeff=1"],
+)
 def test_what_a_spreadsheet_evaluates_is_one(text: str) -> None:
     assert export.is_formula(text)

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from worker.analysis import summary
 from worker.errors import Misasked
-from worker.store import questions
+from worker.store import questions, reading, scores
 from worker.store.questions import Scope
 from worker.store.scores import ScoreFilter
 
@@ -69,6 +69,18 @@ def scope_of(
         source=source,
         tag=both,
     )
+
+
+def require(engine: Engine, wanted: ScoreFilter) -> None:
+    """A typo is no empty answer: raises Unknown for a source, a label, a tag or a value that nobody
+    knows, and Misasked for words that cannot be searched for."""
+    if wanted.source is not None:
+        reading.require_source(engine, wanted.source)
+    if wanted.tag is not None:
+        questions.require_tag(engine, wanted.source, *wanted.tag)
+    scores.require_label(engine, wanted.label)
+    if wanted.words is not None:
+        questions.require_words(engine, wanted.words)
 
 
 def at_once(wanted: ScoreFilter) -> ScoreFilter:

@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy import Engine, Select, Table
 
 from worker import bootstrap
+from worker.analysis.asked import require
 from worker.analysis.summary import Summary, period, summarise
 from worker.durations import parse_moment
-from worker.errors import ConfigurationError
+from worker.errors import ConfigurationError, Misasked
 from worker.settings import load
 from worker.store import database, migrate, questions, reading, scores
 from worker.store.questions import Scope
@@ -126,6 +127,8 @@ class Sentiment:
     def runs(self, source: str | None = None, limit: int = 1_000) -> pd.DataFrame:
         """The newest runs first: analytics.run_history."""
         self._require(source)
+        if limit < 1:
+            raise Misasked(f"A limit is 1 or more, not {limit}.")
         return _frame(reading.runs(self._engine, source=source, limit=limit), RUN_HISTORY)
 
     def overrides(self) -> pd.DataFrame:
@@ -143,10 +146,11 @@ class Sentiment:
         return period(self._engine, source=source, **(dict(wanted) | days))
 
     def _scores(self, wanted: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """Raises Unknown for a source or a label that nobody knows."""
-        self._require(wanted.get("source"))
-        scores.require_label(self._engine, wanted.get("label"))
-        return scores.ask(self._engine, _filter(wanted))
+        """Raises Unknown for a source or a label that nobody knows, Misasked for what no score can
+        be."""
+        asked = _filter(wanted)
+        require(self._engine, asked)
+        return scores.ask(self._engine, asked)
 
     def _require(self, source: str | None) -> None:
         """A typo is no empty answer."""
@@ -159,14 +163,20 @@ class Sentiment:
 
 
 def _filter(wanted: Mapping[str, Any]) -> ScoreFilter:
-    moments = {name: _moment(wanted[name]) for name in ("since", "until") if name in wanted}
-    return ScoreFilter(**({"limit": None} | dict(wanted) | moments))
+    plain: dict[str, Any] = {
+        name: _moment(wanted[name]) for name in ("since", "until") if name in wanted
+    }
+    if isinstance(label := wanted.get("label"), str):
+        plain["label"] = label.lower()
+    return ScoreFilter(**({"limit": None} | dict(wanted) | plain))
 
 
 def _in_time(
     statement: Select[Any], view: Table, source: str | None, since: Moment, until: Moment
 ) -> Select[Any]:
     first, end = _moment(since), _moment(until)
+    if first and end and first >= end:
+        raise Misasked("The period ends before it begins.")
     if source is not None:
         statement = statement.where(view.c.source == source)
     if first is not None:

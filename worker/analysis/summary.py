@@ -136,14 +136,16 @@ def period(
     until: date | None = None,
     source: str | None = None,
     tag: tuple[str, str] | None = None,
-    days: int = questions.NEWEST_DAYS,
+    days: int | None = None,
 ) -> Scope:
-    """The scope that is meant: without dates the last `days` days up to the newest record that is
-    not of the future.
+    """The scope that is meant: without dates the last `days` (7) days up to the newest record that
+    is not of the future.
 
     Raises Misasked where nothing can lie between, and Unknown for a source, tag or value that
     nobody knows.
     """
+    if since is not None and days is not None:
+        raise Misasked("A first day and a number of days are two answers to one question: one.")
     if source is not None:
         reading.require_source(engine, source)
     if tag is not None:
@@ -154,7 +156,8 @@ def period(
     # Since a day after which nothing came: that nothing came is the answer.
     last = newest if since is None or since <= newest else max(since, today)
     end = until or last + timedelta(days=1)
-    begin = since or end - min(timedelta(days=days), end - date.min)
+    span = timedelta(days=questions.NEWEST_DAYS if days is None else days)
+    begin = since or end - min(span, end - date.min)
     if begin >= end:
         raise Misasked(f"From {begin} to {end - timedelta(days=1)} there is no day.")
     name, value = tag or (None, None)

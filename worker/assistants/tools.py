@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy import Engine
 
 from worker.analysis import report, summary
-from worker.analysis.asked import Iso, Text, at_once, scope_of
+from worker.analysis.asked import Iso, Text, at_once, require, scope_of
 from worker.assistants.answers import (
     Compared,
     Comparison,
@@ -67,6 +67,7 @@ class Questions:
         or in an order by polarity, the newest 5,000 are looked at."""
         scope = scope_of(self._engine, source, since, until, tag, value, ever=True)
         wanted = at_once(scope.records(words=words, label=label, order=order, limit=limit + 1))
+        require(self._engine, wanted)
         rows = list(scores.ask(self._engine, wanted))
         return Found(
             records=[quoted(row) for row in rows[:limit]],

@@ -59,9 +59,14 @@ def report(
     ] = None,
     until: Annotated[str | None, typer.Option(help="The day after the last.")] = None,
     days: Annotated[
-        int,
-        typer.Option(min=1, max=3660, help="Without --since: so many, up to the newest record."),
-    ] = NEWEST_DAYS,
+        int | None,
+        typer.Option(
+            min=1,
+            max=3660,
+            show_default=str(NEWEST_DAYS),
+            help="Without --since: so many, up to the newest record.",
+        ),
+    ] = None,
     tag: Annotated[
         str | None, typer.Option(help="Only records with this tag: airline=United.")
     ] = None,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from worker import export, words
+from worker.analysis.asked import require
 from worker.cli.look import SourceOption, period, reading_from
 from worker.cli.output import (
     ConfigOption,
@@ -22,7 +23,6 @@ from worker.store import scores as stored
 from worker.store.scores import LABELS, ORDERS, ScoreFilter
 from worker.store.views import CURRENT_SENTIMENT, kinds
 
-SCORERS = ("lambda", "textblob", "person")
 ON_SCREEN = 20
 
 COLUMNS = (
@@ -54,7 +54,7 @@ def scores(
     provisional: Annotated[
         bool | None, typer.Option("--provisional/--final", help="Only TextBlob's, or none of them.")
     ] = None,
-    scorer: Annotated[str | None, typer.Option(help=f"{', '.join(SCORERS)}.")] = None,
+    scorer: Annotated[str | None, typer.Option(help=f"{', '.join(stored.SCORERS)}.")] = None,
     min_polarity: Annotated[
         float | None, typer.Option(min=-1, max=1, help="From -1 (negative) to 1 (positive).")
     ] = None,
@@ -90,14 +90,13 @@ def scores(
     verbose: VerboseOption = False,
 ) -> None:
     """Current sentiment, one row a record. Times are UTC."""
-    if scorer is not None and scorer not in SCORERS:
-        hint = f"Use {', '.join(SCORERS)}."
-        raise ConfigurationError(f"--scorer {scorer!r} is unknown.", hint=hint)
+    if for_spreadsheet and to is None:
+        raise ConfigurationError("--for-spreadsheet is for a file: name it with --export.")
     writer = export.writer_for(to, for_spreadsheet=for_spreadsheet) if to else None
     start, end = period(since, until)
     wanted = ScoreFilter(
         source=source,
-        label=label.lower() if label else None,
+        label=label.lower() if label is not None else None,
         since=start,
         until=end,
         provisional=provisional,
@@ -110,7 +109,7 @@ def scores(
         order=order,
     )
     with reading_from(config, verbose=verbose, source=source) as engine:
-        stored.require_label(engine, wanted.label)
+        require(engine, wanted)
         found = stored.ask(engine, wanted)
         if writer and to:
             watched = export.Watched(found)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, create_model
 from sqlalchemy import Engine, Table
 
 from worker.analysis import report, summary
-from worker.analysis.asked import at_once
+from worker.analysis.asked import at_once, require
 from worker.dashboard.asking import ERRORS, Database, Filters, Name, Records, known_filters
 from worker.store import questions, reading, scores
 from worker.store.questions import Bin, Day, Group, Standing, Tally
@@ -152,8 +152,8 @@ def distribution(engine: Database, filters: Filters) -> Distribution:
 def records(engine: Database, filters: Filters, wanted: Records, response: Response) -> Any:
     """Records with their current score; without dates, of any day. What asks for a score, or an
     order by it, looks among the newest 5,000: the header `Sentiment-Among` then says so."""
-    scores.require_label(engine, wanted.label)
     chosen = at_once(wanted.filter(filters.scope(engine, ever=True)))
+    require(engine, chosen)
     if chosen.among:
         response.headers["Sentiment-Among"] = str(chosen.among)
     return list(scores.ask(engine, chosen))

@@ -33,6 +33,9 @@ def known_filters(request: Request) -> None:
     if strange := sorted(request.query_params.keys() - names):
         there = ", ".join(sorted(names)) or "none"
         raise Misasked(f"There is no filter {strange[0]!r} here.", hint=f"There are: {there}.")
+    for name in request.query_params:
+        if len(request.query_params.getlist(name)) > 1:
+            raise Misasked(f"The filter {name!r} is there more than once.", hint="Ask for each.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy import Engine
 
 from worker.analysis import gallery, report, summary
-from worker.analysis.asked import Iso, at_once
+from worker.analysis.asked import Iso, at_once, require
 from worker.dashboard.asking import Asked, Database, Filters, Name, Records, known_filters
-from worker.errors import Unknown
+from worker.errors import Misasked, Unknown
 from worker.store import questions, reading, scores
 from worker.store.questions import Scope
 
@@ -100,6 +100,8 @@ def source(
     request: Request, engine: Database, filters: Filters, name: Annotated[str, Path()]
 ) -> Response:
     """The overview of one source."""
+    if filters.source not in (None, name):
+        raise Misasked(f"The page of {name!r} cannot show {filters.source!r}.")
     narrowed = replace(filters, source=name)
     return overview(request, engine, narrowed)
 
@@ -145,9 +147,9 @@ def a_record(
 @router.get("/search")
 def search(request: Request, engine: Database, filters: Filters, wanted: Records) -> Response:
     """Records by words and filters; without dates, of any day."""
-    scores.require_label(engine, wanted.label)
     scope = filters.scope(engine, ever=True)
     chosen = at_once(wanted.filter(scope))
+    require(engine, chosen)
     rows = list(scores.ask(engine, chosen))
     return _page(
         request,

@@ -65,7 +65,9 @@ class _RuntimeApi:
         self._call("POST", f"{_API}/invocation/{request_id}/response", payload)
 
     def fail(self, where: str, error: dict[str, Any]) -> None:
-        headers = {"Lambda-Runtime-Function-Error-Type": error["errorType"]}
+        # http.client writes headers in Latin-1.
+        kind = error["errorType"].encode("ascii", "replace").decode()
+        headers = {"Lambda-Runtime-Function-Error-Type": kind}
         self._call("POST", f"{_API}/{where}/error", json.dumps(error).encode(), headers)
 
     def _call(
@@ -129,8 +131,12 @@ def _of_loading(error: Exception, name: str) -> dict[str, Any]:
 
 def _described(error: BaseException, request_id: str) -> dict[str, Any]:
     """As AWS's client puts it: https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html"""
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001  an error whose text cannot be had is still an answer
+        message = ""
     return {
-        "errorMessage": str(error),
+        "errorMessage": message,
         "errorType": type(error).__name__,
         "requestId": request_id,
         "stackTrace": traceback.format_tb(error.__traceback__),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, tzinfo
 from email.utils import parsedate_to_datetime
 from hashlib import blake2b
@@ -14,7 +14,7 @@ from worker.clean import clean, storable
 from worker.errors import ConfigurationError
 from worker.log import get_logger
 from worker.records import CONTENT_ID, ROW_ID, Layout, Record
-from worker.sources.identity import columns_digest
+from worker.sources.identity import ANY, columns_digest
 from worker.sources.ids import USUAL, IdRule
 
 log = get_logger(__name__)
@@ -228,7 +228,8 @@ class FileMapping:
             return None
         columns = self._mapper.columns
         rule = columns.id or self._layout.id or CONTENT_ID
-        return {"id": rule, "text": columns.text, "columns": columns_digest(self._seen)}
+        of = ANY if self._open_ended else columns_digest(self._seen)
+        return {"id": rule, "text": columns.text, "columns": of}
 
     def record(self, row: Mapping[str, Any], number: int = 0) -> Record:
         """`number` is the row's place in its file. Raises RowRefused."""
@@ -255,7 +256,10 @@ class FileMapping:
             raise self._misfit
 
     def _choose(self) -> RowMapper:
-        columns = choose(self._layout, list(self._seen), self._file)
+        layout = self._layout
+        if self._mapper is not None:  # a better name for the text may come; the text does not move
+            layout = replace(layout, text=self._mapper.columns.text)
+        columns = choose(layout, list(self._seen), self._file)
         if self._mapper is None or self._mapper.columns != columns:
             self._chosen(self._file, columns, tuple(self._seen))
         return RowMapper(columns, self._layout, self._file)

@@ -24,7 +24,7 @@ from worker.aws import STANDARD, Access
 from worker.clean import clean
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger
-from worker.records import ROW_ID, Layout, Page, Position, Record, Refusal
+from worker.records import CONTENT_ID, ROW_ID, Layout, Page, Position, Record, Refusal
 from worker.sources import identity, ids, parquet, storage
 from worker.sources.columns import Chosen, FileMapping, RowRefused, unsaid
 from worker.sources.lines import (
@@ -146,11 +146,15 @@ class FileSource:
         """How rows of this file become records: as before, where it was read before; else with an
         id's rule that its first rows allow."""
         layout = identity.kept(self._layout, known)
-        if known and "identity" not in known:
+        if (unkept := identity.unkept(known)) is not None:
             rows = ()  # read by a version that did not look at them: ids stay derived
-            identity.require_same_as_unkept(known, self._digest, self._layout, columns, blob.path)
-        of = identity.columns_digest(columns)
-        found = ids.choose(layout.id or self._rules.get(of), columns, rows, blob.name)
+            identity.require_same_as_unkept(unkept, self._digest, self._layout, columns, blob.path)
+        # JSON lines have the columns that come: those of a source are alike.
+        of = identity.columns_digest(columns) if blob.format != "jsonl" else identity.ANY
+        usual = self._rules.get(of)
+        if usual not in (None, CONTENT_ID, ROW_ID, *columns):
+            usual = None
+        found = ids.choose(layout.id or usual, columns, rows, blob.name)
         self._rules[of] = found.rule
         layout = replace(layout, id=found.rule)
         return FileMapping(layout, columns, file=blob.name, chosen=partial(self._chosen, found))

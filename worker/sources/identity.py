@@ -8,11 +8,14 @@ from hashlib import blake2b
 from typing import Any
 
 from worker.errors import ConfigurationError
-from worker.records import CONTENT_ID, ROW_ID, Layout, Position
+from worker.records import BEFORE, CONTENT_ID, ROW_ID, Layout, Position
 from worker.sources.ids import USUAL
 
 _RULES = {CONTENT_ID: "ids derived from the row", ROW_ID: "the row's place in the file as its id"}
 _COMPARED = ("id", "text")
+
+ANY = ""
+"""In place of the digest of columns, for rows that bring their columns with them."""
 
 
 def columns_digest(names: Iterable[str]) -> str:
@@ -40,8 +43,25 @@ def require_same(position: Position, found: Mapping[str, str] | None, partition:
     """Raises ConfigurationError where a partition was read with another id or text: each record
     would be stored a second time, or say something else, and nobody would have said so."""
     known = position.get("identity")
-    if known and found and any(known[name] != found[name] for name in _COMPARED):
+    if not known or not found:
+        return
+    if any(known[name] != found[name] for name in _COMPARED):
         _refuse(known, found, partition)
+    if found["id"] == CONTENT_ID and known.get("columns") and known["columns"] != found["columns"]:
+        raise ConfigurationError(
+            f"{partition or 'This source'} has other columns than when it was read, and its ids are"
+            " derived from the whole row: each record would be stored a second time.",
+            hint="Read it under another --name. Or begin anew, with a column as the id (--id NAME)"
+            " if there is one: sentiment-worker sources remove NAME.",
+        )
+
+
+def unkept(position: Position) -> Position | None:
+    """Where a version that kept no identities had got to in a partition. None where it had not
+    read it: at a first sight, or after a refusal of the whole."""
+    left: Position = position.get(BEFORE) or position
+    refused = not left.keys() - {"stamp", "layout"}
+    return None if refused or "identity" in position else left
 
 
 def require_same_as_unkept(
@@ -55,7 +75,7 @@ def require_same_as_unkept(
     which id it had been given, where nothing else has changed."""
     names = list(columns)
     usual = next((name for name in names if name.lower() in USUAL), CONTENT_ID)
-    for said in (None, *names):
+    for said in (None, CONTENT_ID, ROW_ID, *names):
         if digest(replace(layout, id=said)) == position.get("layout"):
             before, now = said or usual, layout.id or usual
             if before != now:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql import JSONB
 
 from worker.errors import ConfigurationError
-from worker.store import database
+from worker.store import database, reading, writing
 from worker.store.tables import CURSOR, CURSOR_CHANGE, SOURCE
 
 Row = Mapping[str, Any]
@@ -31,18 +31,25 @@ def get(engine: Engine, source: str) -> dict[str, Any]:
         return dict(connection.execute(statement).tuples().all())
 
 
+KNOWN = """
+SELECT c.partition, c.position || CASE
+    WHEN c.identity IS NOT NULL THEN jsonb_build_object('identity', c.identity)
+    WHEN c.position <> '{}' THEN '{}'
+    ELSE coalesce((SELECT jsonb_build_object('before', h.before) FROM sentiment.cursor_change h
+                   WHERE h.source_id = c.source_id AND h.partition = c.partition
+                     AND h.before <> '{}' ORDER BY h.id DESC LIMIT 1), '{}') END, c.version
+FROM sentiment.cursor c WHERE c.source_id = %(source)s
+"""
+"""Where a source stands, by partition: what its next run is told. "identity" is what is kept of
+`Page.identity`, wherever the cursor was put since; without one "before" is where it stood before it
+was put back to its beginning."""
+
+
 def known(engine: Engine, source: str) -> dict[str, Any]:
     """What a source's next run is told: where it stands, and with which ids it was read."""
-    statement = (
-        sa.select(CURSOR.c.partition, CURSOR.c.position, CURSOR.c.identity)
-        .join(SOURCE)
-        .where(SOURCE.c.name == source)
-    )
-    with database.transaction(engine) as connection:
-        return {
-            partition: position | ({"identity": identity} if identity else {})
-            for partition, position, identity in connection.execute(statement)
-        }
+    with database.cursor(engine) as cur:
+        found = writing.rows(cur, KNOWN, {"source": reading.source_id(engine, source)})
+        return {partition: position for partition, position, _ in found}
 
 
 def put(

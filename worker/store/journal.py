@@ -6,14 +6,14 @@ again while the database is away.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from sqlalchemy import Engine
 
 from worker.ports import Planner
 from worker.records import Lane, Lease, Page, Pending, Position, ScorerId, Settlement
-from worker.store import backfills, database, ingest, leases, settle
+from worker.store import backfills, cursors, database, ingest, leases, settle, writing
 from worker.store.writing import Cursor
 
 T = TypeVar("T")
@@ -42,16 +42,10 @@ class PostgresJournal:
         self._scorer_ids: dict[ScorerId, int] = {}
 
     def positions(self, source_id: int) -> dict[str, tuple[Position, int]]:
-        """Cursor and its version, by partition; in a cursor, as "identity", what the journal keeps
-        of `Page.identity`, wherever the cursor was put since."""
-        sql = b"""
-            SELECT partition, CASE WHEN identity IS NULL THEN position
-                   ELSE position || jsonb_build_object('identity', identity) END, version
-            FROM sentiment.cursor WHERE source_id = %s
-        """
+        """Cursor and its version, by partition; what is in a cursor, `cursors.KNOWN` says."""
 
         def read(cur: Cursor) -> dict[str, tuple[Position, int]]:
-            found: Iterable[Any] = cur.execute(sql, (source_id,))
+            found = writing.rows(cur, cursors.KNOWN, {"source": source_id})
             return {partition: (position, version) for partition, position, version in found}
 
         return self._transaction(read)

@@ -225,6 +225,16 @@ def require_tag(engine: Engine, source: str | None, tag: str, value: str | None 
         )
 
 
+def require_words(engine: Engine, wanted: str) -> None:
+    """Raises Misasked for words that cannot be searched for: blanks, or what is in every text."""
+    query = sa.func.websearch_to_tsquery(sa.literal_column("'english'"), wanted)
+    if not _all(engine, sa.select(sa.func.numnode(query).label("words")))[0]["words"]:
+        raise Misasked(
+            f"No word of {wanted!r} can be searched for.",
+            hint="Words like 'the' are in every text.",
+        )
+
+
 def days(engine: Engine, scope: Scope) -> list[Day]:
     """The days that have records, the oldest first."""
     view = _view(scope)

@@ -1,6 +1,7 @@
 """A source with everything that is held of it: counted, and deleted in batches.
 
-Each batch is a transaction. An interrupted removal continues when the command is run again.
+Each batch is a transaction. A source whose removal was interrupted is of kind `BEGUN`: nothing
+reads it or scores it any more, and the removal continues when the command is run again.
 What was paid stays: budgets and `cost report` count it under `REMOVED`.
 """
 
@@ -17,6 +18,7 @@ BATCH = 5_000
 """Records in one transaction: about a tenth of a second, in which others can work."""
 
 REMOVED = "(removed sources)"
+BEGUN = "removing"
 
 _HELD = {
     "records": "SELECT count(*) FROM sentiment.record WHERE source_id = %(id)s",
@@ -86,13 +88,15 @@ def held(engine: Engine, source_id: int) -> dict[str, int]:
 def remove(engine: Engine, source_id: int, told: Callable[[int], None]) -> None:
     """Delete it all, and correct the days; call it under the source's lock. `told` hears how many
     records each batch deleted. Raises SourceBusy while a backfill of it runs."""
-    who = {"id": source_id, "batch": BATCH, "removed": REMOVED}
+    who = {"id": source_id, "batch": BATCH, "removed": REMOVED, "begun": BEGUN}
     with database.cursor(engine) as cur:
         if found := writing.rows(cur, _RUNNING, who):
             raise SourceBusy(
                 f"Backfill {found[0][0]} of this source is running.",
                 hint=f"End it first: sentiment-worker backfill cancel {found[0][0]}",
             )
+    with database.cursor(engine) as cur:
+        cur.execute(b"UPDATE sentiment.source SET kind = %(begun)s WHERE id = %(id)s", who)
     _in_batches(engine, _CHUNKS, who, lambda count: None)
     _in_batches(engine, _RECORDS, who, told)
     rollup.fold(engine, wait=True)

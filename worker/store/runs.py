@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,6 +17,7 @@ from worker.errors import ConfigurationError, SourceBusy
 from worker.log import get_logger
 from worker.records import Counters, Lane
 from worker.store import database, rollup
+from worker.store.removal import BEGUN
 from worker.store.tables import CHUNK, RUN, SOURCE
 
 log = get_logger(__name__)
@@ -58,10 +60,16 @@ def register_source(engine: Engine, name: str, kind: str) -> int:
         if found is None:
             connection.execute(new)
             found = connection.execute(known).one()
+    if found.kind == BEGUN:
+        raise ConfigurationError(
+            f"The removal of {name!r} was interrupted: a part of it is gone.",
+            hint=f"Finish it first: sentiment-worker sources remove {shlex.quote(name)}",
+        )
     if found.kind != kind:
         raise ConfigurationError(
             f"{name!r} was stored as kind {found.kind}; its configuration now says {kind}.",
-            hint=f"Give it another name; or begin anew: sentiment-worker sources remove {name}",
+            hint=f"Give it another name; or begin anew: sentiment-worker sources remove"
+            f" {shlex.quote(name)}",
         )
     return int(found.id)
 

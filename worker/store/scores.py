@@ -21,6 +21,7 @@ TAG_SHOWN = 200
 """Characters by which values of tags are told apart."""
 
 LABELS = ("positive", "neutral", "negative")
+SCORERS = ("lambda", "textblob", "person")
 
 MOST = 20
 """Records that `extremes` gives at most: so many of each row of `tally` are kept."""
@@ -93,9 +94,7 @@ def statement(wanted: ScoreFilter) -> Select[Any]:
         raise Misasked(
             f"The order {wanted.order!r} is unknown.", hint=words.instead(wanted.order, ORDERS)
         )
-    low, high = wanted.min_polarity, wanted.max_polarity
-    if low is not None and high is not None and low > high:
-        raise Misasked(f"The minimum polarity {low} is above the maximum {high}.")
+    _require_sense(wanted)
     by_score: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
         (wanted.label, c.label.__eq__),
         (wanted.provisional, c.provisional.is_),
@@ -113,6 +112,26 @@ def statement(wanted: ScoreFilter) -> Select[Any]:
         conditions.append(c.record_id.in_(newest(wanted, among)))
     chosen = sa.select(CURRENT_SENTIMENT).where(*conditions)
     return chosen.order_by(ORDERS[wanted.order], c.record_id).limit(wanted.limit)
+
+
+def _require_sense(wanted: ScoreFilter) -> None:
+    """Raises Misasked for what no score can be."""
+    if wanted.scorer is not None and wanted.scorer not in SCORERS:
+        raise Misasked(
+            f"The scorer {wanted.scorer!r} is unknown.", hint=words.instead(wanted.scorer, SCORERS)
+        )
+    if wanted.provisional not in (None, True, False):
+        raise Misasked("Provisional is true, false or not asked for.")
+    low, high = wanted.min_polarity, wanted.max_polarity
+    for bound in (low, high):
+        if bound is not None and not -1 <= bound <= 1:
+            raise Misasked(f"Polarities are from -1 to 1; {bound} is outside.")
+    if low is not None and high is not None and low > high:
+        raise Misasked(f"The minimum polarity {low} is above the maximum {high}.")
+    if wanted.since and wanted.until and wanted.since >= wanted.until:
+        raise Misasked("The period ends before it begins.")
+    if wanted.limit is not None and wanted.limit < 1:
+        raise Misasked(f"A limit is 1 or more, not {wanted.limit}.")
 
 
 def extremes(engine: Engine, order: Extreme, count: int, **scope: Any) -> Sequence[Row]:
