@@ -215,6 +215,12 @@ class Settings(_Strict):
             raise ValueError(
                 "LAMBDA_AUTH_METHOD=keys needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             )
+        there = region_in(self.lambda_function_name)
+        if self.calls_aws and there and self.aws_region and self.aws_region != there:
+            raise ValueError(
+                f"LAMBDA_FUNCTION_NAME is in {there}, AWS_REGION is {self.aws_region}:"
+                " which of them?"
+            )
         names = [source.name for source in self.source]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:

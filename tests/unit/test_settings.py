@@ -76,6 +76,18 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, said: str) -> None:
         load(write(tmp_path, text), {})
 
 
+def test_a_function_of_another_region_is_refused() -> None:
+    arn = "arn:aws:lambda:us-west-2:123456789012:function:sentiment"
+    with pytest.raises(ConfigurationError, match="is in us-west-2, AWS_REGION is eu-central-1"):
+        load(environ={"LAMBDA_FUNCTION_NAME": arn, "AWS_REGION": "eu-central-1"})
+
+
+def test_an_empty_secret_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("\n")
+    with pytest.raises(ConfigurationError, match="which is empty"):
+        load(environ={"DATABASE_URL_FILE": str(tmp_path / "url")})
+
+
 def test_an_error_never_quotes_a_value(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as raised:
         load(None, {"SENTIMENT_CHUNK_TEXTS": "hunter2", "LAMBDA_TIMEOUT": "hunter2"})
