@@ -25,9 +25,15 @@ def net(positive: int, neutral: int, negative: int) -> Net | None:
     scored = positive + neutral + negative
     if not scored:
         return None
-    middle, half = (positive - negative) / (scored + 2), margin(positive, neutral, negative)
+    half = margin(positive, neutral, negative)
+    middle = centre(positive, neutral, negative)
     value = (positive - negative) / scored
     return Net(value, max(-1.0, middle - half), min(1.0, middle + half))
+
+
+def centre(positive: int, neutral: int, negative: int) -> float:
+    """That interval's middle: nearer to nought than the value, most so where records are few."""
+    return (positive - negative) / (positive + neutral + negative + 2)
 
 
 def margin(positive: int, neutral: int, negative: int) -> float:

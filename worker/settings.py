@@ -88,9 +88,7 @@ class _SourceBase(_Strict):
         if not self.name.isprintable():
             raise ValueError("the name holds characters that cannot be printed")
         if self.schedule is not None:
-            from worker.cron import (
-                cron_trigger,
-            )  # APScheduler is slow to import
+            from worker.cron import cron_trigger  # APScheduler is slow to import
 
             cron_trigger(self.schedule)
         return self

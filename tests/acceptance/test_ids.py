@@ -163,6 +163,8 @@ def test_a_file_that_was_refused_is_asked_about_again(shell: Shell) -> None:
     write(shell, "both/b.csv", "customer_id,text", *rows)
     assert shell("once", "both").code == 5
     assert "'customer_id' may be it" in shell("quarantine", "list", "-o", "json").out
+    assert "1 row or file is still in quarantine" in shell("once", "both").err, "not all is well"
+    assert "twice" not in shell("once", "both/b.csv", "--id", "customer_id").err, "it was not read"
     write(shell, "both/b.csv", "customer_id,text", *rows, "30,another")
     assert shell("once", "both").code == 5
     assert count(shell, "both") == 1

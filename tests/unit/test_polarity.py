@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from worker.analysis.summary import contributions
+from worker.analysis.summary import contributions, interval_of, noise_of
 from worker.polarity import net
 from worker.store.questions import Group, Tally
 
@@ -44,6 +44,35 @@ def group(name: str, positive: int, negative: int) -> Group:
         negative=negative,
         net=value.value if value else None,
     )
+
+
+@pytest.mark.parametrize(
+    ("plus", "minus", "sizes"), [(0.2, 0.4, (13, 26)), (0.1, 0.1, (30, 30)), (0.6, 0.2, (8, 60))]
+)
+def test_chance_alone_is_seldom_called_clear(
+    plus: float, minus: float, sizes: tuple[int, int]
+) -> None:
+    """Two periods of the same mood."""
+    chance, clear = random.Random(11), 0
+    for _ in range(2_000):
+        periods = []
+        for size in sizes:
+            draws = [chance.random() for _ in range(size)]
+            positive = sum(d < plus for d in draws)
+            negative = sum(plus <= d < plus + minus for d in draws)
+            neutral = size - positive - negative
+            periods.append(Tally(positive=positive, neutral=neutral, negative=negative))
+        low, high = interval_of(*periods)
+        clear += not low <= 0 <= high
+    assert clear / 2_000 < 0.06
+
+
+def test_a_change_above_half_the_width_may_still_be_chance() -> None:
+    now, before = Tally(positive=13, neutral=4, negative=9), Tally(positive=11, negative=2)
+    change = (13 - 9) / 26 - (11 - 2) / 13
+    assert abs(change) > noise_of(now, before)
+    low, high = interval_of(now, before)
+    assert low < 0 < high
 
 
 def whole(groups: list[Group]) -> Tally:

@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from worker import words
-from worker.analysis.summary import UPSET, Mover, Summary, Trust, noise_of
+from worker.analysis.summary import UPSET, Mover, Summary, noise_of
 from worker.store.questions import FEW, RANKED, Group, Standing, Tally
 from worker.store.scores import Row
 
@@ -201,16 +201,16 @@ def verdict(summary: Summary) -> str:
     then = "the day before" if days == 1 else f"in the {days} days before"
     if now.net is None:
         return "No record of this time has a score."
-    change, noise = summary.change, summary.noise
-    if change is None or noise is None:
+    change, interval = summary.change, summary.interval
+    if change is None or interval is None:
         return f"Net polarity is {now.net:+.2f}; nothing was scored {then}."
     known = f"Net polarity is {now.net:+.2f}, {then} it was {signed(before.net)}"
-    by = f"by {abs(change):.2f} ± {noise:.2f}"
+    by = f"{change:+.2f}, 95 %: {interval[0]:+.2f} to {interval[1]:+.2f}"
     if not summary.is_comparable:
         return f"{known}, but that time has records on {summary.days_before} of {days} days only."
     if not summary.is_clear:
-        return f"{known}: no clear change ({change:+.2f} ± {noise:.2f}, 95 %)."
-    return f"{known}: clearly {'better' if change > 0 else 'worse'}, {by} (95 %)."
+        return f"{known}: no clear change ({by})."
+    return f"{known}: clearly {'better' if change > 0 else 'worse'} ({by})."
 
 
 def as_json(summary: Summary) -> dict[str, Any]:
@@ -348,7 +348,7 @@ def _told(tally: Tally) -> str:
 def cautions(summary: Summary) -> list[str]:
     """What a reader must know, each a sentence; also that there is nothing."""
     trust, now = summary.trust, summary.now
-    found = [*_of_mistakes(trust)]
+    found = [*_of_mistakes(summary)]
     if trust.provisional:
         part = share(trust.provisional, now.records)
         found.append(
@@ -385,8 +385,9 @@ def cautions(summary: Summary) -> list[str]:
     return found
 
 
-def _of_mistakes(trust: Trust) -> Iterator[str]:
+def _of_mistakes(summary: Summary) -> Iterator[str]:
     """What an interval does not cover."""
+    trust = summary.trust
     yield (
         "The intervals (±) cover chance in sampling alone, not the model's mistakes, which do not"
         " average out: the true share of negative records may lie outside of them."
@@ -403,8 +404,9 @@ def _of_mistakes(trust: Trust) -> Iterator[str]:
             yield f"How often {name} is right was not measured here."
     if trust.judged:
         yield (
-            f"Of {words.many(trust.judged, 'record', 'records')} of any day and tag that people"
-            f" judged, {share(trust.agreed, trust.judged)} have the label that the model gave."
+            f"Of {words.many(trust.judged, 'record', 'records')} of any"
+            f" {'day' if summary.scope.source else 'source, day'} and tag that people judged,"
+            f" {share(trust.agreed, trust.judged)} have the label that the model gave."
             " People chose which to judge: this is no estimate for the others."
         )
     else:

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import Engine
 
 from worker.errors import Misasked
-from worker.polarity import margin
+from worker.polarity import centre, margin
 from worker.scoring import textblob
 from worker.store import questions, reading, scores
 from worker.store.questions import Day, Group, Scope, Standing, Tally
@@ -116,17 +116,21 @@ class Summary:
 
     @property
     def noise(self) -> float | None:
-        """Half the 95 % interval of `change`: less than that may be chance."""
+        """Half the width of `interval`."""
         if self.now.net is None or self.before.net is None:
             return None
         return noise_of(self.now, self.before)
 
     @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of `change`; its middle is `change` only where records are many."""
+        return None if self.change is None else interval_of(self.now, self.before)
+
+    @property
     def is_clear(self) -> bool:
         """Is the change more than chance, or days without records, would explain?"""
-        change, noise = self.change, self.noise
-        known = change is not None and noise is not None and self.is_comparable
-        return known and abs(change or 0.0) > (noise or 0.0)
+        low, high = self.interval or (0.0, 0.0)
+        return self.is_comparable and not low <= 0.0 <= high
 
 
 def period(
@@ -270,7 +274,8 @@ def _trust(engine: Engine, scope: Scope, now: Tally) -> Trust:
         if row["model"] is not None:
             models[f"{row['model']} {row['model_version']}"] += row["records"]
     looked_at = sum(languages.values())
-    unknown = languages.pop(None, 0)
+    # "und": ISO 639-2, undetermined.
+    unknown = languages.pop(None, 0) + languages.pop("und", 0)
     english = sum(n for name, n in languages.items() if name and name.lower().startswith("en"))
     judged, agreed = questions.judged(engine, scope.source)
     return Trust(
@@ -287,6 +292,13 @@ def _trust(engine: Engine, scope: Scope, now: Tally) -> Trust:
     )
 
 
+def interval_of(now: Tally, before: Tally) -> tuple[float, float]:
+    """The 95 % interval of the change of net polarity between two tallies."""
+    noise = noise_of(now, before)
+    new, old = (centre(t.positive, t.neutral, t.negative) for t in (now, before))
+    return max(-2.0, new - old - noise), min(2.0, new - old + noise)
+
+
 def noise_of(now: Tally, before: Tally) -> float:
-    """Half the 95 % interval of the change of net polarity between two tallies."""
+    """Half that interval's width."""
     return math.hypot(*(margin(t.positive, t.neutral, t.negative) for t in (now, before)))

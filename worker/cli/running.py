@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ from worker.errors import DatabaseUnavailable, Exit, WorkerError
 from worker.pipeline import StopReason
 from worker.records import NOTHING_AGAIN, ROW_ID, Redrive, RunReport
 from worker.settings import FileSourceConfig, Settings
-from worker.store import migrate, pauses, reading, spending
+from worker.store import migrate, pauses, questions, reading, spending
 
 FILES_SHOWN = 5
 
@@ -140,6 +141,12 @@ def _each_row(turn: Turn) -> str:
     if turn.trigger != "once" or not isinstance(turn.config, FileSourceConfig):
         return ""
     files = " ".join(os.path.basename(path) for path in turn.config.locations)
+    if any(map(os.path.isdir, turn.config.locations)):
+        return (
+            " All files of a folder are one source. If two of them use the same ids for other"
+            f" records: sentiment-worker sources remove {shlex.quote(turn.name)}, then once with"
+            " the files' names, which makes each a source."
+        )
     return (
         " If each row is a record of its own: sentiment-worker sources remove"
         f" {turn.name}, then once {files} --id {ROW_ID}."
@@ -152,6 +159,13 @@ def _tell_of_rows(worker: Worker, report: RunReport, *, is_first: bool, again: s
     if not c.read and report.state == "done":
         empty = "There was no row: what was read is empty, or has a header alone."
         say(empty if is_first else "Nothing is new since the last run.")
+        if refused := questions.quarantine_size(worker.engine, report.source):
+            left = words.many(refused, "row or file is", "rows or files are")
+            say(
+                f"{left} still in quarantine, not read: sentiment-worker quarantine list --source"
+                f" {shlex.quote(report.source)}",
+                style="yellow",
+            )
     merged = c.duplicate + (c.unchanged + c.changed if is_first else 0)
     if merged:
         rows = words.many(merged, "row repeats", "rows repeat")
@@ -160,8 +174,9 @@ def _tell_of_rows(worker: Worker, report: RunReport, *, is_first: bool, again: s
         for file in reading.read_elsewhere(worker.engine, report.source, FILES_SHOWN):
             say(
                 f"{file['partition']} was read as the source {file['source']!r} too: its records"
-                " are stored twice, and count twice. Take one away: sentiment-worker sources"
-                f" remove {report.source}",
+                " are stored twice, and count twice. See what each holds (sentiment-worker"
+                " status), then take one away: sentiment-worker sources remove"
+                f" {shlex.quote(report.source)}, or {shlex.quote(file['source'])}",
                 style="yellow",
             )
 

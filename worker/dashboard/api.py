@@ -109,8 +109,8 @@ Whole: Any = create_model(
 def summarise(engine: Database, filters: Filters) -> Any:
     """A period against the one before: what moved it, and how far to trust it.
 
-    `noise` is half the 95 % interval of
-    `change`: less than that may be chance.
+    `noise` is half the width of the 95 % interval of `change`; where records are few, the
+    interval's middle is nearer to nought than `change`.
     """
     return report.as_json(summary.summarise(engine, filters.scope(engine)))
 

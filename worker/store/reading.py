@@ -96,12 +96,13 @@ _ELSEWHERE = """
 WITH mine AS (
     SELECT c.* FROM sentiment.cursor c JOIN sentiment.source s ON s.id = c.source_id
     WHERE s.name = :source AND c.partition <> '' AND c.position ->> 'stamp' IS NOT NULL
+      AND c.position ? 'offset'  -- a file that was refused has none
 )
 SELECT mine.partition, s.name AS source
 FROM mine
 JOIN sentiment.cursor other USING (partition)
 JOIN sentiment.source s ON s.id = other.source_id
-WHERE other.source_id <> mine.source_id
+WHERE other.source_id <> mine.source_id AND other.position ? 'offset'
 UNION
 SELECT mine.partition, s.name
 FROM mine
