@@ -293,6 +293,9 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
 OTHERS = ("SENTIMENT_CONFIG", "SENTIMENT_POSTGRES_BIN")
 """Read elsewhere: by the command line, and by the embedded PostgreSQL."""
 
+SLIP_CHARS = 10
+"""Of a variable's name; shorter ones may be a letter from anybody's."""
+
 _FOREIGN = ("LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR")
 """Set by AWS Lambda."""
 
@@ -361,6 +364,11 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
     known += [f"{name}_FILE" for name in known] + list(OTHERS)
     ours = (n for n in environ if n.startswith(("SENTIMENT_", "LAMBDA_", "USE_LAMBDA_")))
     strange = sorted(n for n in ours if n not in known and not _is_foreign(n, environ))
+    # Of names without our prefix, slips: DATABSE_URL would be another database.
+    without = [n for n in known if len(n) >= SLIP_CHARS and n not in environ]
+    strange += sorted(
+        n for n in environ if n not in strange and any(words.is_slip(n, each) for each in without)
+    )
     if strange:
         sentences = []
         for name in strange:

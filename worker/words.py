@@ -20,6 +20,19 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_lower[close[0]] if close else None
 
 
+def is_slip(typed: str, name: str) -> bool:
+    """Is it `name` with one character missing, added, changed, or swapped with its neighbour?"""
+    if typed == name or abs(len(typed) - len(name)) > 1:
+        return False
+    pairs = enumerate(zip(typed, name, strict=False))
+    at = next((n for n, (one, other) in pairs if one != other), -1)
+    if at < 0:  # one more, or one less, at the end
+        return True
+    left, right = typed[at:], name[at:]
+    swapped = left[1::-1] == right[:2] and left[2:] == right[2:]
+    return swapped or left[1:] in (right[1:], right) or left == right[1:]
+
+
 def instead(name: str, known: Iterable[str]) -> str:
     """The hint for an error that says there is no `name`: what to write instead."""
     there = list(known)

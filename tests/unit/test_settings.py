@@ -82,6 +82,18 @@ def test_a_function_of_another_region_is_refused() -> None:
         load(environ={"LAMBDA_FUNCTION_NAME": arn, "AWS_REGION": "eu-central-1"})
 
 
+@pytest.mark.parametrize(
+    "slip", ["DATABSE_URL", "DATABASE_URI", "DATABASE_ULR", "DATABASE_URLS", "AWS_REGON"]
+)
+def test_a_slip_of_a_name_without_our_prefix_is_refused(slip: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{slip} is not a setting. Did you mean"):
+        load(environ={slip: "x"})
+
+
+def test_a_likeness_of_a_name_that_is_set_is_anothers() -> None:
+    load(environ={"DATABASE_URL": "postgresql://h/db", "DATABASE_URI": "x", "LOG_LEVELS": "1"})
+
+
 def test_an_empty_secret_is_refused(tmp_path: Path) -> None:
     (tmp_path / "url").write_text("\n")
     with pytest.raises(ConfigurationError, match="which is empty"):
