@@ -37,19 +37,25 @@ BATCH = 10_000
 
 SHEET_ROWS = 1_048_576
 SHEET_TEXT = 32_767
-"""https://support.microsoft.com/office/excel-specifications-and-limits"""
+"""Characters of a cell, as UTF-16 counts them: an emoji is two.
+https://support.microsoft.com/office/excel-specifications-and-limits"""
+FIRST_YEAR = 1900
+"""A sheet's calendar begins with it; an earlier time is written as a text."""
 
 
 class Watched:
-    """Rows on their way to a file; counts the cells that a spreadsheet would run as formulas."""
+    """Rows on their way to a file; counts the cells that a spreadsheet would run as formulas, and
+    the texts that are longer than a cell of a sheet."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
         self.formulas = 0
+        self.long = 0
         self._rows = rows
 
     def __iter__(self) -> Iterator[Row]:
         for row in self._rows:
             self.formulas += sum(map(is_formula, row.values()))
+            self.long += sum(isinstance(v, str) and _is_long(v) for v in row.values())
             yield row
 
 
@@ -214,8 +220,15 @@ def _write_line(sheet: Any, number: int, values: Sequence[Any]) -> None:
 
 
 def _in_a_cell(value: Any) -> Any:
-    value = value if isinstance(value, datetime) else _plain(value)
-    return value[:SHEET_TEXT] if isinstance(value, str) else value
+    is_date = isinstance(value, datetime) and value.year >= FIRST_YEAR
+    value = value if is_date else _plain(value)
+    if isinstance(value, str) and _is_long(value):
+        return value.encode("utf-16-le")[: 2 * SHEET_TEXT].decode("utf-16-le", "ignore")
+    return value
+
+
+def _is_long(text: str) -> bool:
+    return 2 * len(text) > SHEET_TEXT and len(text.encode("utf-16-le")) > 2 * SHEET_TEXT
 
 
 def _plain(value: Any) -> Any:

@@ -381,6 +381,15 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
         )
 
 
+def without_prefix(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Variables that lack our prefix and are settings with it, and what was meant. They may be
+    somebody else's, so they are told of, and not refused."""
+    prefix = "SENTIMENT_"
+    ours = sorted(n for names in ENVIRONMENT.values() for n in names if n.startswith(prefix))
+    bare = ((name.removeprefix(prefix), name) for name in ours)
+    return [(n, meant) for n, meant in bare if len(n) >= SLIP_CHARS and n in environ]
+
+
 def _is_foreign(name: str, environ: Mapping[str, str]) -> bool:
     found = _OF_A_SERVICE.fullmatch(name)
     return name in _FOREIGN or (found is not None and f"{found[1]}_SERVICE_HOST" in environ)

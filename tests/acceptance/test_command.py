@@ -215,7 +215,7 @@ def test_kill_9_loses_and_doubles_nothing(shell: Shell) -> None:
 
 
 def test_a_second_run_of_the_same_source_ends_with_code_4(shell: Shell) -> None:
-    rows = "".join(f"{n},I love number {n}\n" for n in range(3_000))
+    rows = "".join(f"{n},I love number {n}\n" for n in range(12_000))
     write(shell, "a.csv", "id,text\n" + rows)
     with shell.started("once", "a.csv") as process:
         _until(lambda: _scored(shell) > 0)

@@ -112,7 +112,7 @@ def test_files_alike_are_read_alike(shell: Shell) -> None:
     assert shell("once", folder).code == 0
     assert count(shell, "days") == 31
     (folder / "few.csv").write_text("customer_id,text\nc1,hello\n")
-    done = shell("once", folder)
+    done = shell("once", folder, "--name", "days")
     assert done.code == 0, "one row does not tell what its id is, and nobody is asked"
 
 
@@ -161,14 +161,18 @@ def test_a_file_that_was_refused_is_asked_about_again(shell: Shell) -> None:
     write(shell, "both/a.csv", "id,text", "a1,good")
     rows = [f"{n},text {n}" for n in range(30)]
     write(shell, "both/b.csv", "customer_id,text", *rows)
-    assert shell("once", "both").code == 5
+    assert shell("once", "both", "--name", "both").code == 5
     assert "'customer_id' may be it" in shell("quarantine", "list", "-o", "json").out
-    assert "1 row or file is still in quarantine" in shell("once", "both").err, "not all is well"
+    assert "1 row or file is still in quarantine" in shell("once", "both", "--name", "both").err, (
+        "not all is well"
+    )
     assert "twice" not in shell("once", "both/b.csv", "--id", "customer_id").err, "it was not read"
     write(shell, "both/b.csv", "customer_id,text", *rows, "30,another")
-    assert shell("once", "both").code == 5
+    assert shell("once", "both", "--name", "both").code == 5
     assert count(shell, "both") == 1
-    assert shell("once", "both", "--id", "customer_id").code != 0, "a.csv has no such column"
+    assert shell("once", "both", "--name", "both", "--id", "customer_id").code != 0, (
+        "a.csv has no such column"
+    )
     assert count(shell, "both") == 32
 
 
@@ -224,13 +228,90 @@ def test_a_removal_that_was_interrupted_is_finished_first(shell: Shell, database
 
 def test_the_same_file_under_another_source_is_said(shell: Shell) -> None:
     tweets(shell)
-    assert "stored twice" not in shell("once", "tweets.csv").err
+    assert "count twice" not in shell("once", "tweets.csv").err
     for place, name in ((".", "files"), ("copy.csv", "copy")):
         if place == "copy.csv":
             (shell.folder / place).write_bytes((shell.folder / "tweets.csv").read_bytes())
         done = shell("once", place, "--id", "tweet_id")
-        assert "was read as the source 'tweets' too: its records are stored twice" in done.err
+        assert "was read as the source 'tweets' too: 60 of the 60 records" in done.err
         assert f"sources remove {name}" in done.err
+
+
+def test_a_file_that_now_says_something_else_is_not_called_stored_twice(shell: Shell) -> None:
+    tweets(shell)
+    shell("once", "tweets.csv")
+    rows = (f"{n},other {n}" for n in range(60))
+    write(shell, "tweets.csv", "tweet_id,text", *rows)
+    done = shell("once", "tweets.csv", "--name", "second", "--id", "tweet_id")
+    assert done.code == 0, done.err
+    assert count(shell, "second") == 60
+    assert "count twice" not in done.err
+
+
+def test_a_folder_of_files_of_other_columns_is_no_source_by_itself(shell: Shell) -> None:
+    """Equal ids in them would be one record: a name says that they are one source."""
+    folder = shell.folder / "mixed"
+    folder.mkdir()
+    write(shell, "mixed/reviews.csv", "id,text", "1,a fine thing", "2,never again")
+    write(shell, "mixed/tickets.csv", "id,text,agent", "1,my bag is lost,x", "2,no refund,y")
+    refused = shell("once", "mixed")
+    assert refused.code == 2
+    assert "tickets.csv have different columns" in refused.err
+    assert shell("status", "-o", "json").data == []
+    apart = shell("once", "mixed/reviews.csv", "mixed/tickets.csv")
+    assert apart.code == 0, apart.err
+    assert (count(shell, "reviews"), count(shell, "tickets")) == (2, 2)
+    assert shell("once", "mixed", "--name", "all").code == 0
+    # A file of other columns that comes later is refused before a row of it is read.
+    assert shell("once", "mixed/reviews.csv", "--name", "mixed").code == 0
+    assert shell("once", "mixed").code == 2
+    assert count(shell, "mixed") == 2
+
+
+def test_two_files_of_one_name_and_other_columns_are_two_sources(shell: Shell) -> None:
+    for folder in ("x", "y"):
+        (shell.folder / folder).mkdir()
+    write(shell, "x/day.csv", "id,text", "1,a fine thing")
+    write(shell, "y/day.csv", "id,text,agent", "1,never again,a")
+    assert shell("once", "x/day.csv").code == 0
+    refused = shell("once", "y/day.csv")
+    assert refused.code == 2
+    assert "have different columns" in refused.err
+    assert count(shell, "day") == 1
+    assert shell("once", "y/day.csv", "--name", "other").code == 0
+
+
+def test_a_delimiter_and_an_encoding_are_named(shell: Shell) -> None:
+    write(shell, "semicolons.csv", "id;text;time", "1;good, really;2026-01-01T00:00:00Z")
+    refused = shell("once", "semicolons.csv")
+    assert refused.code == 2
+    assert "Say --delimiter ';'" in refused.err
+    assert shell("once", "semicolons.csv", "--delimiter", ";").code == 0
+    wide = "id,text\n1,schön\n".encode("utf-16")
+    (shell.folder / "wide.csv").write_bytes(wide)
+    assert "--encoding utf-16" in shell("once", "wide.csv").err
+    assert shell("once", "wide.csv", "--encoding", "utf-16").code == 0
+
+
+def test_the_columns_that_are_not_kept_are_said(shell: Shell) -> None:
+    write(shell, "wide.csv", "id,text,agent,stars", "1,good,x,5")
+    assert "not kept: 'agent', 'stars'" in shell("once", "wide.csv").err
+    assert "not kept: 'stars'" in shell("once", "wide.csv", "--name", "w", "--tag", "agent").err
+
+
+def test_the_format_of_times_is_of_the_one_that_reads_one_way(shell: Shell) -> None:
+    write(shell, "times.csv", "id,date,text", "1,4/8/2016,x", "2,4/30/2016,y", "3,4/9/2016,z")
+    refused = shell("once", "times.csv")
+    assert refused.code == 2
+    assert "--time-format '%m/%d/%Y' --timezone UTC" in refused.err.replace("\n", " ")
+
+
+def test_tags_are_trimmed(shell: Shell) -> None:
+    write(shell, "tags.csv", "id,text,airline", "1,good,United ", "2,bad,United")
+    assert shell("once", "tags.csv", "--tag", "airline").code == 0
+    found = shell("scores", "--tag", "airline=United", "-o", "json").data
+    assert len(found) == 2
+    assert shell("scores", "--tag", "airline=Untied").code != 0
 
 
 def test_what_is_empty_is_said(shell: Shell) -> None:

@@ -85,6 +85,7 @@ UNITED = {"tag": "airline", "value": "United"}
         ("/api/v1/trend?source=flights", {"source": "old"}, 400, "there more than once"),
         ("/sources/flights", {"source": "old"}, 400, "cannot show 'old'"),
         ("/days/2026-03-01", {"tag": "airlnie", "value": "United"}, 404, "not a tag of any record"),
+        ("/days/2026-03-01", {"since": "2026-02-01"}, 400, "This page is of 2026-03-01 alone"),
         (
             "/charts/compared.svg",
             {"tag": "airline", "value": "Untied"},
@@ -100,6 +101,12 @@ def test_what_cannot_be_answered_is_refused(
     answer = site(f"{path}{'&' if '?' in path else '?'}{query}")
     assert answer.status == status, answer.text
     assert said in unescape(answer.text)
+
+
+def test_an_answer_says_its_period(site: Site) -> None:
+    """Without dates it is the newest week, which a tag may have no record of."""
+    for path in ("compare", "tags", "trend", "distribution", "summary"):
+        assert site(f"/api/v1/{path}").headers["sentiment-period"] == "2026-03-01/2026-03-07"
 
 
 def test_the_terminal_refuses_the_same(shell: Shell) -> None:

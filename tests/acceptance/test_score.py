@@ -34,7 +34,7 @@ def test_lines_of_stdin_are_texts(tmp_path: Path) -> None:
         [str(COMMAND), "score"], input="I love this!\r\n\nThis is terrible\n", text=True,
         env=shell.variables, capture_output=True, cwd=tmp_path, check=True,
     )  # fmt: skip
-    assert len(done.stdout.splitlines()) == 3
+    assert len(done.stdout.splitlines()) == 4, "a row for each line, also for the blank one"
     assert "pattern-en" in done.stdout
     nothing = shell("score")
     assert nothing.code == 2

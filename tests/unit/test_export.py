@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +73,21 @@ def test_csv_is_exact(tmp_path: Path) -> None:
 def test_naughty_strings_are_exact(tmp_path: Path) -> None:
     naughty = json.loads((DATA / "robustness" / "blns" / "blns.json").read_text("utf-8"))
     check(tmp_path / "out.csv", [text.replace("\0", "") for text in naughty])
+
+
+def test_a_cell_holds_what_excel_can_and_an_early_time_is_a_text(tmp_path: Path) -> None:
+    long = "x" + "\U0001f600" * 20_000
+    path = tmp_path / "out.xlsx"
+    early = datetime(1899, 12, 31, 12, tzinfo=UTC)
+    found = export.Watched([{"text": long, "at": early}, {"text": "short", "at": None}])
+    write = export.writer_for(path)
+    assert export.save(found, {"text": str, "at": datetime}, path, write) == 2
+    assert found.long == 1, "and it is said"
+    with zipfile.ZipFile(path) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    cell = max(re.findall("<t[^>]*>([^<]*)</t>", sheet), key=len)
+    assert cell == "x" + "\U0001f600" * 16_383, "no half of a pair"
+    assert "1899-12-31T12:00:00+00:00" in sheet
 
 
 def test_for_a_spreadsheet_formulas_are_texts_and_numbers_stay(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from worker.analysis.summary import contributions, interval_of, noise_of
+from worker.analysis.summary import contributions, interval_of
 from worker.polarity import net
 from worker.store.questions import Group, Tally
 
@@ -70,8 +70,8 @@ def test_chance_alone_is_seldom_called_clear(
 def test_a_change_above_half_the_width_may_still_be_chance() -> None:
     now, before = Tally(positive=13, neutral=4, negative=9), Tally(positive=11, negative=2)
     change = (13 - 9) / 26 - (11 - 2) / 13
-    assert abs(change) > noise_of(now, before)
     low, high = interval_of(now, before)
+    assert abs(change) > (high - low) / 2
     assert low < 0 < high
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from worker.errors import ConfigurationError
-from worker.settings import load
+from worker.settings import load, without_prefix
 
 
 def write(folder: Path, text: str) -> Path:
@@ -92,6 +92,12 @@ def test_a_slip_of_a_name_without_our_prefix_is_refused(slip: str) -> None:
 
 def test_a_likeness_of_a_name_that_is_set_is_anothers() -> None:
     load(environ={"DATABASE_URL": "postgresql://h/db", "DATABASE_URI": "x", "LOG_LEVELS": "1"})
+
+
+def test_a_forgotten_prefix_is_told_of() -> None:
+    assert without_prefix({"CHUNK_TEXTS": "5", "SENTIMENT_CHUNK_BYTES": "9", "HOME": "/"}) == [
+        ("CHUNK_TEXTS", "SENTIMENT_CHUNK_TEXTS")
+    ]
 
 
 def test_an_empty_secret_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from worker import words
-from worker.analysis.summary import UPSET, Mover, Summary, noise_of
+from worker.analysis.summary import UPSET, Mover, Summary, interval_of
 from worker.store.questions import FEW, RANKED, Group, Standing, Tally
 from worker.store.scores import Row
 
@@ -84,6 +84,8 @@ class Newest(NamedTuple):
 
     source: str
     period: str
+    days: str
+    """Those with records."""
     records: str
     net: str
     before: str
@@ -93,7 +95,10 @@ class Newest(NamedTuple):
 UPSET_COLUMNS = ("negative", "share of its own", "share of all negative", "records", "net polarity")
 """The headings of `Share`, behind the tag's name."""
 
-NEWEST_COLUMNS = ("source", "newest week", "records", "net polarity", "week before", "change")
+NEWEST_COLUMNS = (
+    *("source", "newest week", "days", "records"),
+    *("net polarity", "week before", "change"),
+)
 """The headings of `Newest`."""
 
 FEW_MARK = "(few)"
@@ -168,10 +173,11 @@ def _newest(standing: Standing) -> Newest:
     now, before = standing.now, standing.before
     change = "-"
     if now.net is not None and before.net is not None:
-        change = f"{now.net - before.net:+.2f} ± {noise_of(now, before):.2f}"
+        change = changed(now.net - before.net, interval_of(now, before))
     return Newest(
         source=standing.source,
         period=spoken(standing.since, standing.until),
+        days=f"{standing.days} of {(standing.until - standing.since).days}",
         records=_records(now),
         net=signed(now.net),
         before=signed(before.net),
@@ -205,19 +211,19 @@ def verdict(summary: Summary) -> str:
     if change is None or interval is None:
         return f"Net polarity is {now.net:+.2f}; nothing was scored {then}."
     known = f"Net polarity is {now.net:+.2f}, {then} it was {signed(before.net)}"
-    by = f"{change:+.2f}, 95 %: {interval[0]:+.2f} to {interval[1]:+.2f}"
+    by = changed(change, interval)
     if not summary.is_comparable:
         return f"{known}, but that time has records on {summary.days_before} of {days} days only."
     if not summary.is_clear:
-        return f"{known}: no clear change ({by})."
-    return f"{known}: clearly {'better' if change > 0 else 'worse'} ({by})."
+        return f"{known}: no clear change, {by}."
+    return f"{known}: clearly {'better' if change > 0 else 'worse'}, {by}."
 
 
 def as_json(summary: Summary) -> dict[str, Any]:
     """A summary with what follows from it."""
     return asdict(summary) | {
         "change": summary.change,
-        "noise": summary.noise,
+        "interval": summary.interval,
         "verdict": verdict(summary),
     }
 
@@ -247,6 +253,12 @@ def quote(row: Row) -> Quote:
 def signed(value: float | None) -> str:
     """A polarity for people."""
     return "-" if value is None else f"{value:+.2f}"
+
+
+def changed(change: float, interval: tuple[float, float]) -> str:
+    """A change of net polarity for people, with its 95 % interval."""
+    low, high = interval
+    return f"{change:+.2f} (95 %: {low:+.2f} to {high:+.2f})"
 
 
 def html(report: Report) -> bytes:
@@ -299,11 +311,10 @@ def spoken(since: date, until: date) -> str:
 def _figures(summary: Summary) -> list[Figure]:
     now, before = summary.now, summary.before
     found = [Figure("records", f"{now.records:,}", f"before: {before.records:,}")]
-    noise = summary.noise
     change = (
         ""
-        if summary.change is None or noise is None
-        else (f"before: {signed(before.net)}; change {summary.change:+.2f} ± {noise:.2f}")
+        if summary.change is None or summary.interval is None
+        else f"before: {signed(before.net)}; change {changed(summary.change, summary.interval)}"
     )
     found.append(Figure("net polarity", signed(now.net), change))
     found += [

@@ -115,13 +115,6 @@ class Summary:
         return 2 * self.days_before >= len(self.days)
 
     @property
-    def noise(self) -> float | None:
-        """Half the width of `interval`."""
-        if self.now.net is None or self.before.net is None:
-            return None
-        return noise_of(self.now, self.before)
-
-    @property
     def interval(self) -> tuple[float, float] | None:
         """The 95 % interval of `change`; its middle is `change` only where records are many."""
         return None if self.change is None else interval_of(self.now, self.before)
@@ -294,11 +287,6 @@ def _trust(engine: Engine, scope: Scope, now: Tally) -> Trust:
 
 def interval_of(now: Tally, before: Tally) -> tuple[float, float]:
     """The 95 % interval of the change of net polarity between two tallies."""
-    noise = noise_of(now, before)
+    half = math.hypot(*(margin(t.positive, t.neutral, t.negative) for t in (now, before)))
     new, old = (centre(t.positive, t.neutral, t.negative) for t in (now, before))
-    return max(-2.0, new - old - noise), min(2.0, new - old + noise)
-
-
-def noise_of(now: Tally, before: Tally) -> float:
-    """Half that interval's width."""
-    return math.hypot(*(margin(t.positive, t.neutral, t.negative) for t in (now, before)))
+    return max(-2.0, new - old - half), min(2.0, new - old + half)

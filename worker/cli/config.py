@@ -19,6 +19,8 @@ from worker.cli.output import (
     say,
     settings_for,
 )
+from worker.settings import ENVIRONMENT, without_prefix
+from worker.store import database
 
 app = typer.Typer(help="What is set, and where each value came from.", no_args_is_help=True)
 
@@ -32,19 +34,25 @@ OTHERS = ("MODEL_DIR", "SENTIMENT_POSTGRES_BIN")
 def show(
     config: ConfigOption = None, output: OutputOption = Output.TABLE, verbose: VerboseOption = False
 ) -> None:
-    """Every setting with its value and origin. Secrets are hidden."""
+    """Every setting with its value, its origin and its variable. Secrets are hidden."""
     loaded = settings_for(config, verbose=verbose, quiet=True)
     rows = [
         {
             "setting": name,
             "value": redacted(getattr(loaded.settings, name)),
             "origin": loaded.origins.get(name, "default"),
+            "variable": ENVIRONMENT[name][0],
         }
         for name in type(loaded.settings).model_fields
         if name != "source"
     ]
     rows += [
-        {"setting": name.lower(), "value": os.environ[name], "origin": f"${name}"}
+        {
+            "setting": name.lower(),
+            "value": os.environ[name],
+            "origin": f"${name}",
+            "variable": name,
+        }
         for name in OTHERS
         if os.environ.get(name)
     ]
@@ -55,7 +63,7 @@ def show(
     if output is Output.JSON:
         print_json({"settings": rows, "sources": sources})
         return
-    print_rows(rows, ("setting", "value", "origin"), output)
+    print_rows(rows, ("setting", "value", "origin", "variable"), output)
     for source in sources:
         say(f"source {source['name']}: " + ", ".join(f"{k} = {v}" for k, v in source.items()))
 
@@ -65,6 +73,10 @@ def validate(config: ConfigOption = None, verbose: VerboseOption = False) -> Non
     """Say whether the configuration can be used. Exit code 2 if it cannot."""
     loaded = settings_for(config, verbose=verbose, quiet=True)
     loaded.settings.require_scorer()
+    if (url := loaded.settings.database_url) is not None:
+        database.normalise_url(url.get_secret_value())
+    for name, meant in without_prefix(os.environ):
+        say(f"{name} is set, and is no setting: the setting is {meant}.", style="yellow")
     count = len(loaded.settings.source)
     say(f"The configuration is valid: {count} source{'s' if count != 1 else ''}.")
 

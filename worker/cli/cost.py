@@ -70,6 +70,8 @@ def report(
     columns = (*groups, "invocations", "texts", "records", "gb_seconds", "cost_usd", "saved_usd")
     if not print_rows(rows, columns, output):
         say("Nothing was called in this time.")
+    if settings.uses_local_lambda:
+        say("The local Lambda scores here and costs nothing: dollars are what AWS would ask.")
     say(f"Today {today:.4f} USD, this month {month:.4f} USD, at prices read on "
         f"{settings.prices.read_on}.")  # fmt: skip
     for name, spent, budget in (

@@ -94,3 +94,13 @@ def moment(text: str | None, option: str) -> datetime | None:
         raise ConfigurationError(
             f"{option} {text!r} is no time.", hint="Write 2026-01-31, 2026-01-31T08:00 or 7d."
         ) from None
+
+
+def tag_named(tag: str | None) -> tuple[str, str] | None:
+    """ "name=value". Raises ConfigurationError."""
+    if tag is None:
+        return None
+    name, equals, value = tag.partition("=")
+    if not name or not equals:
+        raise ConfigurationError(f"--tag {tag!r}: write it as name=value.")
+    return name, value

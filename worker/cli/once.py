@@ -65,6 +65,9 @@ def once(
         list[str] | None, typer.Option(help="A column of PATH to keep with each record.")
     ] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of PATH.")] = "utf-8-sig",
+    delimiter: Annotated[
+        str | None, typer.Option(help="Of PATH's columns. Default: a comma; in .tsv a tab.")
+    ] = None,
     output: OutputOption = Output.TABLE,
     verbose: VerboseOption = False,
 ) -> None:
@@ -83,6 +86,7 @@ def once(
         "time_format": time_format,
         "tags": tuple(tag or ()),
         "encoding": encoding,
+        "delimiter": delimiter,
     }
     if paths:
         sources: Sequence[AnySource] = from_paths(paths, name, layout)
@@ -92,7 +96,8 @@ def once(
             ).size()  # a mistyped path leaves no source behind
     else:
         sources = configured(loaded.settings, source)
-    turns = [Turn(s.name, s.kind, s, "once") for s in sources]
+    unnamed = bool(paths) and name is None
+    turns = [Turn(s.name, s.kind, s, "once", alike=unnamed) for s in sources]
     results, code = run_all(loaded.settings, turns)
     if output is Output.JSON:
         print_json([_as_json(report) for report in results])

@@ -146,7 +146,8 @@ def _turns(settings: Settings, chosen: Sequence[Row]) -> list[Turn]:
         problem = ConfigurationError(
             f"Not in the configuration, so not read anew: {', '.join(unreadable)}.",
             hint="Repair the file and run `sentiment-worker once PATH` again: a file that "
-            "changed is read whole, and what is repaired leaves quarantine.",
+            "changed is read whole, and what is repaired leaves quarantine. Where a reason asks "
+            "for an option (--id, --text, --timezone), run it with that.",
         )
         if not turns:
             raise problem

@@ -17,7 +17,7 @@ from worker.analysis import report as documents
 from worker.analysis import summary as summaries
 from worker.analysis.report import Quote, Report, Share
 from worker.analysis.summary import Summary
-from worker.cli.look import SourceOption, period, reading_from
+from worker.cli.look import SourceOption, period, reading_from, tag_named
 from worker.cli.output import (
     DATA,
     ConfigOption,
@@ -91,7 +91,7 @@ def report(
             since=start.astimezone(UTC).date() if start else None,
             until=end.astimezone(UTC).date() if end else None,
             source=source,
-            tag=named(tag),
+            tag=tag_named(tag),
             days=days,
         )
         summary = summaries.summarise(engine, scope)
@@ -101,16 +101,6 @@ def report(
         print_json(documents.as_json(summary))
     elif not wanted:
         DATA.print(render(summary))
-
-
-def named(tag: str | None) -> tuple[str, str] | None:
-    """ "name=value". Raises ConfigurationError."""
-    if tag is None:
-        return None
-    name, equals, value = tag.partition("=")
-    if not name or not equals:
-        raise ConfigurationError(f"--tag {tag!r}: write it as name=value.")
-    return name, value
 
 
 def write(engine: Engine, summary: Summary, files: Mapping[str, Path]) -> None:

@@ -22,7 +22,8 @@ from worker.errors import DatabaseUnavailable, Exit, WorkerError
 from worker.pipeline import StopReason
 from worker.records import NOTHING_AGAIN, ROW_ID, Redrive, RunReport
 from worker.settings import FileSourceConfig, Settings
-from worker.store import migrate, pauses, questions, reading, spending
+from worker.sources.files import FileSource
+from worker.store import cursors, migrate, pauses, questions, reading, spending
 
 FILES_SHOWN = 5
 
@@ -49,6 +50,8 @@ class Turn:
     """What to read; None only works off what is pending."""
     trigger: str
     redrive: Redrive = NOTHING_AGAIN
+    alike: bool = False
+    """Refuse files that have different columns: nobody has said that they are one source."""
 
 
 def run_all(settings: Settings, turns: Sequence[Turn]) -> tuple[list[RunReport], int]:
@@ -104,10 +107,12 @@ async def _one_after_another(
 async def _run_one(worker: Worker, settings: Settings, turn: Turn, stopper: Stopper) -> RunReport:
     tell = _Teller()
     source = bootstrap.open_source(turn.config, settings.access, tell) if turn.config else None
+    before = await asyncio.to_thread(cursors.known, worker.engine, turn.name)
+    if turn.alike and isinstance(source, FileSource):
+        await asyncio.to_thread(source.require_alike, before)
     size = source.size() if source and WORDS.is_terminal else None
     about = (turn.name, turn.kind, source, turn.trigger, turn.redrive)
     work = await asyncio.to_thread(bootstrap.pull_work, worker, settings, *about)
-    before = await asyncio.to_thread(worker.parts.journal.positions, work.lane.source_id)
     with progress.bars(turn.name, size) as observer:
         report = await cycle(
             worker.parts, worker.ledger, work, observer=observer, on_start=stopper.watch
@@ -158,7 +163,9 @@ def _tell_of_rows(worker: Worker, report: RunReport, *, is_first: bool, again: s
     c = report.counters
     if not c.read and report.state == "done":
         empty = "There was no row: what was read is empty, or has a header alone."
-        say(empty if is_first else "Nothing is new since the last run.")
+        nothing = "Nothing is new since the last run"
+        nothing += "; what waited was scored." if c.scored else "."
+        say(empty if is_first else nothing)
         if refused := questions.quarantine_size(worker.engine, report.source):
             left = words.many(refused, "row or file is", "rows or files are")
             say(
@@ -166,17 +173,19 @@ def _tell_of_rows(worker: Worker, report: RunReport, *, is_first: bool, again: s
                 f" {shlex.quote(report.source)}",
                 style="yellow",
             )
-    merged = c.duplicate + (c.unchanged + c.changed if is_first else 0)
+    # Later runs meet rows of earlier ones again; which of those a file repeats, nobody counts.
+    merged = c.duplicate + c.unchanged + c.changed if is_first else 0
     if merged:
         rows = words.many(merged, "row repeats", "rows repeat")
         say(f"{rows} an id; the last row of each id was kept.{again}")
     if c.new:
-        for file in reading.read_elsewhere(worker.engine, report.source, FILES_SHOWN):
+        for twice in reading.read_elsewhere(worker.engine, report.source, FILES_SHOWN):
             say(
-                f"{file['partition']} was read as the source {file['source']!r} too: its records"
-                " are stored twice, and count twice. See what each holds (sentiment-worker"
-                " status), then take one away: sentiment-worker sources remove"
-                f" {shlex.quote(report.source)}, or {shlex.quote(file['source'])}",
+                f"{twice['partition']} was read as the source {twice['source']!r} too:"
+                f" {twice['shared']:,} of the {twice['records']:,} records of {report.source!r}"
+                " have a text that is stored there as well, and count twice. To take one of the two"
+                f" away: sentiment-worker sources remove {shlex.quote(report.source)}, or"
+                f" {shlex.quote(twice['source'])}",
                 style="yellow",
             )
 

@@ -36,7 +36,9 @@ def register(app: typer.Typer) -> None:
 def score(
     text: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TEXT]...", help="Without one: each line of stdin is a text."),
+        typer.Argument(
+            metavar="[TEXT]...", help="Without one, or with -: each line of stdin is a text."
+        ),
     ] = None,
     config: ConfigOption = None,
     output: OutputOption = Output.TABLE,
@@ -47,14 +49,15 @@ def score(
     Without LAMBDA_FUNCTION_NAME the local Lambda is started for it. From Python: worker.score().
     """
     settings = settings_for(config, verbose=verbose, quiet=True).settings
-    texts = text or _lines()
+    texts = text if text and text != ["-"] else _lines()
     with bootstrap.open_lambda(settings, stores=False) as target:
         found = direct.score(target, texts)
     print_rows([asdict(each) for each in found], COLUMNS, output)
 
 
 def _lines() -> Sequence[str]:
-    """Of stdin. Raises ConfigurationError where a person sits at it, or nothing came."""
+    """Of stdin, blank ones too: the answer has a row for each. Raises ConfigurationError where a
+    person sits at it, or nothing came."""
     if not sys.stdin.isatty():
         raw = sys.stdin.buffer.read()
         try:
@@ -63,8 +66,8 @@ def _lines() -> Sequence[str]:
             raise ConfigurationError(
                 f"stdin is not UTF-8 at byte {error.start}.", hint="Recode it: iconv -t utf-8"
             ) from error
-        texts = [line.rstrip("\r") for line in lines if line.strip()]
-        if texts:
+        texts = [line.rstrip("\r") for line in (lines if lines[-1] else lines[:-1])]
+        if any(map(str.strip, texts)):
             return texts
     raise ConfigurationError(
         "There is no text to score.", hint="Example: sentiment-worker score 'I love this!'"

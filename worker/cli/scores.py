@@ -9,7 +9,7 @@ import typer
 
 from worker import export, words
 from worker.analysis.asked import require
-from worker.cli.look import SourceOption, period, reading_from
+from worker.cli.look import SourceOption, period, reading_from, tag_named
 from worker.cli.output import (
     ConfigOption,
     Output,
@@ -27,7 +27,7 @@ ON_SCREEN = 20
 
 COLUMNS = (
     *("source", "external_id", "published_at", "label", "polarity"),
-    *("provisional", "model_version", "text"),
+    *("scorer", "provisional", "model_version", "text"),
 )
 
 EXAMPLES = (
@@ -65,6 +65,9 @@ def scores(
     matches: Annotated[
         str | None,
         typer.Option(help="Only texts with these words, as a search engine reads them (English)."),
+    ] = None,
+    tag: Annotated[
+        str | None, typer.Option(help="Only records with this tag: airline=United.")
     ] = None,
     order: Annotated[str, typer.Option(help=f"{', '.join(ORDERS)}.")] = "newest",
     limit: Annotated[
@@ -105,6 +108,7 @@ def scores(
         max_polarity=max_polarity,
         text=contains,
         words=matches,
+        tag=tag_named(tag),
         limit=limit or (None if to else ON_SCREEN),
         order=order,
     )
@@ -115,6 +119,13 @@ def scores(
             watched = export.Watched(found)
             rows = export.save(watched, kinds(CURRENT_SENTIMENT), to, writer)
             say(f"{rows:,} rows are in {to}.")
+            if watched.long and to.suffix.lower() == ".xlsx":
+                texts = words.many(watched.long, "text is", "texts are")
+                say(
+                    f"{texts} longer than a cell holds ({export.SHEET_TEXT:,} characters), and cut:"
+                    " .csv and .parquet hold them whole.",
+                    style="yellow",
+                )
             if watched.formulas and to.suffix.lower() == ".csv" and not for_spreadsheet:
                 cells = words.many(watched.formulas, "cell begins", "cells begin")
                 say(

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, Table
 
 from worker.analysis import report, summary
 from worker.analysis.asked import at_once, require
-from worker.dashboard.asking import ERRORS, Database, Filters, Name, Records, known_filters
+from worker.dashboard.asking import ERRORS, Database, Filters, Name, Records, Scoped, known_filters
 from worker.store import questions, reading, scores
 from worker.store.questions import Bin, Day, Group, Standing, Tally
 from worker.store.views import (
@@ -90,7 +90,7 @@ Summary: Any = create_model(
     now=(Tally, ...),
     before=(Tally, ...),
     change=(float | None, ...),
-    noise=(float | None, ...),
+    interval=(tuple[float, float] | None, ...),
     movers=(_many(Mover), ...),
     lowest=(_many(Record), ...),
     standings=(list[Standing], ...),
@@ -106,19 +106,18 @@ Whole: Any = create_model(
 
 
 @router.get("/summary", response_model=Summary)
-def summarise(engine: Database, filters: Filters) -> Any:
+def summarise(engine: Database, scope: Scoped) -> Any:
     """A period against the one before: what moved it, and how far to trust it.
 
-    `noise` is half the width of the 95 % interval of `change`; where records are few, the
-    interval's middle is nearer to nought than `change`.
+    `interval` is the 95 % interval of `change`; where records are few, its middle is nearer to
+    nought than `change`.
     """
-    return report.as_json(summary.summarise(engine, filters.scope(engine)))
+    return report.as_json(summary.summarise(engine, scope))
 
 
 @router.get("/trend")
-def trend(engine: Database, filters: Filters) -> Trend:
+def trend(engine: Database, scope: Scoped) -> Trend:
     """Day by day, with totals and those of the period before."""
-    scope = filters.scope(engine)
     days = questions.days(engine, scope)
     before = questions.total(questions.days(engine, scope.before()))
     return Trend(total=questions.total(days), before=before, days=days)
@@ -127,24 +126,24 @@ def trend(engine: Database, filters: Filters) -> Trend:
 @router.get("/compare")
 def compare(
     engine: Database,
-    filters: Filters,
+    scope: Scoped,
     by: Annotated[Name, Query(description="A tag's name; without it, sources.")] = None,
 ) -> list[Group]:
     """Sources, or the values of a tag, side by side; those with most negative records first, 50 at
     most. Of records with one tag's value another tag cannot be asked yet: 400."""
-    return questions.compared(engine, filters.scope(engine), by)
+    return questions.compared(engine, scope, by)
 
 
 @router.get("/tags")
-def tags(engine: Database, filters: Filters) -> list[str]:
+def tags(engine: Database, scope: Scoped) -> list[str]:
     """The names of the tags that records carry."""
-    return questions.tags(engine, filters.scope(engine))
+    return questions.tags(engine, scope)
 
 
 @router.get("/distribution")
-def distribution(engine: Database, filters: Filters) -> Distribution:
+def distribution(engine: Database, scope: Scoped) -> Distribution:
     """Records by polarity."""
-    bins, count = questions.distribution(engine, filters.scope(engine))
+    bins, count = questions.distribution(engine, scope)
     return Distribution(bins=bins, count=count)
 
 

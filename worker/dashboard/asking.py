@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query, Request, Response
 from pydantic import BeforeValidator
 from sqlalchemy import Engine
 
@@ -79,6 +79,18 @@ def engine_of(request: Request) -> Engine:
 
 
 Database = Annotated[Engine, Depends(engine_of)]
+
+
+def scoped(engine: Database, filters: Filters, response: Response) -> Scope:
+    """The scope that is meant. Its days are in the header `Sentiment-Period` (first/last, ISO
+    8601): without `since` and `until` nobody else would know them."""
+    scope = filters.scope(engine)
+    last = scope.until - timedelta(days=1)
+    response.headers["Sentiment-Period"] = f"{scope.since}/{last}"
+    return scope
+
+
+Scoped = Annotated[Scope, Depends(scoped)]
 
 
 @dataclass(frozen=True, slots=True)

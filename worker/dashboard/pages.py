@@ -111,6 +111,8 @@ def a_day(
     request: Request, engine: Database, filters: Filters, day: Annotated[date, Iso]
 ) -> Response:
     """One day: by source and tag, and what was said."""
+    if {filters.since, filters.until} - {None, day}:
+        raise Misasked(f"This page is of {day} alone.", hint="Take since and until away.")
     asked = replace(filters, since=day, until=day)
     scope = asked.scope(engine)
     tags = questions.tags(engine, scope) if not scope.tag else []

@@ -25,6 +25,12 @@ TIME_NAMES = ("created_at", "published_at", "timestamp", "date", "time")
 MAX_ID_BYTES = 1024
 """A longer id is refused: PostgreSQL's index would (2,704 bytes), and it is no id."""
 
+LEFT_SHOWN = 6
+"""Columns that are named of those that are not kept."""
+
+HEADER_SHOWN = 60
+"""Characters of a header that was read as one column."""
+
 TIME_SHOWN = 40
 """Characters of a time that cannot be read."""
 
@@ -40,11 +46,12 @@ class RowRefused(ValueError):
 
 class TimeRefused(RowRefused):
     """Its time cannot be read: the row's fault, or the layout's if every row is so. `hint` says
-    what would read this one."""
+    what would read this one; `readings`, in how many ways it could be read."""
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", readings: int = 0) -> None:
         super().__init__(message)
         self.hint = hint
+        self.readings = readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,11 @@ def choose(layout: Layout, available: Sequence[str], where: str) -> Columns:
         return next((by_lower[name] for name in names if name in by_lower), None)
 
     text = named(layout.text) or usual(TEXT_NAMES)
+    if text is None and len(available) == 1 and (mark := _delimiter_in(available[0])):
+        raise ConfigurationError(
+            f"{where} has one column, {available[0][:HEADER_SHOWN]!r}: its delimiter is another.",
+            hint=f"Say --delimiter {mark!r} (delimiter in a configured source).",
+        )
     if text is None:
         raise ConfigurationError(
             f"{where} has no column with a usual name for the text ({', '.join(TEXT_NAMES)}).",
@@ -99,6 +111,10 @@ def choose(layout: Layout, available: Sequence[str], where: str) -> Columns:
         language=named(layout.language) or usual(("language", "lang")),
         tags=tuple(filter(None, map(named, layout.tags))),
     )
+
+
+def _delimiter_in(name: str) -> str | None:
+    return next((mark for mark in ";\t|," if mark in name), None)
 
 
 Chosen = Callable[[IdRule, str, Columns, tuple[str, ...]], None]
@@ -178,6 +194,10 @@ def told(rule: IdRule, file: str, columns: Columns, available: Sequence[str]) ->
         if columns.time
         else "no time: records count on the day of their arrival",
     ]
+    if left := [name for name in available if name not in columns.names()]:
+        shown = ", ".join(map(repr, left[:LEFT_SHOWN]))
+        more = f" and {len(left) - LEFT_SHOWN} more" if len(left) > LEFT_SHOWN else ""
+        parts.append(f"not kept: {shown}{more}")
     return f"{file}: {'; '.join(parts)}."
 
 
@@ -212,6 +232,7 @@ class FileMapping:
         self._seen: dict[str, None] = dict.fromkeys(header)
         self._open_ended = False
         self._misfit: ConfigurationError | None = None
+        self._readings = 0
         self._fits = False
         self._mapper: RowMapper | None = None
         if header:
@@ -243,9 +264,13 @@ class FileMapping:
         try:
             record = self._mapper.record(row, number)
         except TimeRefused as error:
-            self._misfit = ConfigurationError(
-                f"{self._file}, column {self._mapper.columns.time!r}: {error}.", hint=error.hint
-            )
+            # 4/8/2016 may be a day of April or of August; 31/8/2016 tells which.
+            if self._misfit is None or 0 < error.readings < self._readings:
+                self._readings = error.readings
+                self._misfit = ConfigurationError(
+                    f"{self._file}, column {self._mapper.columns.time!r}: {error}.",
+                    hint=error.hint,
+                )
             raise
         self._fits = True
         return record
@@ -319,17 +344,19 @@ def _unusual_time(text: str, *, has_zone: bool) -> datetime:
         return parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         also = "" if has_zone or _OFFSET.search(text) else " --timezone UTC"
-        formats = " or ".join(f"'{pattern}'" for pattern in _formats_of(text))
+        patterns = _formats_of(text)
+        formats = " or ".join(f"'{pattern}'" for pattern in patterns)
         raise TimeRefused(
             f"the time {_shown(text)} reads more than one way, or none",
             f"Say how to read such times: --time-format {formats}{also}"
             " (time_format and timezone in a configured source).",
+            readings=len(patterns),
         ) from None
 
 
 def _formats_of(text: str) -> list[str]:
     """Formats that might read a time: day first and month first, with as much of a clock as it
-    has."""
+    has; those that do read it, if one does."""
     date, _, clock = text.partition(" ")
     separator = next((mark for mark in "/.-" if mark in date), "/")
     year = "%Y" if re.search(r"\d{4}", date) else "%y"
@@ -337,7 +364,16 @@ def _formats_of(text: str) -> list[str]:
     rest = "" if not clock else " %H:%M" + (":%S" if colons > 1 else "")
     if re.search(r"[ap]m$", clock, re.IGNORECASE):
         rest = rest.replace("%H", "%I") + (" %p" if " " in clock else "%p")
-    return [separator.join((*parts, year)) + rest for parts in (("%d", "%m"), ("%m", "%d"))]
+    both = [separator.join((*parts, year)) + rest for parts in (("%d", "%m"), ("%m", "%d"))]
+    return [pattern for pattern in both if _reads(pattern, text)] or both
+
+
+def _reads(pattern: str, text: str) -> bool:
+    try:
+        datetime.strptime(text, pattern)
+    except ValueError:
+        return False
+    return True
 
 
 def _shown(value: Any) -> str:
@@ -365,7 +401,9 @@ def _as_text(value: Any, name: str) -> str:
 
 
 def _tags(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, str] | None:
-    return {name: value for name in names if (value := _optional(row, name)) is not None} or None
+    """Trimmed: 'United ' is no other airline than 'United'."""
+    found = ((name, (_optional(row, name) or "").strip()) for name in names)
+    return {name: value for name, value in found if value} or None
 
 
 def _optional(row: Mapping[str, Any], name: str) -> str | None:

@@ -85,6 +85,29 @@ class FileSource:
             return None
         return sum(blob.size for blob in blobs)
 
+    def require_alike(self, positions: Mapping[str, Position]) -> None:
+        """Raises ConfigurationError where the files, or those that were read before, have different
+        columns. Nobody has said that they are one source, and as one source equal ids would be the
+        same record."""
+        columns = identity.columns_in(positions)
+        for blob in self._find():
+            found = columns.get(blob.path, self._columns_of(blob))
+            if found is not None:
+                columns[blob.path] = found
+        identity.require_one_layout(columns, self.name)
+
+    def _columns_of(self, blob: Blob) -> str | None:
+        """The digest of a file's columns; JSON lines are alike, whatever their rows bring. None for
+        a file that cannot be read: the run will say so."""
+        try:
+            if blob.format == "parquet":
+                return identity.columns_digest(parquet.columns(blob))
+            with blob.open() as stream:
+                header = self._header(self._tape(stream), blob)
+        except (ConfigurationError, SourceUnavailable, OSError):
+            return None
+        return identity.ANY if header is None else identity.columns_digest(header)
+
     def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
         blobs = self._find()
         self._look_at_ids(positions, blobs)

@@ -56,6 +56,27 @@ def require_same(position: Position, found: Mapping[str, str] | None, partition:
         )
 
 
+def columns_in(positions: Mapping[str, Position]) -> dict[str, str]:
+    """The digest of columns that each of a source's partitions was read with."""
+    known = ((path, position.get("identity")) for path, position in positions.items())
+    return {path: each["columns"] for path, each in known if each and "columns" in each}
+
+
+def require_one_layout(columns: Mapping[str, str], name: str) -> None:
+    """Raises ConfigurationError where files that nobody called one source have different columns.
+    `columns`: the digest of each file's."""
+    of_each = {digest: path for path, digest in sorted(columns.items(), reverse=True)}
+    if len(of_each) < 2:
+        return
+    first, other = sorted(of_each.values())[:2]
+    raise ConfigurationError(
+        f"{first} and {other} have different columns. As one source, equal ids in them would be the"
+        " same record, and one would replace the other.",
+        hint="Name the files instead, and each is a source of its own. If they are one source, name"
+        f" it: --name {name}",
+    )
+
+
 def unkept(position: Position) -> Position | None:
     """Where a version that kept no identities had got to in a partition. None where it had not
     read it: at a first sight, or after a refusal of the whole."""

@@ -38,6 +38,8 @@ class Undecodable(ValueError):
 
 def _undecodable(error: UnicodeDecodeError) -> str:
     said = f"not valid {error.encoding} at byte {error.start}"
+    if error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return f"{said}: its first bytes are those of UTF-16, say --encoding utf-16"
     # Above 7F alone, a byte is a letter in the encodings of Windows and Western Europe.
     if error.encoding == "utf-8" and error.object[error.start] >= 0x80:
         said += ": if the file is from Windows, or Latin-1, say --encoding cp1252"

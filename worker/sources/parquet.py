@@ -22,6 +22,14 @@ Mapper = Callable[[Sequence[str], Iterable[Mapping[str, Any]]], FileMapping]
 """How rows become records, by the file's columns and its first rows."""
 
 
+def columns(blob: Blob) -> Sequence[str]:
+    """The names of a file's columns. Raises ConfigurationError where it is damaged."""
+    with _seekable(blob) as stream:
+        file, _ = _open(stream, blob)
+        names: Sequence[str] = file.schema_arrow.names
+        return names
+
+
 def pages(blob: Blob, position: Position, mapper: Mapper, digest: str) -> Iterator[Page]:
     """Rows of a file that changed. Parquet files are written once, so a changed one is read
     from its start; the position is a row number, for a run that was interrupted."""

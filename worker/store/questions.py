@@ -149,6 +149,8 @@ class Standing:
     since: date
     until: date
     """The day after the last one."""
+    days: int
+    """Those of the week that have records."""
     now: Tally
     before: Tally
     """Of the week before that."""
@@ -305,7 +307,11 @@ def standings(engine: Engine) -> list[Standing]:
     n = newest.subquery().c
     is_now = (d.day > n.last - NEWEST_DAYS).label("is_now")
     days = sa.and_(d.day > n.last - 2 * NEWEST_DAYS, d.day <= n.last, d.source_id == n.id)
-    rows = _all(engine, _summed(DAILY_SENTIMENT, n.name, n.last, is_now).where(days))
+    counted = _summed(DAILY_SENTIMENT, n.name, n.last, is_now).add_columns(
+        sa.func.count(d.day.distinct()).label("days")
+    )
+    rows = _all(engine, counted.where(days))
+    with_records = {row["name"]: row["days"] for row in rows if row["is_now"]}
     found = {(row["name"], row["is_now"]): Tally(**_tally(row)) for row in rows}
     lasts = {row["name"]: row["last"] for row in rows}
     return [
@@ -313,6 +319,7 @@ def standings(engine: Engine) -> list[Standing]:
             source=name,
             since=day - timedelta(days=NEWEST_DAYS - 1),
             until=day + timedelta(days=1),
+            days=with_records[name],
             now=found[name, True],
             before=found.get((name, False), Tally()),
         )

@@ -92,32 +92,41 @@ def require_source(engine: Engine, name: str) -> None:
         raise Unknown(f"No source is named {name!r}.", hint=words.instead(name, known))
 
 
+# Cursors say which sources may share files; the records themselves, how many they do share.
 _ELSEWHERE = """
 WITH mine AS (
     SELECT c.* FROM sentiment.cursor c JOIN sentiment.source s ON s.id = c.source_id
     WHERE s.name = :source AND c.partition <> '' AND c.position ->> 'stamp' IS NOT NULL
       AND c.position ? 'offset'  -- a file that was refused has none
+), pairs AS (
+    SELECT mine.partition, mine.source_id AS here, other.source_id AS there
+    FROM mine JOIN sentiment.cursor other USING (partition)
+    WHERE other.source_id <> mine.source_id AND other.position ? 'offset'
+    UNION
+    SELECT mine.partition, mine.source_id, other.source_id
+    FROM mine
+    JOIN sentiment.cursor other ON other.position ->> 'digest' = mine.position ->> 'digest'
+    WHERE other.source_id <> mine.source_id
+      AND other.position -> 'offset' = mine.position -> 'offset'
+      AND (mine.position ->> 'line')::bigint > 1  -- more than a header
+), sources AS (
+    SELECT min(partition) AS partition, here, there FROM pairs GROUP BY here, there
+    ORDER BY 1 LIMIT :limit
 )
-SELECT mine.partition, s.name AS source
-FROM mine
-JOIN sentiment.cursor other USING (partition)
-JOIN sentiment.source s ON s.id = other.source_id
-WHERE other.source_id <> mine.source_id AND other.position ? 'offset'
-UNION
-SELECT mine.partition, s.name
-FROM mine
-JOIN sentiment.cursor other ON other.position ->> 'digest' = mine.position ->> 'digest'
-JOIN sentiment.source s ON s.id = other.source_id
-WHERE other.source_id <> mine.source_id
-  AND other.position -> 'offset' = mine.position -> 'offset'
-  AND (mine.position ->> 'line')::bigint > 1  -- more than a header
-ORDER BY partition, source LIMIT :limit
+SELECT p.partition, s.name AS source, counted.*
+FROM sources p JOIN sentiment.source s ON s.id = p.there
+CROSS JOIN LATERAL (
+    SELECT count(*) AS records, count(*) FILTER (WHERE r.content_hash IN (
+        SELECT content_hash FROM sentiment.record WHERE source_id = p.there)) AS shared
+    FROM sentiment.record r WHERE r.source_id = p.here
+) counted
+WHERE shared > 0 ORDER BY partition, source
 """
 
 
 def read_elsewhere(engine: Engine, source: str, limit: int) -> list[Row]:
-    """Files of a source that another source has read too: (partition, source), by their place or by
-    their content."""
+    """Sources that have read a file of this one too, by its place or by its content: (partition,
+    source, records, shared). Of this source's `records`, `shared` have a text that is there."""
     with database.transaction(engine) as connection:
         found = connection.execute(sa.text(_ELSEWHERE), {"source": source, "limit": limit})
         return [dict(row) for row in found.mappings()]
