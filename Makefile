@@ -17,8 +17,8 @@ help: ## Show this list
 demo: $(VENV)/installed ## Score the sample on this machine and show it
 	@$(BIN)/sentiment-worker demo
 
-test: $(VENV)/installed ## All tests, also of the installed command as people use it (10 minutes)
-	@cd $(ROOT) && $(BIN)/pytest
+test: $(VENV)/installed ## All tests, also of the installed command as people use it (8 minutes)
+	@cd $(ROOT) && $(BIN)/pytest -n 2 --dist loadfile
 
 unit: $(VENV)/installed ## Only the tests without network and database
 	@cd $(ROOT) && $(BIN)/pytest tests/unit tests/contract
