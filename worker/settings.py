@@ -7,6 +7,7 @@ Kubernetes secrets), and may point to Parameter Store (ssm://name) or Secrets Ma
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tomllib
@@ -140,6 +141,10 @@ class SqlSourceConfig(_SourceBase):
     def _one_relation(self) -> SqlSourceConfig:
         if (self.table is None) == (self.query is None):
             raise ValueError("give table or query, one of them")
+        overlap = self.overlap
+        seconds = overlap.total_seconds() if isinstance(overlap, timedelta) else overlap
+        if seconds is not None and not 0 <= seconds < math.inf:
+            raise ValueError("overlap must be 0 or more: it is how far each run goes back")
         return self
 
 

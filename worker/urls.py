@@ -27,6 +27,16 @@ def parse(url: str, what: str) -> URL:
     return parsed
 
 
+def place(url: URL) -> str:
+    """Where a URL leads to, without login and options."""
+    return url.set(username=None, password=None, query={}).render_as_string()
+
+
+def name_in(place: str) -> str:
+    """The database's name in a `place`."""
+    return place.rsplit("/", 1)[-1]
+
+
 def shown(url: str) -> str:
     """A URL as it may be shown: without its password, and without options, which may hold one."""
     try:

@@ -165,3 +165,169 @@ def test_a_database_that_is_away_is_no_mistake() -> None:
     with pytest.raises(SourceUnavailable) as raised:
         reader.read()
     assert "canary" not in str(raised.value)
+
+
+def fill(app: Engine, count: int) -> None:
+    with app.begin() as connection:
+        insert(connection, *(f"text {n}" for n in range(count)))
+
+
+def run(app: Engine, statement: str) -> None:
+    with app.begin() as connection:
+        connection.execute(sa.text(statement))
+
+
+def test_a_cursor_is_a_position_in_one_table_of_one_database(app: Engine) -> None:
+    fill(app, 30)
+    run(app, "CREATE TABLE other (LIKE review INCLUDING ALL)")
+    for cursor, changed in (
+        ("id", {"table": "other", "cursor": "id"}),
+        ("id", {"table": "review", "cursor": "xid"}),
+        ("id", {"table": "review", "cursor": "updated_at"}),
+    ):
+        reader = Reader(url_of(app), table="review", cursor=cursor)
+        assert len(reader.read()) == 30
+        later = Reader(url_of(app), **changed)
+        later.positions = reader.positions
+        with pytest.raises(ConfigurationError, match="position in another place") as refused:
+            later.read()
+        assert "state rewind s --beginning" in refused.value.hint
+        later.positions = {}
+        later.read()
+
+
+def test_a_cursor_of_another_cluster_is_refused(app: Engine) -> None:
+    """A dump in a new cluster: its transaction ids begin anew."""
+    fill(app, 3)
+    reader = Reader(url_of(app), table="review", cursor="xid")
+    assert len(reader.read()) == 3
+    here = dict(reader.positions[""]["of"])
+    assert None not in (here["system"], here["timeline"]), "PostgreSQL tells it"
+    reader.positions[""] |= {"of": here | {"system": "1"}}
+    with pytest.raises(ConfigurationError, match="the PostgreSQL cluster was '1'"):
+        reader.read()
+    # Where nothing is known of the cluster, its transaction ids tell.
+    reader.positions[""] = {k: v for k, v in reader.positions[""].items() if k != "of"} | {
+        "after": ["99999999999", 3]
+    }
+    with pytest.raises(ConfigurationError, match="is not the table, or not the database"):
+        reader.read()
+
+
+def test_another_host_name_of_the_same_cluster_is_the_same_place(app: Engine) -> None:
+    fill(app, 3)
+    reader = Reader(url_of(app), table="review", cursor="xid")
+    reader.read()
+    here = reader.positions[""]["of"]
+    name = here["database"].rsplit("/", 1)[-1]
+    reader.positions[""]["of"] = here | {"database": f"postgresql+psycopg://elsewhere/{name}"}
+    fill(app, 2)
+    assert len(reader.read()) == 2
+
+
+def test_a_standby_that_took_over_is_read_whole(app: Engine) -> None:
+    """It may give out again the transaction ids of what never reached it."""
+    fill(app, 3)
+    reader = Reader(url_of(app), table="review", cursor="xid")
+    reader.read()
+    reader.positions[""]["of"] |= {"timeline": 0}
+    assert len(reader.read()) == 3
+    assert reader.read() == []
+
+
+def test_a_cursor_beyond_its_table_is_refused_and_an_emptied_one_begins_anew(app: Engine) -> None:
+    fill(app, 30)
+    reader = Reader(url_of(app), table="review", cursor="id", overlap=5)
+    assert len(reader.read()) == 30
+    run(app, "DELETE FROM review WHERE id = 30")
+    assert len(reader.read()) == 5, "what was deleted within the overlap is ordinary"
+    run(app, "DELETE FROM review WHERE id > 10")
+    with pytest.raises(ConfigurationError, match="was read up to 25, and its newest is 10"):
+        reader.read()
+    run(app, "TRUNCATE review RESTART IDENTITY")
+    assert reader.read() == []
+    fill(app, 12)
+    assert len(reader.read()) == 12, "they count from one again"
+
+
+@pytest.mark.parametrize("cursor", ["body", "key"])
+def test_a_cursor_without_an_order_of_time_is_refused_before_a_row(
+    app: Engine, cursor: str
+) -> None:
+    run(app, "ALTER TABLE review ADD key uuid DEFAULT gen_random_uuid()")
+    fill(app, 3)
+    with pytest.raises(ConfigurationError, match="has no overlap"):
+        Reader(url_of(app), table="review", cursor=cursor).read()
+
+
+def test_rows_without_an_id_are_refused_one_by_one(
+    app: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of a page, too, where a NULL was taken for a key."""
+    monkeypatch.setattr(sql, "PAGE_ROWS", 10)
+    run(app, "CREATE TABLE loose (id bigint, body text, created_at timestamptz, seq bigint)")
+    run(app, "INSERT INTO loose SELECT CASE WHEN n % 10 > 0 THEN n END, 'text', now(), n"
+             " FROM generate_series(1, 95) n")  # fmt: skip
+    for target in ({}, {"cursor": "seq"}):
+        source = SqlSource("s", SqlTarget(url_of(app), table="loose", **target), LAYOUT)
+        pages = list(source.pages({}))
+        found = {record.external_id for page in pages for record in page.records}
+        refused = [refusal for page in pages for refusal in page.refusals]
+        assert len(found) == 86
+        assert len(refused) == 9
+        assert refused[0].reason == "no usable id in 'id'"
+
+
+def test_half_of_a_composite_key_is_no_id(app: Engine) -> None:
+    run(app, "CREATE TABLE parts (tenant text, id int, body text, created_at timestamptz,"
+             " PRIMARY KEY (tenant, id))")  # fmt: skip
+    run(app, "INSERT INTO parts SELECT t, n, 'text', now()"
+             " FROM generate_series(1, 10) n, unnest(ARRAY['a', 'b', 'c']) t")  # fmt: skip
+    with pytest.raises(ConfigurationError, match=r"its key is .tenant, id.") as refused:
+        Reader(url_of(app), table="parts").read()
+    assert "tenant || ':' || id AS record_id" in refused.value.hint
+    query = "SELECT tenant || ':' || id AS record_id, * FROM parts"
+    layout = Layout(id="record_id", text="body", time="created_at")
+    assert len(set(Reader(url_of(app), layout=layout, query=query).read())) == 30
+    run(app, "ALTER TABLE parts DROP CONSTRAINT parts_pkey, ADD PRIMARY KEY (id, tenant, body)")
+
+
+def test_a_time_that_python_has_not_is_one_rows_fault(app: Engine) -> None:
+    fill(app, 5)
+    run(app, "UPDATE review SET created_at = 'infinity' WHERE id = 2")
+    run(app, "UPDATE review SET created_at = '0044-03-15 BC' WHERE id = 3")
+    source = SqlSource("s", SqlTarget(url_of(app), table="review", cursor="id"), LAYOUT)
+    (page,) = source.pages({})
+    assert [record.external_id for record in page.records] == ["1", "4", "5"]
+    assert len(page.refusals) == 2
+
+
+@pytest.mark.parametrize("value", ["'infinity'::timestamptz", "'NaN'::float8"])
+def test_nothing_is_behind_infinity_and_so_it_is_no_cursor(app: Engine, value: str) -> None:
+    kind = value.rpartition("::")[2]
+    run(app, f"CREATE TABLE seen (id int, body text, created_at timestamptz, at {kind})")
+    usual = "now()" if kind == "timestamptz" else "1.5"
+    run(app, f"INSERT INTO seen VALUES (1, 'a', now(), {usual}), (2, 'b', now(), {value})")
+    reader = Reader(url_of(app), table="seen", cursor="at", overlap=0.5)
+    assert reader.read() == ["1"]
+    later = "now()" if kind == "timestamptz" else "2.5"
+    run(app, f"INSERT INTO seen VALUES (3, 'c', now(), {later})")
+    assert "3" in reader.read()
+
+
+def test_a_text_that_is_no_time_in_sqlite_is_one_rows_fault(tmp_path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'app.db'}")
+    run(engine, "CREATE TABLE review (id INTEGER PRIMARY KEY, body TEXT, created_at DATETIME)")
+    run(engine, "INSERT INTO review VALUES (1, 'a', '2026-01-01 10:00:00+00:00'),"
+                " (2, 'b', 'yesterday'), (3, 'c', '2026-01-02 10:00:00+00:00')")  # fmt: skip
+    source = SqlSource("s", SqlTarget(str(engine.url), table="review", cursor="id"), LAYOUT)
+    (page,) = source.pages({})
+    assert [record.external_id for record in page.records] == ["1", "3"]
+    assert len(page.refusals) == 1
+    engine.dispose()
+
+
+def test_colons_in_a_query_are_its_own(app: Engine) -> None:
+    fill(app, 2)
+    query = "SELECT id, ':foo' || body AS body, created_at::timestamptz FROM review"
+    assert Reader(url_of(app), query=query, cursor="id").read() == ["1", "2"]

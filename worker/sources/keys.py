@@ -9,7 +9,10 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import sqlalchemy as sa
+from psycopg.adapt import Loader
+from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
 from sqlalchemy import ColumnElement
 from sqlalchemy.dialects import postgresql
 
@@ -45,6 +48,40 @@ class Xid8(sa.types.UserDefinedType[int]):
 
 
 postgresql.base.ischema_names["xid8"] = Xid8
+
+
+def finite(cursor: ColumnElement[Any]) -> list[ColumnElement[bool]]:
+    """Conditions under which PostgreSQL's value has another behind it."""
+    if isinstance(cursor.type, sa.Date | sa.DateTime):
+        return [sa.func.isfinite(cursor)]
+    if isinstance(cursor.type, sa.Numeric | sa.Float):
+        return [cursor != sa.cast("NaN", cursor.type)]
+    return []
+
+
+def lenient(connection: Any, _: object = None) -> None:
+    """Let psycopg give a time that Python has not (infinity, BC) as its text: the row that holds it
+    is refused, and not the page."""
+    for name, loader in _LENIENT.items():
+        connection.adapters.register_loader(name, loader)
+
+
+def _lenient(strict: type[Loader]) -> type[Loader]:
+    class Lenient(strict):  # type: ignore[misc, valid-type]
+        def load(self, data: Any) -> Any:
+            try:
+                return super().load(data)
+            except psycopg.DataError:
+                return bytes(data).decode("utf-8", "replace")
+
+    return Lenient
+
+
+_LENIENT = {
+    "date": _lenient(DateLoader),
+    "timestamp": _lenient(TimestampLoader),
+    "timestamptz": _lenient(TimestamptzLoader),
+}
 
 
 def beyond(key: Sequence[Any], after: Sequence[Any], dialect: str) -> Any:

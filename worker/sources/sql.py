@@ -21,13 +21,13 @@ from secrets import token_hex
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Engine, exc
+from sqlalchemy import ColumnElement, Engine, event, exc
 
 from worker import urls
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger, printable
 from worker.records import Layout, Page, Position, Record, Refusal
-from worker.sources import identity, keys
+from worker.sources import identity, keys, place
 from worker.sources.columns import FileMapping, RowRefused, choose
 from worker.sources.keys import Xid8
 
@@ -105,6 +105,9 @@ class _Reader:
         self._tie = self._column(tie) if tie else None
         self._in_commit_order = self._cursor is not None and isinstance(self._cursor.type, Xid8)
         self._overlap = target.overlap
+        self._table = target.table
+        if isinstance(relation, sa.Table) and self._columns.id:
+            _require_unique(relation, self._columns.id)
         if self._cursor is not None and self._tie is None:
             raise ConfigurationError(
                 f"The source {name!r} has a cursor and no tie_breaker.",
@@ -120,25 +123,30 @@ class _Reader:
             )
         identity.require_same(position, self._mapping.identity, "")
         self._warn_of_nulls()
+        bound = self._watermark()
+        now = place.of(self._engine, self._table, self._cursor)
         layout = repr(self._columns)
-        after = self._start(position) if position.get("layout") == layout else None
+        after = self._after(position, now, layout, bound)
         highest = self._highest(position) if after is not None else None
         reading = token_hex(4) if after is None else position.get("reading", "")
         from_the_beginning = after is None
-        bound = self._watermark()
+        refusals = self._without_id(after, bound)
         while True:
             rows = self._read(key, after, bound)
             if rows:
                 after = [rows[-1][c.name] for c in key]
+                self._require_steps(after[0])
                 highest = after if highest is None or after[0] >= highest[0] else highest
-            records, refusals = self._records(rows)
-            here: dict[str, Any] = {"layout": layout, "reading": reading}
+            records, refused = self._records(rows)
+            refusals += refused
+            here: dict[str, Any] = {"layout": layout, "reading": reading, "of": now}
             if self._cursor is None:
                 here["read"] = len(rows)
-            else:
+            elif highest is not None:
                 here["after"] = keys.dumps(highest)
             last = len(rows) < PAGE_ROWS
-            if rows or (last and from_the_beginning and highest is not None):
+            emptied = "after" in position and highest is None
+            if rows or refusals or (last and from_the_beginning and highest) or emptied:
                 yield Page(
                     *("", here, records, refusals),
                     identity=self._mapping.identity,
@@ -147,6 +155,7 @@ class _Reader:
                 )
             if last:
                 return
+            refusals = []
 
     def _column(self, name: str) -> ColumnElement[Any]:
         try:
@@ -157,10 +166,49 @@ class _Reader:
                 hint=f"Its columns are: {', '.join(self._relation.c.keys())}.",
             ) from None
 
-    def _start(self, position: Position) -> list[Any] | None:
-        """Where to begin: behind the cursor by the overlap, unless commits are in order."""
+    def _after(
+        self, position: Position, now: Mapping[str, Any], layout: str, bound: int | None
+    ) -> list[Any] | None:
+        """Where to begin; None: at the beginning. Raises ConfigurationError where the cursor means
+        nothing here, and rows would be left out."""
         if self._cursor is None or "after" not in position:
             return None
+        known = position.get("of") or {}
+        place.require_same(known, now, self._name)
+        if position.get("layout") != layout:
+            return None
+        value, tie = self._start(position)
+        newest = self._newest()
+        if newest is None:
+            return None  # emptied: what comes next may count from one again
+        beyond = value >= bound if bound is not None else newest < value
+        if beyond:
+            raise ConfigurationError(
+                f"The source {self._name!r} was read up to {value}, and its newest is"
+                f" {newest if bound is None else f'below {bound}'}: this is not the table, or not"
+                " the database, that was read before.",
+                hint=place.advice(self._name),
+            )
+        if self._in_commit_order and place.has_failed_over(known, now):
+            log.warning("source.failed_over", source=self._name, advice="it is read whole again")
+            return None
+        return [value, tie]
+
+    def _newest(self) -> Any:
+        """The cursor's highest value; None where there is no row."""
+        assert self._cursor is not None
+        held = sa.select(self._cursor).where(self._cursor.is_not(None), *self._finite())
+        with self._engine.connect() as connection:
+            return connection.scalar(held.order_by(self._cursor.desc()).limit(1))
+
+    def _require_steps(self, value: Any) -> None:
+        """Raises ConfigurationError for a cursor of texts or uuids, before a row is stored: the
+        next run could not begin an overlap earlier."""
+        if self._cursor is not None and not self._in_commit_order:
+            keys.minus(value, self._overlap)
+
+    def _start(self, position: Position) -> list[Any]:
+        """Behind the cursor by the overlap, unless commits are in order."""
         value, tie = self._highest(position)
         if self._in_commit_order:
             return [value, tie]
@@ -183,17 +231,55 @@ class _Reader:
         self, key: Sequence[ColumnElement[Any]], after: list[Any] | None, bound: int | None
     ) -> list[dict[str, Any]]:
         names = self._columns.names() + [c.name for c in key]
-        wanted = [self._relation.c[name] for name in dict.fromkeys(names)]
+        wanted = [self._as_read(name) for name in dict.fromkeys(names)]
         statement = sa.select(*wanted).order_by(*key).limit(PAGE_ROWS)
-        if self._cursor is not None:
-            statement = statement.where(self._cursor.is_not(None))
         if after is not None:
             statement = statement.where(keys.beyond(key, after, self._engine.dialect.name))
+        statement = statement.where(*(c.is_not(None) for c in key), *self._finite())
+        return self._rows(statement, bound)
+
+    def _finite(self) -> list[ColumnElement[bool]]:
+        """Of PostgreSQL: behind infinity and NaN nothing would ever be new."""
+        if self._cursor is None or self._engine.dialect.name != "postgresql":
+            return []
+        return keys.finite(self._cursor)
+
+    def _as_read(self, name: str) -> ColumnElement[Any]:
+        """SQLite keeps times as texts: one that is no time is that row's fault alone."""
+        column: ColumnElement[Any] = self._relation.c[name]
+        is_time = isinstance(column.type, sa.Date | sa.DateTime)
+        if self._engine.dialect.name == "sqlite" and is_time and column is not self._cursor:
+            return sa.type_coerce(column, sa.String).label(name)
+        return column
+
+    def _rows(self, statement: sa.Select[Any], bound: int | None) -> list[dict[str, Any]]:
         if bound is not None:
             assert self._cursor is not None
             statement = statement.where(self._cursor < bound)
         with self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(statement).mappings()]
+
+    def _without_id(self, after: list[Any] | None, bound: int | None) -> list[Refusal]:
+        """Rows whose id is NULL stand nowhere in the order: they are asked for by themselves, a
+        page of them at most."""
+        if self._tie is None or not getattr(self._tie, "nullable", True):
+            return []
+        wanted = [self._as_read(name) for name in self._columns.names()]
+        statement = sa.select(*wanted).where(self._tie.is_(None)).limit(PAGE_ROWS)
+        if self._cursor is not None and after is not None:
+            # What stands at the cursor itself was read with it, but for an overlap.
+            strict = self._in_commit_order
+            statement = statement.where(
+                self._cursor > after[0] if strict else self._cursor >= after[0]
+            )
+        rows = self._rows(statement, bound)
+        if len(rows) == PAGE_ROWS:
+            log.warning("source.rows_without_id", source=self._name, shown=PAGE_ROWS)
+        why = f"no usable id in {self._tie.name!r}"
+        return [
+            Refusal(f"row {n} without an id", why, repr(row).encode())
+            for n, row in enumerate(rows, 1)
+        ]
 
     def _records(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Record], list[Refusal]]:
         records: list[Record] = []
@@ -211,11 +297,12 @@ class _Reader:
         if self._cursor is None:
             log.warning("source.reads_everything", source=self._name, why="it names no cursor")
             return
-        if not getattr(self._cursor, "nullable", True):
+        if not getattr(self._cursor, "nullable", True) and not self._finite():
             return
         without = sa.select(sa.literal(1)).select_from(self._relation)
+        unusable = sa.or_(self._cursor.is_(None), *(sa.not_(each) for each in self._finite()))
         with self._engine.connect() as connection:
-            found = connection.scalar(sa.select(without.where(self._cursor.is_(None)).exists()))
+            found = connection.scalar(sa.select(without.where(unusable).exists()))
         if found:
             log.warning(
                 "source.rows_without_cursor",
@@ -233,7 +320,10 @@ def _engine(url: str) -> Engine:
     try:
         if parsed.drivername in ("postgres", "postgresql"):
             parsed = parsed.set(drivername="postgresql+psycopg")
-        return sa.create_engine(parsed, poolclass=sa.NullPool, query_cache_size=0)
+        engine = sa.create_engine(parsed, poolclass=sa.NullPool, query_cache_size=0)
+        if parsed.drivername == "postgresql+psycopg":
+            event.listen(engine, "connect", keys.lenient)
+        return engine
     except (exc.NoSuchModuleError, ImportError) as error:
         raise ConfigurationError(
             f"The source's url needs a driver that is not installed: {error}.",
@@ -248,7 +338,8 @@ def _relation(engine: Engine, target: SqlTarget) -> sa.FromClause:
         metadata = sa.MetaData()
         return sa.Table(name, metadata, schema=schema or None, autoload_with=engine)
     assert target.query is not None
-    text = target.query.strip().rstrip(";")
+    # A colon is the query's own, in ':foo' as in a cast: SQLAlchemy would take it for a parameter.
+    text = target.query.strip().rstrip(";").replace(":", r"\:")
     with engine.connect() as connection:
         # The query is the operator's own, from the configuration.
         probe = connection.execute(sa.text(f"SELECT * FROM ({text}) q WHERE 1 = 0"))  # noqa: S608
@@ -256,6 +347,28 @@ def _relation(engine: Engine, target: SqlTarget) -> sa.FromClause:
             sa.column(str(d[0]), Xid8() if _is_xid8(d) else None) for d in probe.cursor.description
         ]
     return sa.text(text).columns(*described).subquery("q")
+
+
+def _require_unique(table: sa.Table, name: str) -> None:
+    """Raises ConfigurationError where a table's key says that a column is not unique by itself:
+    rows would replace each other."""
+    key = [column.name for column in table.primary_key.columns]
+    if len(key) < 2 or name not in key:
+        return
+    alone = [[c.name for c in index.columns] for index in table.indexes if index.unique]
+    alone += [
+        [c.name for c in constraint.columns]
+        for constraint in table.constraints
+        if isinstance(constraint, sa.UniqueConstraint)
+    ]
+    if [name] not in alone:
+        joined = " || ':' || ".join(key)
+        query = f"SELECT {joined} AS record_id, * FROM {table.fullname}"  # noqa: S608  shown, not run
+        raise ConfigurationError(
+            f"{name!r} alone is no id of {table.name}: its key is ({', '.join(key)}), and rows with"
+            " the same one would replace each other.",
+            hint=f'Read a query instead: query = "{query}" with id = "record_id".',
+        )
 
 
 def _is_xid8(description: Any) -> bool:

@@ -1,0 +1,82 @@
+"""What a cursor is a position in. The same number means nothing in another table, or in another
+cluster, whose transaction ids and sequences begin anew: rows would be left out, and nobody told."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Engine, exc
+
+from worker import urls
+from worker.errors import ConfigurationError
+
+# A cluster's identifier is given by initdb; a copy of its files keeps it, a dump does not.
+# https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-CONTROLDATA
+_CLUSTER = """
+SELECT s.system_identifier::text AS system, c.timeline_id AS timeline
+FROM pg_control_system() s, pg_control_checkpoint() c
+"""
+
+_NAMES = {
+    "database": "the database",
+    "system": "the PostgreSQL cluster",
+    "table": "the table",
+    "cursor": "the cursor's column",
+    "type": "the cursor's type",
+}
+
+
+def of(engine: Engine, table: str | None, cursor: ColumnElement[Any] | None) -> dict[str, Any]:
+    """JSON: the database without its login, the cluster where PostgreSQL tells it, the table, the
+    cursor's column and its type."""
+    place: dict[str, Any] = {"database": urls.place(engine.url), "table": table}
+    if cursor is not None:
+        place |= {"cursor": cursor.name, "type": _kind(cursor)}
+    if engine.dialect.name == "postgresql":
+        # Not every role and not every relative of PostgreSQL may ask.
+        with contextlib.suppress(exc.DBAPIError), engine.connect() as connection:
+            place |= connection.execute(sa.text(_CLUSTER)).mappings().one()
+    return place
+
+
+def require_same(known: Mapping[str, Any], now: Mapping[str, Any], source: str) -> None:
+    """Raises ConfigurationError where a cursor was kept in another place than it would be used in.
+    A cluster that is known may be reached by another host name."""
+    same_cluster = known.get("system") is not None and known.get("system") == now.get("system")
+    for name, called in _NAMES.items():
+        was, is_now = known.get(name), now.get(name)
+        if name == "database" and same_cluster:
+            was, is_now = (urls.name_in(each or "") for each in (was, is_now))
+        if was != is_now and None not in (was, is_now):
+            raise ConfigurationError(
+                f"The source {source!r} was read up to a position in another place: {called} was"
+                f" {was!r} and is {is_now!r}. Rows before that position would never be read.",
+                hint=advice(source),
+            )
+
+
+def advice(source: str) -> str:
+    """What to do where a cursor has lost its meaning."""
+    return (
+        "If the records are the same, read them all again, which scores only what is new:"
+        f" sentiment-worker state rewind {source} --beginning. If they are others, give the source"
+        " another name."
+    )
+
+
+def has_failed_over(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Has a standby taken over? It may give out transaction ids again that its primary had given
+    before, to transactions that never reached it."""
+    return None not in (known.get("timeline"), now.get("timeline")) and (
+        known["timeline"] != now["timeline"]
+    )
+
+
+def _kind(cursor: ColumnElement[Any]) -> str | None:
+    try:
+        return cursor.type.python_type.__name__
+    except NotImplementedError:
+        return None
