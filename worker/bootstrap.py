@@ -119,10 +119,13 @@ def open_questions(settings: Settings, *, timeout_s: float = QUESTION_S) -> Iter
     the login may do more than that, and cannot do with less."""
     with open_database(settings) as engine:
         migrate.require_current(engine)
-        role = roles.to_ask_as(engine)
+        if settings.database_url is None:
+            url, role = engine.url.set(username=roles.asker(engine)), None
+        else:
+            url, role = engine.url, roles.to_ask_as(engine)
         # Who has no turn is told so at once: slow questions must not hold up the quick ones.
         own = database.make_engine(
-            engine.url.render_as_string(hide_password=False),
+            url.render_as_string(hide_password=False),
             application=f"sentiment-worker questions {worker_name()}",
             pool_size=QUESTIONS_AT_ONCE,
             pool_timeout_s=2.0,

@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.acceptance.command import Shell
 from tests.conftest import DATA
 from tests.scripted_lambda import ScriptedLambda, function_error, scored
+from worker.store import database
 
 HOSTILE = (
     '<script>alert(1)</script> "bad" & <img src=x onerror=alert(2)> #set page(fill: red) {{ 7*7 }}'
@@ -71,3 +72,11 @@ def tweets(folder: Path, database_url: str, endpoint: str) -> Shell:
     done = shell("once")
     assert done.code in (0, 5), done.err
     return shell
+
+
+def as_analyst(shell: Shell) -> Shell:
+    """The same folder and database, with the login of one who may only ask."""
+    made = shell("db", "roles", "--analyst", "asking")
+    assert made.code == 0, made.err
+    url = database.normalise_url(shell.variables["DATABASE_URL"]).set(username="asking")
+    return Shell(shell.folder, DATABASE_URL=url.render_as_string(hide_password=False))

@@ -18,10 +18,11 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from tests.acceptance.command import Shell
+from tests.acceptance.stored import as_analyst
 from tests.rollups import WRONG_DAYS
 from tests.scripted_lambda import ScriptedLambda
 from worker import analysis, export
-from worker.errors import ConfigurationError, DatabaseUnavailable
+from worker.errors import ConfigurationError, DatabaseUnavailable, Misasked
 from worker.store import database
 
 FORMULA = '=HYPERLINK("http://example.org","a good day")'
@@ -215,19 +216,23 @@ def test_from_python(desk: Shell, database_url: str) -> None:
         assert sentiment.by_tag("product")["value"].tolist() == ["coffee", "tea", "tea"]
         assert sentiment.runs()["state"].tolist() == ["done"]
         assert sentiment.overrides().empty
+        with pytest.raises(ConfigurationError, match="superuser, whose rights"):
+            sentiment.sql("SELECT 1")
+        with pytest.raises(ConfigurationError, match="No source is named"):
+            sentiment.scores(source="reviws")
+        with pytest.raises(ConfigurationError, match="order"):
+            sentiment.scores(order="oddest")
+    url = as_analyst(desk).variables["DATABASE_URL"]
+    with analysis.connect(url) as sentiment:
         counted = sentiment.sql(
             "SELECT count(*) AS n FROM analytics.current_sentiment WHERE label = :label",
             label="positive",
         )
         assert counted["n"].tolist() == [2]
-        with pytest.raises(DatabaseUnavailable, match="only reads"):
+        with pytest.raises(Misasked, match="syntax error"):
             sentiment.sql("DELETE FROM sentiment.score")
-        with pytest.raises(ConfigurationError, match="No source is named"):
-            sentiment.scores(source="reviws")
-        with pytest.raises(ConfigurationError, match="order"):
-            sentiment.scores(order="oddest")
     with (
-        analysis.connect(database_url, timeout_s=0.2) as sentiment,
+        analysis.connect(url, timeout_s=0.2) as sentiment,
         pytest.raises(ConfigurationError, match="took longer than it may"),
     ):
         sentiment.sql("SELECT pg_sleep(5)")
@@ -275,7 +280,50 @@ def _rows(engine: Engine, sql: str) -> list[Any]:
         return list(connection.execute(sa.text(sql)))
 
 
+WAYS_OUT = (
+    "SELECT 1; COMMIT; DELETE FROM sentiment.score",
+    "SELECT 1; SELECT 2",
+    "COMMIT",
+    "RESET ROLE",
+    "DO $$ BEGIN EXECUTE 'RESET ROLE'; END $$",
+    "COPY (SELECT 1) TO PROGRAM 'touch out'",
+    "WITH gone AS (DELETE FROM sentiment.score RETURNING 1) SELECT * FROM gone",
+    "SELECT set_config('role', 'none', true), query_to_xml('TABLE sentiment.run', true, true, '')",
+    "SELECT set_config('role', 'postgres', true), pg_read_file('PG_VERSION')",
+    "EXPLAIN ANALYZE DELETE FROM sentiment.score",
+)
+
+
+@pytest.mark.parametrize("statement", WAYS_OUT)
+def test_a_question_cannot_get_out(desk: Shell, database_url: str, statement: str) -> None:
+    engine = database.make_engine(database_url, application="tests")
+    before = _rows(engine, "SELECT count(*) FROM sentiment.score")
+    analyst = as_analyst(desk)
+    for refused in (analyst("sql", statement), desk("sql", statement)):
+        assert refused.code == 2, refused.out
+        assert "Traceback" not in refused.err
+    assert "is a superuser" in desk("sql", statement).err
+    assert _rows(engine, "SELECT count(*) FROM sentiment.score") == before
+    engine.dispose()
+    assert not (desk.folder / "out").exists()
+
+
+def test_nor_can_one_to_the_embedded_database(tmp_path: Path) -> None:
+    """Its own login is a superuser: questions have another."""
+    shell = Shell(tmp_path, USE_LAMBDA_SENTIMENT="0")
+    (tmp_path / "a.csv").write_text("id,text\n1,good\n")
+    assert shell("once", "a.csv").code == 0
+    assert "1" in shell("sql", "SELECT count(*) FROM analytics.records").out
+    assert "sentiment_asker" in shell("sql", "SELECT session_user").out
+    for statement in WAYS_OUT:
+        refused = shell("sql", statement)
+        assert refused.code == 2, statement
+        assert "Traceback" not in refused.err
+
+
 def test_sql_of_one_s_own_with_the_analyst_s_rights(desk: Shell) -> None:
+    desk = as_analyst(desk)
+    assert "Scan" in desk("sql", "EXPLAIN SELECT * FROM analytics.sources").out
     by_source = "SELECT source, sum(records) AS n FROM analytics.daily_sentiment GROUP BY 1"
     rows = desk("sql", by_source, "--output", "json")
     assert rows.code == 0, rows.err

@@ -15,6 +15,7 @@ import pytest
 
 from tests.acceptance.command import Shell
 from tests.acceptance.site import Site, served
+from tests.acceptance.stored import as_analyst
 from tests.conftest import cloned
 from tests.scripted_lambda import ScriptedLambda, scored
 from worker import analysis
@@ -214,7 +215,7 @@ def test_a_text_is_shown_as_it_was_meant(shell: Shell, site: Site) -> None:
 
 
 def test_columns_keep_their_names(shell: Shell) -> None:
-    done = shell("sql", "SELECT 1 AS negative_reason, 'x' AS a_b")
+    done = as_analyst(shell)("sql", "SELECT 1 AS negative_reason, 'x' AS a_b")
     assert done.out.split()[:2] == ["negative_reason", "a_b"]
 
 

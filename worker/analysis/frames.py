@@ -19,7 +19,7 @@ from worker.analysis.summary import Summary, period, summarise
 from worker.durations import parse_moment
 from worker.errors import ConfigurationError, Misasked
 from worker.settings import load
-from worker.store import database, migrate, questions, reading, scores
+from worker.store import adhoc, database, questions, reading, scores
 from worker.store.questions import Scope
 from worker.store.scores import ScoreFilter
 from worker.store.views import (
@@ -44,13 +44,13 @@ def connect(
     """Stored sentiment, to be asked. `url` is a database; without one it is what the settings
     say (`DATABASE_URL`, `sentiment-worker.toml`), else the embedded database.
 
-    Nothing can be written through it, and no statement takes longer than `timeout_s` seconds.
+    It has the analyst's rights: schema `analytics`, nothing is written, and no statement takes
+    longer than `timeout_s` seconds.
     Raises DatabaseUnavailable, SchemaOutdated, ConfigurationError.
     """
     settings = load(config, environ={"DATABASE_URL": url} if url else None).settings
-    with bootstrap.open_database(settings) as engine:
-        migrate.require_current(engine)
-        yield Sentiment(database.read_only(engine, timeout_s=timeout_s))
+    with bootstrap.open_questions(settings, timeout_s=timeout_s) as engine:
+        yield Sentiment(engine)
 
 
 class Sentiment:
@@ -137,9 +137,8 @@ class Sentiment:
 
     def sql(self, query: str, **arguments: Any) -> pd.DataFrame:
         """The answer to a query of your own; `:name` stands for the argument of that name."""
-        with database.transaction(self._engine) as connection:
-            result = connection.execute(sa.text(query), arguments)
-            return pd.DataFrame.from_records(list(result), columns=list(result.keys()))
+        columns, rows = adhoc.ask(self._engine, query, arguments)
+        return pd.DataFrame.from_records([tuple(row.values()) for row in rows], columns=columns)
 
     def _scope(self, source: str | None, wanted: Mapping[str, Any]) -> Scope:
         days = {name: _day(wanted[name]) for name in ("since", "until") if name in wanted}

@@ -16,7 +16,7 @@ from worker.cli.output import (
     say,
     settings_for,
 )
-from worker.store import questions
+from worker.store import adhoc
 
 EXAMPLES = (
     "Examples:  [bold]sentiment-worker sql 'SELECT * FROM analytics.daily_sentiment ORDER BY day'"
@@ -44,6 +44,6 @@ def sql(
     asked = question if question is not None else typer.get_text_stream("stdin").read()
     settings = settings_for(config, verbose=verbose, quiet=True).settings
     with bootstrap.open_questions(settings, timeout_s=30.0) as engine:
-        columns, rows = questions.free(engine, asked)
+        columns, rows = adhoc.ask(engine, asked)
     if not print_rows(rows, columns, output):
         say("No row.")

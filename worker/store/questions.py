@@ -11,9 +11,8 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Self
 
-import psycopg
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Engine, Select, Table, exc
+from sqlalchemy import ColumnElement, Engine, Select, Table
 
 from worker import words
 from worker.errors import Misasked, Unknown
@@ -440,30 +439,6 @@ def judged(engine: Engine, source: str | None) -> tuple[int, int]:
     with database.transaction(engine) as connection:
         found, agreed = connection.execute(statement).one()
     return found, agreed
-
-
-def free(engine: Engine, question: str) -> tuple[Sequence[str], list[Row]]:
-    """The columns and rows of a statement of somebody's own. Raises Misasked with PostgreSQL's own
-    words where it cannot be answered."""
-    with database.transaction(engine) as connection:
-        try:
-            found = connection.execute(sa.text(question.replace(":", r"\:")))
-            return tuple(found.keys()), [dict(row) for row in found.mappings()]
-        except exc.OperationalError:
-            raise  # it took too long, or the server went away
-        except (psycopg.Error, exc.SQLAlchemyError, UnicodeError) as error:
-            said, hint = _postgresql_says(error)
-            raise Misasked(f"PostgreSQL cannot answer that: {said}", hint=hint) from error
-
-
-def _postgresql_says(error: Exception) -> tuple[str, str]:
-    """Its own message and hint: "column "x" does not exist", "Perhaps you meant ..."."""
-    cause = getattr(error, "orig", None) or error
-    said = getattr(cause, "diag", None)
-    if said is None or said.message_primary is None:
-        return str(error).strip().splitlines()[0], ""
-    position = f" (at character {said.statement_position})" if said.statement_position else ""
-    return f"{said.message_primary}{position}.", said.message_hint or ""
 
 
 def _view(scope: Scope) -> Table:

@@ -11,6 +11,7 @@ from worker.store import database
 
 ANALYST = "sentiment_analyst"
 ANALYST_TIMEOUT = "30s"
+ASKER = "sentiment_asker"
 
 _RIGHTS = f"""
 SELECT has_schema_privilege('sentiment', 'USAGE') AS may_do_more,
@@ -60,6 +61,18 @@ def make_analyst(engine: Engine, login: str) -> bool:
                 hint="Run it with an administrator's DATABASE_URL.",
             ) from error
     return found is None
+
+
+def asker(engine: Engine) -> str:
+    """The login of questions to the embedded database, whose own one is a superuser; made where
+    there is none."""
+    with database.transaction(engine) as connection:
+        known = connection.scalar(
+            sa.text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": ASKER}
+        )
+    if not known:
+        make_analyst(engine, ASKER)
+    return ASKER
 
 
 def shown_url(engine: Engine, login: str) -> str:
