@@ -13,6 +13,8 @@ from typing import Any, TextIO
 
 import structlog
 
+from worker.outlet import Outlet
+
 _CREDENTIAL_IN_URL = re.compile(r"://([^:/@\s]*):[^\s/]*@")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -28,10 +30,24 @@ def get_logger(name: str) -> Any:
     return structlog.get_logger(name)
 
 
+_outlets: dict[int, Outlet] = {}
+"""By the stream's id: one for a stream, however often the log is set up."""
+
+
+def drain() -> bool:
+    """Wait a moment for the lines that are on their way, so that what is said next comes after.
+    Says whether they are all written."""
+    return all(outlet.drain() for outlet in _outlets.values())
+
+
 def configure(
-    *, level: str = "info", as_json: bool | None = None, stream: TextIO = sys.stderr
+    *, level: str = "info", as_json: bool | None = None, stream: TextIO | None = None
 ) -> None:
     """Set up structlog and the standard library's logging to write the same lines."""
+    stream = stream or sys.stderr
+    if id(stream) not in _outlets:
+        _outlets[id(stream)] = Outlet(stream)
+    outlet: Any = _outlets[id(stream)]
     if as_json is None:
         as_json = not stream.isatty()
     shared: list[Any] = [
@@ -49,10 +65,10 @@ def configure(
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.PrintLoggerFactory(outlet),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(outlet)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

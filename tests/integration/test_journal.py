@@ -212,6 +212,25 @@ def test_who_slept_past_its_lease_loses_lock_run_and_leases(desk: Desk) -> None:
     assert desk.rows("SELECT state FROM sentiment.run ORDER BY id") == [("lost",), ("running",)]
 
 
+def test_a_cut_network_does_not_lock_a_process_out_of_its_own_source(desk: Desk) -> None:
+    """Its client is gone; the server's session, which has the process's name, knows nothing of it
+    and holds the lock."""
+    cut = PostgresLedger(desk.engine, worker="w1", patience_s=1)
+    with cut.exclusive(Lane(desk.source_id), "s"):
+        time.sleep(0.3)
+        again = PostgresLedger(desk.engine, worker="w1", patience_s=1, lease_s=0.2)
+        with again.exclusive(Lane(desk.source_id), "s"):
+            alive = again.start(Lane(desk.source_id), "once")
+            with (
+                pytest.raises(SourceBusy),
+                PostgresLedger(desk.engine, worker="w1", patience_s=1, lease_s=60).exclusive(
+                    Lane(desk.source_id), "s"
+                ),
+            ):
+                pass
+            again.finish(alive, "done", None)
+
+
 def test_two_workers_never_claim_the_same_chunk(desk: Desk) -> None:
     desk.ingest(*(record(str(n), f"text {n}") for n in range(200)))
     desk.expire()

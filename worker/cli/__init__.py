@@ -6,11 +6,11 @@ import gc
 import os
 import signal
 import sys
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
-from worker import __version__
+from worker import __version__, log
 from worker.cli import (
     backfill,
     config,
@@ -36,7 +36,7 @@ from worker.cli import (
     sql,
     state,
 )
-from worker.cli.output import WORDS, say_error
+from worker.cli.output import say, say_error
 from worker.errors import Exit, WorkerError
 
 app = typer.Typer(
@@ -80,28 +80,49 @@ def main() -> None:
     """The installed command: every failure that a user can cause is one sentence and a code."""
     # Until a command takes the signal over: leave by the door, so that children are ended.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    _tune_interpreter()
+    code = _run()
+    if not log.drain():
+        os._exit(code)  # a line is stuck on its way to a reader who takes none
+    for stream in (sys.stdout, sys.stderr):
+        _let_go(stream)
+    sys.exit(code)
+
+
+def _run() -> int:
+    """The exit code of the command that was given."""
     try:
-        _tune_interpreter()
         app()
+    except SystemExit as ended:
+        # Typer makes of a reader that went away (`| head`) the exit code 1.
+        gone = isinstance(ended.__context__, BrokenPipeError)
+        return Exit.DONE if gone else ended.code if isinstance(ended.code, int) else Exit.DONE
     except WorkerError as error:
         say_error(error)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
     except BrokenPipeError:
-        # The reader went away (`| head`): nothing more to say, and no traceback at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(Exit.DONE)
+        return Exit.DONE
     except Exception as error:
         if "-v" in sys.argv or "--verbose" in sys.argv:
             raise
-        WORDS.print(
+        say(
             f"This should not have happened: {type(error).__name__}. Run it again with -v for "
             "the details, and please report them.",
             style="red",
-            markup=False,
         )
-        sys.exit(Exit.FAILED)
+        return Exit.FAILED
+    return Exit.DONE
+
+
+def _let_go(stream: TextIO) -> None:
+    """What nobody takes (a closed pipe, a full disk) is dropped: Python's own flush at the end
+    would fail, and its 120 would stand in place of the exit code."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _tune_interpreter() -> None:

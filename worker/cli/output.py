@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -20,6 +21,10 @@ from rich.text import Text
 from worker import log
 from worker.errors import ConfigurationError, WorkerError
 from worker.settings import Loaded, load
+
+for _name in ("stdout", "stderr"):
+    if getattr(sys, _name) is None:  # closed by whoever started us: `>&-`
+        setattr(sys, _name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 
 _WIDE = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
 """A file or a pipe has no width of its own; 80 columns would cut what `grep` looks for."""
@@ -89,7 +94,9 @@ def needing(extra: str) -> Iterator[None]:
 
 
 def say(sentence: str, *, style: str | None = None) -> None:
-    WORDS.print(log.printable(sentence), style=style, markup=False, soft_wrap=True)
+    log.drain()
+    with contextlib.suppress(OSError):  # nobody reads them: the exit code still tells
+        WORDS.print(log.printable(sentence), style=style, markup=False, soft_wrap=True)
 
 
 def say_error(error: WorkerError) -> None:

@@ -75,6 +75,8 @@ def _connect_args(application: str) -> dict[str, Any]:
     return {
         "application_name": application,
         "connect_timeout": 10,
+        # A server that is gone while something is under way to it: else TCP tries for 15 minutes.
+        "tcp_user_timeout": 30_000,
         "keepalives_idle": 20,
         "keepalives_interval": 10,
         "keepalives_count": 3,

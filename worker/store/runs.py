@@ -46,7 +46,10 @@ FROM holder JOIN pg_stat_activity a
 WHERE a.datname = current_database()
   AND a.usesysid = (SELECT oid FROM pg_roles WHERE rolname = current_user)
   AND a.application_name LIKE 'sentiment-worker %'
-  AND a.application_name <> current_setting('application_name')
+  -- Of our own name only what a cut network left behind: it is silent, and holds something.
+  AND (a.application_name <> current_setting('application_name') OR (
+      a.pid <> pg_backend_pid() AND (a.pid = holder.pid OR a.state <> 'idle')
+      AND a.state_change < now() - :lease_s * interval '1 second'))
 """
 
 

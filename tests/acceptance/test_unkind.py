@@ -1,0 +1,148 @@
+"""Ordinary operations that broke the worker once: a log that nobody takes, a proxy in the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.acceptance.command import COMMAND, Shell
+from tests.scripted_lambda import ScriptedLambda, scored
+from worker.store import database
+
+ROWS = 2_000
+
+
+@pytest.fixture
+def shell(tmp_path: Path, database_url: str, scripted_lambda: ScriptedLambda) -> Shell:
+    scripted_lambda.script = lambda request, n: scored(request)
+    rows = "".join(f"{n},a good day {n}\n" for n in range(ROWS))
+    (tmp_path / "a.csv").write_text(f"id,text\n{rows}")
+    (tmp_path / "sentiment-worker.toml").write_text(
+        '[[source]]\nname = "a"\nkind = "file"\npath = "a.csv"\nevery = "1s"\n'
+    )
+    return Shell(
+        tmp_path,
+        DATABASE_URL=database_url,
+        AWS_ENDPOINT_URL_LAMBDA=scripted_lambda.url,
+        AWS_REGION="local",
+        SENTIMENT_CHUNK_TEXTS="2",
+        SENTIMENT_HTTP="off",
+    )
+
+
+@contextmanager
+def nobody_reads(how: str) -> Iterator[int]:
+    """A file descriptor for a log: of a pipe that is full at once, or closed, or of a full disk."""
+    if how == "full disk":
+        with open("/dev/full", "w", encoding="utf-8") as file:
+            yield file.fileno()
+        return
+    reader, writer = os.pipe()
+    if how == "closed pipe":
+        os.close(reader)
+    try:
+        yield writer
+    finally:
+        os.close(writer)
+        if how != "closed pipe":
+            os.close(reader)
+
+
+def scored_in(url: str) -> int:
+    plain = database.normalise_url(url).set(drivername="postgresql")
+    with psycopg.connect(plain.render_as_string(hide_password=False)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM sentiment.score").fetchone() or (0,)
+    return int(count)
+
+
+@pytest.mark.parametrize("how", ["full pipe", "closed pipe", "full disk"])
+def test_work_goes_on_without_its_log_and_a_signal_waits_for_none(
+    shell: Shell, database_url: str, how: str
+) -> None:
+    with nobody_reads(how) as log:
+        process = subprocess.Popen(
+            [str(COMMAND), "serve", "-v"],
+            cwd=shell.folder,
+            env=shell.variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+        )
+        try:
+            deadline = time.monotonic() + 60
+            while scored_in(database_url) < ROWS:
+                assert process.poll() is None, "it ended"
+                assert time.monotonic() < deadline, f"{scored_in(database_url)} of {ROWS}"
+                time.sleep(0.2)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def proxy() -> Iterator[tuple[str, list[bytes]]]:
+    """An address for HTTP_PROXY, and the first bytes of whatever came to it."""
+    came: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def take() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    came.append(connection.recv(200))
+                    connection.sendall(b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n")
+
+        threading.Thread(target=take, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", came
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_loopback_does_not_go_through_a_proxy_and_aws_does(shell: Shell) -> None:
+    with proxy() as (url, came):
+        ways: dict[str, Any] = {
+            "HTTP_PROXY": url,
+            "http_proxy": url,
+            "HTTPS_PROXY": url,
+            "https_proxy": url,
+        }
+        done = shell("score", "a good day", **ways)
+        assert done.code == 0, done.err
+        assert came == [], "no text leaves this machine"
+        local = Shell(shell.folder / "local")
+        local.folder.mkdir()
+        assert local("score", "a good day", **ways).code == 0
+        assert came == []
+        keys: dict[str, Any] = {
+            "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        }
+        away: dict[str, Any] = {"AWS_ENDPOINT_URL_LAMBDA": "http://lambda.example.invalid"}
+        assert shell("score", "a good day", **ways, **keys, **away).code != 0
+        assert came[0].startswith(b"POST http://lambda.example.invalid")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "| head -n 1"])
+def test_a_closed_door_is_no_traceback(shell: Shell, closed: str) -> None:
+    assert shell("once").code == 0
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"'{COMMAND}' scores -n 2000 -o json {closed}"],
+        cwd=shell.folder, env=shell.variables, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
