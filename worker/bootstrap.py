@@ -382,6 +382,7 @@ def open_source(
         cursor=config.cursor,
         tie_breaker=config.tie_breaker,
         overlap=config.overlap,
+        timeout_s=config.timeout.total_seconds(),
     )
     return SqlSource(config.name, target, config.layout)
 

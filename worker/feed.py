@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -81,10 +83,10 @@ class SourceFeed:
         }
         pages = self._source.pages(positions)
         # One page is read ahead while the one before is being stored.
-        ahead = asyncio.ensure_future(asyncio.to_thread(next, pages, None))
+        ahead = _in_a_thread(partial(next, pages, None))
         try:
             while page := await self._read(ahead):
-                ahead = asyncio.ensure_future(asyncio.to_thread(next, pages, None))
+                ahead = _in_a_thread(partial(next, pages, None))
                 yield await self._ingest(run_id, page, versions)
         finally:
             # Where a stop cancelled us, the thread that reads ahead ends by itself.
@@ -139,6 +141,30 @@ def _from_the_beginning(position: Position) -> Position:
     """What a source is told of a partition that is read again: its records keep their ids."""
     again: dict[str, Any] = {BEFORE: position}
     return again | ({IDENTITY: position[IDENTITY]} if IDENTITY in position else {})
+
+
+def _in_a_thread(call: Callable[[], T]) -> asyncio.Future[T]:
+    """In a thread of its own that nobody waits for: a source that hangs would hold one of the few
+    that all share, and the end of the process."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def settle(how: Callable[[Any], None], what: Any) -> None:
+        if not future.done():
+            how(what)
+
+    def work() -> None:
+        settled: tuple[Any, ...]
+        try:
+            settled = (future.set_result, context.run(call))
+        except BaseException as error:  # noqa: BLE001  whoever awaits it decides
+            settled = (future.set_exception, error)
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, *settled)
+
+    threading.Thread(target=work, name="source", daemon=True).start()
+    return future
 
 
 async def _to_its_end(transaction: Callable[[], T]) -> T:

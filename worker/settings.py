@@ -136,11 +136,14 @@ class SqlSourceConfig(_SourceBase):
     cursor: str | None = None
     tie_breaker: str | None = None
     overlap: float | Duration | None = None
+    timeout: Duration = timedelta(minutes=5)
 
     @model_validator(mode="after")
     def _one_relation(self) -> SqlSourceConfig:
         if (self.table is None) == (self.query is None):
             raise ValueError("give table or query, one of them")
+        if self.timeout < timedelta(seconds=1):
+            raise ValueError("timeout must be 1s or more")
         overlap = self.overlap
         seconds = overlap.total_seconds() if isinstance(overlap, timedelta) else overlap
         if seconds is not None and not 0 <= seconds < math.inf:
@@ -178,6 +181,7 @@ class Settings(_Strict):
     circuit_window: Duration = timedelta(seconds=30)
     lease: Duration = timedelta(seconds=120)
     grace: Duration = timedelta(seconds=25)
+    runs_at_once: int = Field(default=8, ge=1, le=200)
     database_patience: Duration = timedelta(seconds=60)
     price_gb_second: float = Field(default=Prices().gb_second, ge=0, allow_inf_nan=False)
     price_request: float = Field(default=Prices().request, ge=0, allow_inf_nan=False)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -146,3 +146,65 @@ def test_a_closed_door_is_no_traceback(shell: Shell, closed: str) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_source_that_hangs_stops_no_other_and_no_signal(
+    shell: Shell, database_url: str, empty_database_url: str
+) -> None:
+    """Its table is locked, and eight sources read it: more than there are threads to share."""
+    rows = "".join(f"{n},a good day {n}\n" for n in range(20))
+    (shell.folder / "a.csv").write_text(f"id,text\n{rows}")
+    config = (shell.folder / "sentiment-worker.toml").read_text()
+    config += "".join(
+        f'[[source]]\nname = "hangs{n}"\nkind = "sql"\nurl = "{empty_database_url}"\n'
+        'table = "review"\ntimeout = "3s"\nevery = "1s"\n'
+        for n in range(8)
+    )
+    (shell.folder / "sentiment-worker.toml").write_text(config)
+    plain = database.normalise_url(empty_database_url).set(drivername="postgresql")
+    url = plain.render_as_string(hide_password=False)
+    with psycopg.connect(url, autocommit=True) as admin, psycopg.connect(url) as locking:
+        admin.execute("CREATE TABLE review (id int PRIMARY KEY, text text)")
+        locking.execute("LOCK TABLE review")
+        with shell.started("serve", SENTIMENT_RUNS_AT_ONCE="16") as process:
+            _until(lambda: scored_in(database_url) == 20)
+            (shell.folder / "a.csv").write_text(f"id,text\n{rows}99,another day\n")
+            _until(lambda: scored_in(database_url) == 21)
+            said = shell("runs", "--source", "hangs0", "-o", "json").data
+            _until(lambda: "statement timeout" in str(shell("runs", "-o", "json").data))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(15) == 0, said
+
+
+def test_more_sources_than_connections(shell: Shell, database_url: str) -> None:
+    """Each run holds a connection: eight at once are enough for all of them."""
+    config = ""
+    for n in range(150):
+        (shell.folder / f"s{n}.csv").write_text(f"id,text\n1,a good day {n}\n")
+        config += f'[[source]]\nname = "s{n}"\nkind = "file"\npath = "s{n}.csv"\nevery = "1h"\n'
+    (shell.folder / "sentiment-worker.toml").write_text(config)
+    plain = database.normalise_url(database_url).set(drivername="postgresql")
+    most = 0
+    with (
+        psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True) as watching,
+        shell.started("serve") as process,
+    ):
+        deadline = time.monotonic() + 120
+        while scored_in(database_url) < 150:
+            assert time.monotonic() < deadline, scored_in(database_url)
+            row = watching.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name"
+                " LIKE 'sentiment-worker %' AND datname = current_database()"
+            ).fetchone()
+            most = max(most, row[0] if row else 0)
+            time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert most < 30
+
+
+def _until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

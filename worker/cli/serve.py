@@ -72,8 +72,10 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
             async with bootstrap.open_worker(settings, engine, target) as worker:
                 timetable = Timetable()
                 stopper = Stopper(timetable.stop)
+                # Each run holds a connection for its lock; a thousand sources are due at once.
+                gate = asyncio.Semaphore(settings.runs_at_once)
                 for source in sources:
-                    turns = _Turns(worker, settings, source, stopper, timetable)
+                    turns = _Turns(worker, settings, source, stopper, timetable, gate)
                     pull = _reviving(settings, turns.pull)
                     timetable.add(source.name, triggers[source.name], pull)
                     timetable.add_drain(f"drain:{source.name}", _reviving(settings, turns.drain))
@@ -118,12 +120,15 @@ class _Turns:
         config: AnySource,
         stopper: Stopper,
         timetable: Timetable,
+        gate: asyncio.Semaphore,
     ) -> None:
+        """`gate` lets so many runs in at once."""
         self._worker = worker
         self._settings = settings
         self._config = config
         self._stopper = stopper
         self._timetable = timetable
+        self._gate = gate
         self._trigger = trigger_of(config.schedule, config.every)
         self._turn = asyncio.Lock()
         self._owed = False
@@ -131,7 +136,7 @@ class _Turns:
     async def pull(self) -> None:
         """One that the database's absence broke off is made up for by the next drain: the
         schedule's next time may be a day away."""
-        async with self._turn:
+        async with self._turn, self._gate:
             if not self._stopper.signal:
                 self._owed = True
                 work = await asyncio.to_thread(self._scheduled_work)
@@ -148,7 +153,7 @@ class _Turns:
             return
         now = asyncio.get_running_loop().time()
         work = await asyncio.to_thread(self._due_work, now)
-        async with self._turn:
+        async with self._turn, self._gate:
             if work and not self._stopper.signal:
                 await _quiet_cycle(self._worker, work, self._stopper)
 

@@ -13,10 +13,11 @@ none       every run reads everything; the store absorbs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from secrets import token_hex
 from typing import Any
 
@@ -46,6 +47,8 @@ class SqlTarget:
     cursor: str | None = None
     tie_breaker: str | None = None
     overlap: timedelta | float | None = None
+    timeout_s: float = 300.0
+    """Of one statement."""
 
 
 class SqlSource:
@@ -60,7 +63,7 @@ class SqlSource:
         return None
 
     def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
-        engine = _engine(self._target.url)
+        engine = _engine(self._target.url, self._target.timeout_s)
         try:
             relation = _relation(engine, self._target)
             reader = _Reader(self.name, engine, relation, self._target, self._layout)
@@ -313,22 +316,48 @@ class _Reader:
 
 
 @lru_cache(maxsize=64)
-def _engine(url: str) -> Engine:
+def _engine(url: str, timeout_s: float) -> Engine:
     """One for a database, whatever the number of runs: SQLAlchemy's reflection remembers every
     dialect that ever asked, and a compiled statement its table, which each run reflects anew."""
     parsed = urls.parse(url, "The source's url")
     try:
         if parsed.drivername in ("postgres", "postgresql"):
             parsed = parsed.set(drivername="postgresql+psycopg")
-        engine = sa.create_engine(parsed, poolclass=sa.NullPool, query_cache_size=0)
+        arguments = _patience(parsed.drivername, timeout_s)
+        engine = sa.create_engine(
+            parsed, poolclass=sa.NullPool, query_cache_size=0, connect_args=arguments
+        )
         if parsed.drivername == "postgresql+psycopg":
             event.listen(engine, "connect", keys.lenient)
+            event.listen(engine, "begin", partial(_limit, timeout_s))
         return engine
     except (exc.NoSuchModuleError, ImportError) as error:
         raise ConfigurationError(
             f"The source's url needs a driver that is not installed: {error}.",
             hint="Install the driver's package beside sentiment-worker.",
         ) from error
+
+
+def _limit(timeout_s: float, connection: sa.Connection) -> None:
+    """Of each statement in a transaction, waiting for locks included; also behind a pooler, which
+    would keep a session's setting for others."""
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(timeout_s * 1000)}")
+
+
+def _patience(driver: str, timeout_s: float) -> dict[str, Any]:
+    """For drivers whose names for it we know: a server that is gone, or a network that drops what
+    it is sent, is noticed within a minute."""
+    if driver == "postgresql+psycopg":
+        return {
+            "connect_timeout": 10,
+            "keepalives_idle": 20,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 30_000,
+        }
+    if driver in ("mysql+pymysql", "mariadb+pymysql"):
+        return {"connect_timeout": 10, "read_timeout": math.ceil(timeout_s), "write_timeout": 60}
+    return {}
 
 
 def _relation(engine: Engine, target: SqlTarget) -> sa.FromClause:
