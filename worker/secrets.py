@@ -28,9 +28,25 @@ def resolve(value: str, origin: str, access: Access) -> str:
         permission = "ssm:GetParameter" if scheme == "ssm" else "secretsmanager:GetSecretValue"
         raise ConfigurationError(
             f"{origin} points to {value}, which cannot be read ({aws.code_of(error)}).",
-            hint=f"Check the name, AWS_REGION ({access.region or 'the profile names it'}), and that"
-            f" {permission} is allowed on this one secret (and kms:Decrypt on its key).",
+            hint=_advice(error, access, permission),
         ) from error
+
+
+def _advice(error: Exception, access: Access, permission: str) -> str:
+    """By what went wrong: no credentials, no way to AWS, or a secret that it will not give."""
+    name = type(error).__name__
+    if name in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"):
+        return (
+            "There are no AWS credentials: give this machine a role, or set AWS_ACCESS_KEY_ID and"
+            " AWS_SECRET_ACCESS_KEY. Keys in sentiment-worker.toml count with"
+            ' lambda_auth_method = "keys" alone.'
+        )
+    if not hasattr(error, "response"):
+        return "AWS does not answer: check the network, AWS_REGION, and a VPC's endpoints."
+    return (
+        f"Check the name, AWS_REGION ({access.region or 'the profile names it'}), and that"
+        f" {permission} is allowed on this one secret (and kms:Decrypt on its key)."
+    )
 
 
 def _raise_unless_outside(error: Exception) -> None:

@@ -269,11 +269,16 @@ def test_a_source_of_any_name_has_a_page(shell: Shell, site: Site) -> None:
 
 
 def _drawers() -> dict[int, psutil.Process]:
-    return {
-        process.pid: process
-        for process in psutil.process_iter(["cmdline"])
-        if "spawn_main" in " ".join(process.info["cmdline"] or [])
-    }
+    """Of this test's own pages: others may run beside it."""
+    ours = psutil.Process().children(recursive=True)
+    return {process.pid: process for process in ours if "spawn_main" in " ".join(_command(process))}
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def test_charts_are_drawn_again_after_their_process_was_killed(shell: Shell) -> None:

@@ -237,7 +237,10 @@ def test_a_chart_has_a_narrow_shape_for_phones(site: Site) -> None:
 
 
 def test_json_says_among_how_many_it_looked(site: Site) -> None:
-    answer = site("/api/v1/records?order=most-negative")
+    outermost = site("/api/v1/records?order=most-negative")
+    assert outermost.headers["sentiment-at-most"] == "20"
+    assert len(json.loads(outermost.text)) == 20
+    answer = site("/api/v1/records?max_polarity=0&order=most-negative")
     assert answer.headers["sentiment-among"] == "5000"
     assert json.loads(answer.text)
     assert "sentiment-among" not in site("/api/v1/records").headers

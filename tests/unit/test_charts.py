@@ -145,3 +145,15 @@ def test_colours_stand_out_from_their_paper(style: Style) -> None:
     for colour in style[:3]:
         light, dark = sorted((_luminance(colour), _luminance(style.paper)), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 3
+
+
+def test_a_thin_day_has_no_point_and_that_is_said() -> None:
+    """Three records would stand there like three hundred, and stretch the axis to -1."""
+    full = [replace(day, records=300, negative=150, positive=90, neutral=60) for day in days(5)]
+    thin = replace(days(6)[5], records=3, positive=0, neutral=0, negative=3, net=-1.0)
+    drawn = charts.trend([*full, thin], Scope(FIRST, FIRST + timedelta(days=6))).to_dict()
+    nets = [row["net"] for row in rows(drawn) if "net" in row]
+    assert -1.0 not in nets
+    assert "1 day has too few records for a point" in str(drawn["title"])
+    assert sum(row["records"] for row in rows(drawn) if "state" in row) == 1503
+    assert "too few" not in str(charts.trend(full, Scope(FIRST, FIRST)).to_dict()["title"])

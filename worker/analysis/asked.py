@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BeforeValidator
 from sqlalchemy import Engine
@@ -14,11 +15,11 @@ from worker.analysis import summary
 from worker.errors import Misasked
 from worker.store import questions, reading, scores
 from worker.store.questions import Scope
-from worker.store.scores import ScoreFilter
+from worker.store.scores import MOST, Extreme, Row, ScoreFilter
 
 SEARCHED = 5_000
-"""Newest records among which a search by score looks: at once, where all of them would take
-seconds. Whoever shows its answer says so."""
+"""Newest records (oldest, in that order) among which a search by score looks: at once, where all of
+them would take seconds. Whoever shows its answer says so."""
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LAST = date.max - timedelta(days=1)
@@ -83,7 +84,34 @@ def require(engine: Engine, wanted: ScoreFilter) -> None:
         questions.require_words(engine, wanted.words)
 
 
-def at_once(wanted: ScoreFilter) -> ScoreFilter:
-    """A search that is answered at once: by score it looks among the newest `SEARCHED` alone."""
-    by_score = wanted.asks_scores or wanted.order != "newest"
-    return replace(wanted, among=SEARCHED) if by_score else wanted
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """Rows for a screen, and what they are of."""
+
+    rows: Sequence[Row]
+    among: int | None = None
+    """So many newest (or, in that order, oldest) records were looked at; None: all of them."""
+    at_most: int | None = None
+    """So many are given of an order by score, whatever the limit; None: the limit counts."""
+
+
+def search(engine: Engine, wanted: ScoreFilter) -> Searched:
+    """What is answered at once: the outermost records alone are the true ones of them all, by an
+    index, `MOST` at most; what asks for a score besides is looked for among `SEARCHED` records.
+    Raises as `require`."""
+    require(engine, wanted)
+    if scores.is_outermost(wanted):
+        count = min(wanted.limit or MOST, MOST)
+        rows = scores.extremes(engine, cast("Extreme", wanted.order), count, **_days_of(wanted))
+        return Searched(rows, at_most=MOST if (wanted.limit or MOST) > MOST else None)
+    by_time = wanted.order in ("newest", "oldest")
+    if wanted.asks_scores or not by_time:
+        wanted = replace(wanted, among=SEARCHED)
+    return Searched(list(scores.ask(engine, wanted)), among=wanted.among)
+
+
+def _days_of(wanted: ScoreFilter) -> dict[str, Any]:
+    assert wanted.since is not None
+    assert wanted.until is not None
+    days = {"since": wanted.since.date(), "until": wanted.until.date()}
+    return days | {"source": wanted.source, "tag": wanted.tag}

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
+from worker import words
 from worker.analysis.summary import CANNOT_SAY, Agreement
 from worker.store.questions import Bin, Day, Group, Scope, Tally, total
 
@@ -47,7 +48,8 @@ PHONE = 215
 """The width for a screen of 360 pixels."""
 
 THIN = 0.1
-"""A day with fewer scored records than this part of the busiest day's does not stretch the axis."""
+"""A day with fewer scored records than this part of the busiest day's has no point: three records
+would stretch the axis, and stand there like three thousand."""
 
 MANY_DAYS = 100
 PALE = 0.35
@@ -62,10 +64,11 @@ def trend(days: Sequence[Day], scope: Scope, style: Style = LIGHT) -> Chart:
     weekly = scope.days > MANY_DAYS
     points_in_time = by_week(days) if weekly else days
     x = _by_time(scope, weekly=weekly, axis=None)
-    base = alt.Chart(_data([_day(day) for day in points_in_time])).encode(x=x)
+    solid = _solid(points_in_time)
+    base = alt.Chart(_data([_day(day) for day in solid])).encode(x=x)
     zero = alt.Chart(_data([{}])).mark_rule(strokeDash=[2, 3]).encode(y=alt.datum(0))
     band = base.mark_area(opacity=0.25, color=style.positive, clip=True).encode(
-        y=alt.Y("low:Q", title="net polarity (-1 to 1)", scale=_around(points_in_time)), y2="high:Q"
+        y=alt.Y("low:Q", title="net polarity (-1 to 1)", scale=_around(solid)), y2="high:Q"
     )
     line = base.mark_line(color=style.positive).encode(y="net:Q")
     points = base.mark_point(size=36, opacity=1, stroke=style.positive).encode(
@@ -108,8 +111,17 @@ def trend(days: Sequence[Day], scope: Scope, style: Style = LIGHT) -> Chart:
                     ),
                 )
             ),
+            *_left_out(len(points_in_time) - len(solid), "week" if weekly else "day"),
         )
     )
+
+
+def _left_out(thin: int, what: str) -> tuple[str, ...]:
+    """The line of a title that says what has no point."""
+    if not thin:
+        return ()
+    without = words.many(thin, f"{what} has", f"{what}s have")
+    return (f"{without} too few records for a point",)
 
 
 def by_week(days: Sequence[Day]) -> list[Day]:
@@ -189,7 +201,7 @@ def compared(groups: Sequence[Group], style: Style = LIGHT, note: str = "") -> C
         x=alt.X(
             "low:Q",
             title=_axis_title(
-                style, "net polarity (-1 to 1)", ", 95 % interval; records in brackets"
+                style, "net polarity (-1 to 1)", ", 95 % interval; scored records in brackets"
             ),
             scale=alt.Scale(domain=[-1, 1]),
         ),
@@ -373,13 +385,15 @@ def _by_time(scope: Scope, *, weekly: bool, axis: alt.Axis | None) -> alt.X:
     )
 
 
-def _around(days: Sequence[Day]) -> alt.Scale:
-    """Zero and every point are always in the picture; beyond them no more of the axis than the
-    intervals need, those of thin days left aside: three records' reaches from -1 to 1."""
+def _solid(days: Sequence[Day]) -> list[Day]:
+    """Days with records enough for a point: see `THIN`."""
     busiest = max((day.scored for day in days), default=0)
-    solid = [day for day in days if day.scored >= THIN * busiest]
-    bounds = [end for day in solid for end in (day.net_low, day.net_high)]
-    ends = [end for end in (*bounds, *(day.net for day in days)) if end is not None]
+    return [day for day in days if day.scored >= THIN * busiest]
+
+
+def _around(days: Sequence[Day]) -> alt.Scale:
+    """No more of the axis than zero, the points and their intervals need."""
+    ends = [end for day in days for end in (day.net_low, day.net_high, day.net) if end is not None]
     low, high = min([0.0, *ends]), max([0.0, *ends])
     return alt.Scale(domain=[max(-1.0, low - 0.05), min(1.0, high + 0.05)])
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy import Engine
 
 from worker.analysis import report, summary
-from worker.analysis.asked import Iso, Text, at_once, require, scope_of
+from worker.analysis.asked import Iso, Text, scope_of, search
 from worker.assistants.answers import (
     Compared,
     Comparison,
@@ -22,7 +22,7 @@ from worker.assistants.answers import (
     Whole,
     quoted,
 )
-from worker.store import questions, scores
+from worker.store import questions
 from worker.store.questions import Scope
 from worker.store.scores import Order
 
@@ -63,16 +63,16 @@ class Questions:
         order: Order = "newest",
         limit: Limit = 20,
     ) -> Found:
-        """Find records by words, source, time, label or tag; without dates, of any day. By label,
-        or in an order by polarity, the newest 5,000 are looked at."""
+        """Find records by words, source, time, label or tag; without dates, of any day. In an order
+        by polarity the 20 outermost of all are found; by label, or with words in that order, the
+        newest 5,000 are looked at."""
         scope = scope_of(self._engine, source, since, until, tag, value, ever=True)
-        wanted = at_once(scope.records(words=words, label=label, order=order, limit=limit + 1))
-        require(self._engine, wanted)
-        rows = list(scores.ask(self._engine, wanted))
+        wanted = scope.records(words=words, label=label, order=order, limit=limit + 1)
+        found = search(self._engine, wanted)
         return Found(
-            records=[quoted(row) for row in rows[:limit]],
-            truncated=len(rows) > limit,
-            looked_at_newest=wanted.among,
+            records=[quoted(row) for row in found.rows[:limit]],
+            truncated=len(found.rows) > limit or found.at_most is not None,
+            looked_at_newest=found.among,
         )
 
     def trend(

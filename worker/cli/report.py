@@ -192,8 +192,9 @@ def _stack(shares: Sequence[float]) -> Text:
 
 
 def _trend(days: Sequence[Day]) -> Table:
+    marked = "; ░ has provisional scores" if any(day.provisional for day in days) else ""
     table = Table(
-        title="Net polarity by day (-1 negative to +1 positive; ░ has provisional scores)",
+        title=f"Net polarity by day (-1 negative to +1 positive{marked})",
         title_justify="left",
         box=None,
         pad_edge=False,

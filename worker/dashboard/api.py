@@ -10,9 +10,9 @@ from pydantic import BaseModel, BeforeValidator, create_model
 from sqlalchemy import Engine, Table
 
 from worker.analysis import report, summary
-from worker.analysis.asked import at_once, require
+from worker.analysis.asked import search
 from worker.dashboard.asking import ERRORS, Database, Filters, Name, Records, Scoped, known_filters
-from worker.store import questions, reading, scores
+from worker.store import questions, reading
 from worker.store.questions import Bin, Day, Group, Standing, Tally
 from worker.store.views import (
     BACKFILLS,
@@ -149,13 +149,18 @@ def distribution(engine: Database, scope: Scoped) -> Distribution:
 
 @router.get("/records", response_model=_many(Record))
 def records(engine: Database, filters: Filters, wanted: Records, response: Response) -> Any:
-    """Records with their current score; without dates, of any day. What asks for a score, or an
-    order by it, looks among the newest 5,000: the header `Sentiment-Among` then says so."""
-    chosen = at_once(wanted.filter(filters.scope(engine, ever=True)))
-    require(engine, chosen)
-    if chosen.among:
-        response.headers["Sentiment-Among"] = str(chosen.among)
-    return list(scores.ask(engine, chosen))
+    """Records with their current score; without dates, of any day.
+
+    An order by score gives the 20 outermost of them all at most (header `Sentiment-At-Most`). What
+    asks for a score besides, or for words in that order, looks among the newest 5,000 (in the order
+    `oldest` among the oldest): the header `Sentiment-Among` then says so.
+    """
+    found = search(engine, wanted.filter(filters.scope(engine, ever=True)))
+    if found.among:
+        response.headers["Sentiment-Among"] = str(found.among)
+    if found.at_most:
+        response.headers["Sentiment-At-Most"] = str(found.at_most)
+    return found.rows
 
 
 @router.get("/records/{record_id}", response_model=Whole)

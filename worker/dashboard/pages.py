@@ -18,11 +18,11 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy import Engine
 
-from worker.analysis import gallery, report, summary
-from worker.analysis.asked import Iso, at_once, require
+from worker.analysis import asked, gallery, report, summary
+from worker.analysis.asked import Iso
 from worker.dashboard.asking import Asked, Database, Filters, Name, Records, known_filters
 from worker.errors import Misasked, Unknown
-from worker.store import questions, reading, scores
+from worker.store import questions, reading
 from worker.store.questions import Scope
 
 router = APIRouter(
@@ -150,15 +150,14 @@ def a_record(
 def search(request: Request, engine: Database, filters: Filters, wanted: Records) -> Response:
     """Records by words and filters; without dates, of any day."""
     scope = filters.scope(engine, ever=True)
-    chosen = at_once(wanted.filter(scope))
-    require(engine, chosen)
-    rows = list(scores.ask(engine, chosen))
+    found = asked.search(engine, wanted.filter(scope))
     return _page(
         request,
         "search",
         "Search",
-        rows=rows,
-        among=chosen.among,
+        rows=found.rows,
+        among=found.among,
+        at_most=found.at_most,
         wanted=wanted,
         **_filtering(engine, filters, scope),
     )

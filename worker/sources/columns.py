@@ -346,17 +346,22 @@ def _unusual_time(text: str, *, has_zone: bool) -> datetime:
         also = "" if has_zone or _OFFSET.search(text) else " --timezone UTC"
         patterns = _formats_of(text)
         formats = " or ".join(f"'{pattern}'" for pattern in patterns)
+        advice = (
+            f"Say how to read such times: --time-format {formats}{also}"
+            if patterns
+            else "Say how to read such times, if they are some, with --time-format; else name"
+            " another column: --time"
+        )
         raise TimeRefused(
             f"the time {_shown(text)} reads more than one way, or none",
-            f"Say how to read such times: --time-format {formats}{also}"
-            " (time_format and timezone in a configured source).",
+            f"{advice} (time_format, timezone and time in a configured source).",
             readings=len(patterns),
         ) from None
 
 
 def _formats_of(text: str) -> list[str]:
     """Formats that might read a time: day first and month first, with as much of a clock as it
-    has; those that do read it, if one does."""
+    has, if they read it."""
     date, _, clock = text.partition(" ")
     separator = next((mark for mark in "/.-" if mark in date), "/")
     year = "%Y" if re.search(r"\d{4}", date) else "%y"
@@ -365,7 +370,7 @@ def _formats_of(text: str) -> list[str]:
     if re.search(r"[ap]m$", clock, re.IGNORECASE):
         rest = rest.replace("%H", "%I") + (" %p" if " " in clock else "%p")
     both = [separator.join((*parts, year)) + rest for parts in (("%d", "%m"), ("%m", "%d"))]
-    return [pattern for pattern in both if _reads(pattern, text)] or both
+    return [pattern for pattern in both if _reads(pattern, text)]
 
 
 def _reads(pattern: str, text: str) -> bool:

@@ -421,7 +421,7 @@ def languages_and_models(engine: Engine, scope: Scope) -> list[Row]:
     have their score of which model and version."""
     c = CURRENT_SENTIMENT.c
     keys = (c.language, c.model, c.model_version)
-    chosen = scores.newest(scope.records(), NEWEST)
+    chosen = scores.by_time(scope.records(), NEWEST)
     statement = sa.select(*keys, sa.func.count().label("records")).group_by(*keys)
     return _all(engine, statement.where(c.record_id.in_(chosen)))
 

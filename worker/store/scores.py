@@ -37,6 +37,9 @@ ORDERS: Mapping[str, ColumnElement[Any]] = {
 }
 
 
+_BY_TIME = ("newest", "oldest")
+
+
 @dataclass(frozen=True, slots=True)
 class ScoreFilter:
     """Which scores a person wants to see; None means any."""
@@ -104,12 +107,12 @@ def statement(wanted: ScoreFilter) -> Select[Any]:
     ]
     conditions = [condition(value) for value, condition in by_score if value is not None]
     among = wanted.among
-    if among is None and not wanted.asks_scores and wanted.order == "newest":
+    if among is None and not wanted.asks_scores and wanted.order in _BY_TIME:
         among = wanted.limit
     if among is None:
         conditions += _of_record(wanted, CURRENT_SENTIMENT)
     else:
-        conditions.append(c.record_id.in_(newest(wanted, among)))
+        conditions.append(c.record_id.in_(by_time(wanted, among)))
     chosen = sa.select(CURRENT_SENTIMENT).where(*conditions)
     return chosen.order_by(ORDERS[wanted.order], c.record_id).limit(wanted.limit)
 
@@ -132,6 +135,14 @@ def _require_sense(wanted: ScoreFilter) -> None:
         raise Misasked("The period ends before it begins.")
     if wanted.limit is not None and wanted.limit < 1:
         raise Misasked(f"A limit is 1 or more, not {wanted.limit}.")
+
+
+def is_outermost(wanted: ScoreFilter) -> bool:
+    """Does it want the outermost records of some days, and nothing else of them?"""
+    whole_days = wanted.since is not None and wanted.until is not None
+    by_score = wanted.order not in _BY_TIME
+    by_text = wanted.text is not None or wanted.words is not None
+    return by_score and whole_days and not (wanted.asks_scores or by_text)
 
 
 def extremes(engine: Engine, order: Extreme, count: int, **scope: Any) -> Sequence[Row]:
@@ -175,16 +186,21 @@ def outermost(
     return found.order_by(ORDERS[order], c.record_id).limit(count)
 
 
-def newest(wanted: ScoreFilter, count: int) -> Select[Any]:
-    """Ids of the newest records as a filter wants them, whatever their score. By an index, source
-    by source: nothing else is looked at."""
+def by_time(wanted: ScoreFilter, count: int) -> Select[Any]:
+    """Ids of the newest records as a filter wants them, whatever their score; of the oldest, where
+    they come first. By an index, source by source: nothing else is looked at."""
     r = RECORDS.c
-    chosen = sa.select(r.record_id, r.moment).order_by(r.moment.desc(), r.record_id).limit(count)
+    oldest_first = wanted.order == "oldest"
+
+    def in_order(moment: ColumnElement[Any]) -> ColumnElement[Any]:
+        return moment.asc() if oldest_first else moment.desc()
+
+    chosen = sa.select(r.record_id, r.moment).order_by(in_order(r.moment), r.record_id).limit(count)
     if wanted.source is not None:
         return sa.select(chosen.where(*_of_record(wanted, RECORDS)).subquery().c.record_id)
     of_one = chosen.where(r.source_id == SOURCES.c.id, *_of_record(wanted, RECORDS)).lateral()
     merged = sa.select(of_one.c.record_id).select_from(SOURCES.join(of_one, sa.true()))
-    return merged.order_by(of_one.c.moment.desc(), of_one.c.record_id).limit(count)
+    return merged.order_by(in_order(of_one.c.moment), of_one.c.record_id).limit(count)
 
 
 def _of_record(wanted: ScoreFilter, view: sa.Table) -> list[ColumnElement[bool]]:
