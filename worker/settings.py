@@ -251,6 +251,12 @@ class Settings(_Strict):
     def require_scorer(self) -> None:
         """Raises ConfigurationError where a database is named and no function: the local Lambda is
         chosen, never fallen into, since its scores would be stored as final ones."""
+        name = self.lambda_function_name or ""
+        if words.is_slip(name.lower(), LOCAL) or (name != LOCAL and name.lower() == LOCAL):
+            raise ConfigurationError(
+                f"LAMBDA_FUNCTION_NAME is {name!r}. Did you mean {LOCAL!r}, the small model here?",
+                hint="A function at AWS of that name is named by its ARN.",
+            )
         if self.database_url and self.uses_local_lambda and self.lambda_function_name != LOCAL:
             raise ConfigurationError(
                 "A database is named (DATABASE_URL), and no function that scores its records.",

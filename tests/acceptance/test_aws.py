@@ -197,6 +197,10 @@ def test_a_named_database_wants_a_named_function(tmp_path: Path, database_url: s
     assert chosen.code == 0, chosen.err
     assert "Scored by the local Lambda, with the small model on this machine." in chosen.err
     assert "the local Lambda" in bare("doctor", LAMBDA_FUNCTION_NAME="local").out
+    for slip in ("locl", "Local"):
+        refused = bare("once", "a.csv", LAMBDA_FUNCTION_NAME=slip)
+        assert refused.code == 2
+        assert "Did you mean 'local'" in refused.err
     by_choice = bare("once", "a.csv", USE_LAMBDA_SENTIMENT="0", LAMBDA_AUTH_METHOD="keys")
     assert by_choice.code == 0, by_choice.err
     assert "TextBlob by choice" in by_choice.err
