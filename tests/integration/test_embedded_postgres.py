@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
 
+from worker.errors import ConfigurationError
 from worker.local import postgres
 from worker.store import database
 
@@ -29,3 +35,68 @@ def test_without_the_systems_own_utf8_locale(
                 " (SELECT string_agg(x, '' ORDER BY x) FROM unnest(ARRAY['b', 'B', 'ä', 'a']) x)"
             ).fetchone()
     assert row == ("äöü é", True, "UTF8", "Babä")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """That the account without rights can reach."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.is_relative_to(tempfile.gettempdir()) and folder.stat().st_uid == os.getuid():
+            folder.chmod(folder.stat().st_mode | 0o055)
+    return tmp_path / "home"
+
+
+def answers(url: str) -> bool:
+    plain = database.normalise_url(url).set(drivername="postgresql")
+    with psycopg.connect(plain.render_as_string(hide_password=False)) as connection:
+        return connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_stale_pid_file_makes_us_signal_no_stranger(home: Path) -> None:
+    with postgres.running(home) as url:
+        assert answers(url)
+    data = home / "postgres" / "data"
+    with subprocess.Popen(["sleep", "600"]) as stranger:
+        try:
+            (data / postgres.PID_FILE).write_text(f"{stranger.pid}\n{data}\n1\n5432\n\n\n")
+            with postgres.running(home) as url:
+                assert answers(url)
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+
+
+def test_a_copy_of_a_running_home_leaves_the_original_alone(home: Path) -> None:
+    with postgres.running(home) as url:
+        copy = home.with_name("copy")
+        subprocess.run(["cp", "-a", str(home), str(copy)], check=True)
+        with postgres.running(copy) as other:
+            assert other != url
+            assert answers(other)
+            assert answers(url)
+        assert answers(url), "who stops the copy stops the copy"
+
+
+@pytest.mark.parametrize("how", ["another's", "a link"])
+def test_a_socket_folder_that_somebody_else_made_is_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Whoever owns it could be the server's superuser. It lies in /tmp where the home's path is
+    longer than a socket's may be."""
+    temporary = home.with_name("tmp")
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    deep = home / ("d" * 90)
+    folder = postgres._socket_folder(deep / "postgres")
+    assert folder.parent == temporary
+    if how == "a link":
+        (temporary / "elsewhere").mkdir()
+        folder.symlink_to(temporary / "elsewhere")
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 54_321)
+        folder.mkdir()
+    with pytest.raises(ConfigurationError, match="somebody else made it, or it is a link"):
+        postgres._Server._own(SERVER, folder)
+
+
+SERVER: Any = SimpleNamespace(_account=None)

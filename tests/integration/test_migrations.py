@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
+import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -7,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
-from worker.errors import SchemaOutdated
+from worker.errors import ConfigurationError, SchemaOutdated
 from worker.store import database, migrate
 from worker.store.views import ANALYTICS
 
@@ -75,3 +78,53 @@ def test_each_role_may_do_its_work_and_no_more(
             refused = r"permission denied|must be owner|cannot delete"
             with pytest.raises(sa.exc.DBAPIError, match=refused):
                 connection.execute(sa.text(statement))
+
+
+def test_a_newer_database_is_refused_and_left_alone(empty_database_url: str) -> None:
+    engine = database.make_engine(empty_database_url, application="tests")
+    migrate.upgrade(engine)
+    with database.transaction(engine) as connection:
+        connection.execute(sa.text("UPDATE sentiment.alembic_version SET version_num = '9999'"))
+    for step in (migrate.upgrade, migrate.require_current):
+        with pytest.raises(SchemaOutdated, match="a newer sentiment-worker has migrated it"):
+            step(engine)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_hold_every_text_is_refused(
+    empty_database_url: str, encoding: str
+) -> None:
+    url = database.normalise_url(empty_database_url)
+    name = f"{url.database}_{encoding.lower()}"
+    with psycopg.connect(
+        url.set(drivername="postgresql").render_as_string(hide_password=False), autocommit=True
+    ) as admin:
+        admin.execute(
+            f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LOCALE 'C'".encode()
+        )
+        engine = database.make_engine(
+            url.set(database=name).render_as_string(hide_password=False), application="tests"
+        )
+        with pytest.raises(ConfigurationError, match=f"encoding is {encoding}"):
+            migrate.upgrade(engine)
+        engine.dispose()
+        admin.execute(f"DROP DATABASE {name}".encode())
+
+
+def test_what_a_server_is_set_to_does_not_change_what_is_read(empty_database_url: str) -> None:
+    url = database.normalise_url(empty_database_url).set(drivername="postgresql")
+    with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as admin:
+        for setting in (
+            "datestyle = 'SQL, DMY'", "intervalstyle = 'iso_8601'", "statement_timeout = '1ms'",
+        ):  # fmt: skip
+            admin.execute(f"ALTER DATABASE {url.database} SET {setting}".encode())
+    engine = database.make_engine(empty_database_url, application="tests")
+    migrate.upgrade(engine)
+    with database.transaction(engine) as connection:
+        found = connection.execute(
+            sa.text("SELECT timestamptz '2026-03-04Z', interval '1 day 2 hours', pg_sleep(0.05)")
+        ).one()
+    assert found[0] == datetime(2026, 3, 4, tzinfo=UTC)
+    assert found[1] == timedelta(days=1, hours=2)
+    engine.dispose()

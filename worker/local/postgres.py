@@ -15,13 +15,14 @@ import os
 import pwd
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import quote
 
 from worker.errors import ConfigurationError, DatabaseUnavailable
@@ -32,6 +33,7 @@ log = get_logger(__name__)
 SUPERUSER = "postgres"
 DATABASE = "sentiment"
 START_TIMEOUT_S = 60
+PID_FILE = "postmaster.pid"
 
 # macOS has no C.UTF-8; PostgreSQL has one of its own (17 and later).
 # https://www.postgresql.org/docs/current/locale.html#LOCALE-PROVIDERS
@@ -108,14 +110,19 @@ class _Server:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return
+            if not self._lives():
+                return
             self._run("pg_ctl", "-D", self._data, "-m", "fast", "-w", "stop", check=False)
 
     def ensure_running(self) -> None:
         if not (self._data / "PG_VERSION").exists():
             self._initialise()
         self._own(self._sockets)
-        if self._run("pg_ctl", "-D", self._data, "status", check=False).returncode == 0:
+        if self._lives():
             return
+        # Of a server that is gone, or of the folder that this one is a copy of: pg_ctl would take
+        # whatever process has its number by now for the server.
+        (self._data / PID_FILE).unlink(missing_ok=True)
         options = " ".join(
             f"-c {name}={value or chr(39) * 2}" for name, value in SERVER_SETTINGS.items()
         )
@@ -130,6 +137,22 @@ class _Server:
                 "start",
             ),
         )
+
+    def _lives(self) -> bool:
+        """Is the process that the folder names a PostgreSQL on this very folder?
+
+        The file's first two lines are the process and the folder.
+        https://www.postgresql.org/docs/current/storage-file-layout.html
+        """
+        try:
+            lines = (self._data / PID_FILE).read_text().splitlines()
+            pid, folder = int(lines[0]), Path(lines[1])
+        except (OSError, ValueError, IndexError):
+            return False
+        if folder.resolve() != self._data.resolve():
+            return False
+        words = _command_of(pid)
+        return "postgres" in words and str(folder) in words
 
     def _initialise(self) -> None:
         """Into a folder aside, then renamed: a half-made cluster is never mistaken for one."""
@@ -155,7 +178,7 @@ class _Server:
                 stdin=source,
                 stdout=output,
                 stderr=output,
-                user=self._account,
+                **_as(self._account),
                 cwd=self._base,
                 start_new_session=True,  # Ctrl-C is for us, not for the server
                 env={"PATH": os.environ.get("PATH", ""), "LC_ALL": LOCALE, "TZ": "UTC"},
@@ -171,9 +194,41 @@ class _Server:
         return done
 
     def _own(self, folder: Path) -> None:
+        """The server's own folder, closed to others. Raises ConfigurationError where somebody else
+        made it, or it is a link: who owns it would be the database's superuser."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if self._account is not None and folder.stat().st_uid != self._account:
-            os.chown(folder, self._account, -1)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), self._account):
+            raise ConfigurationError(
+                f"{folder} is not ours: somebody else made it, or it is a link.",
+                hint="Remove it, or name another SENTIMENT_HOME.",
+            )
+        if self._account is not None and found.st_uid != self._account:
+            os.chown(folder, self._account, -1, follow_symlinks=False)
+        folder.chmod(0o700)
+
+
+def _command_of(pid: int) -> str:
+    """A process's command line; "" where there is none. macOS has no /proc."""
+    if IS_LINUX:
+        try:
+            return (
+                Path(f"/proc/{pid}/cmdline")
+                .read_bytes()
+                .replace(b"\0", b" ")
+                .decode(errors="replace")
+            )
+        except OSError:
+            return ""
+    asked = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+
+
+def _as(account: int | None) -> dict[str, Any]:
+    """For subprocess: that account alone, with none of root's groups."""
+    if account is None:
+        return {}
+    return {"user": account, "group": pwd.getpwuid(account).pw_gid, "extra_groups": ()}
 
 
 def _account() -> int | None:
@@ -242,7 +297,7 @@ def _copied(found: Path) -> Path:
 def _can_enter(path: Path, account: int) -> bool:
     probe = subprocess.run(
         ["/bin/sh", "-c", 'cd "$1"', "sh", str(path)],
-        user=account,
+        **_as(account),
         stderr=subprocess.DEVNULL,
         cwd="/",
         check=False,

@@ -14,6 +14,7 @@ none       every run reads everything; the store absorbs.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -35,6 +36,12 @@ from worker.sources.keys import Xid8
 log = get_logger(__name__)
 
 PAGE_ROWS = 4_000
+
+REASON_CHARS = 200
+"""Of a server's message, in our errors."""
+
+_VALUE = re.compile(r": [\"'].*", re.DOTALL)
+"""'invalid input syntax for type integer: "...'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,4 +413,9 @@ def _is_xid8(description: Any) -> bool:
 
 
 def _reason(error: exc.DBAPIError) -> str:
-    return printable((str(error.orig).strip().splitlines() or [type(error).__name__])[0])
+    """What the server says in its first line, without the values that it quotes: they are records,
+    and this goes into logs. No name in PostgreSQL has more than 63 bytes."""
+    primary = getattr(getattr(error.orig, "diag", None), "message_primary", None)
+    said = primary or (str(error.orig).strip().splitlines() or [type(error).__name__])[0]
+    said = _VALUE.sub(": (a value)", said)
+    return printable(said if len(said) <= REASON_CHARS else said[:REASON_CHARS] + "...")

@@ -74,14 +74,17 @@ def read_only(engine: Engine, *, timeout_s: float, role: str | None = None) -> E
 def _connect_args(application: str) -> dict[str, Any]:
     return {
         "application_name": application,
+        "client_encoding": "utf8",  # else an SQL_ASCII database gives bytes, and that says nothing
         "connect_timeout": 10,
         # A server that is gone while something is under way to it: else TCP tries for 15 minutes.
         "tcp_user_timeout": 30_000,
         "keepalives_idle": 20,
         "keepalives_interval": 10,
         "keepalives_count": 3,
+        # Whatever the server, the database or the role say: times and intervals are read in these
+        # forms, and how long a statement may take is decided here.
         "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=120s"
-        " -c timezone=UTC",
+        " -c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c statement_timeout=0",
     }
 
 

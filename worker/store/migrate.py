@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
 import worker
-from worker.errors import DatabaseUnavailable, SchemaOutdated
+from worker.errors import ConfigurationError, DatabaseUnavailable, SchemaOutdated
 from worker.log import get_logger
 from worker.store import database, rollup
 
@@ -47,6 +47,11 @@ class SchemaState:
     def is_current(self) -> bool:
         return self.current == self.head
 
+    @property
+    def is_newer(self) -> bool:
+        """Is the database ahead of this version? Revisions are numbered, and in a row."""
+        return self.current is not None and self.current > self.head
+
 
 def scripts() -> Path:
     """The migrations: inside the package when installed, beside it in a checkout."""
@@ -72,6 +77,8 @@ def state(engine: Engine) -> SchemaState:
 def require_current(engine: Engine) -> None:
     """Raise SchemaOutdated unless the database is where this version wants it."""
     found = state(engine)
+    if found.is_newer:
+        raise _newer(found)
     if not found.is_current:
         raise SchemaOutdated(
             f"The database is at migration {found.current or 'none'}, "
@@ -80,14 +87,39 @@ def require_current(engine: Engine) -> None:
         )
 
 
+def _newer(found: SchemaState) -> SchemaOutdated:
+    return SchemaOutdated(
+        f"The database is at migration {found.current}, and this version knows those up to"
+        f" {found.head} alone: a newer sentiment-worker has migrated it.",
+        hint="Install that version here too; nothing was changed.",
+    )
+
+
+def require_utf8(engine: Engine) -> None:
+    """Raises ConfigurationError for a database that cannot hold every text."""
+    with database.transaction(engine) as connection:
+        encoding = connection.scalar(sa.text("SHOW server_encoding"))
+    if encoding != "UTF8":
+        raise ConfigurationError(
+            f"The database's encoding is {encoding}; texts of all languages need UTF8.",
+            hint="Make one that has it: CREATE DATABASE sentiment ENCODING 'UTF8' TEMPLATE"
+            " template0;",
+        )
+
+
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Migrate. Two processes that do so at once take turns.
 
     A step that waits for a lock holds up everybody who comes after it, so it waits a second at
-    most, lets them by, and tries again. Raises DatabaseUnavailable after a minute of that.
+    most, lets them by, and tries again. Raises DatabaseUnavailable after a minute of that,
+    SchemaOutdated for a database that a newer version migrated, ConfigurationError for one that is
+    not UTF-8.
     """
     from alembic import command
 
+    require_utf8(engine)
+    if (found := state(engine)).is_newer:
+        raise _newer(found)
     for attempt in range(LOCK_ATTEMPTS):
         try:
             with _session(engine) as connection:
