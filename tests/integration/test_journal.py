@@ -27,6 +27,7 @@ from worker.records import (
     Settlement,
     SettlementKind,
 )
+from worker.store import database
 from worker.store.journal import PostgresJournal
 from worker.store.runs import PostgresLedger
 
@@ -229,6 +230,22 @@ def test_a_cut_network_does_not_lock_a_process_out_of_its_own_source(desk: Desk)
             ):
                 pass
             again.finish(alive, "done", None)
+
+
+def test_a_lock_outlives_the_servers_limit_for_idle_sessions(desk: Desk) -> None:
+    name = desk.engine.url.database
+    with desk.engine.begin() as connection:
+        connection.execute(sa.text(f"ALTER DATABASE {name} SET idle_session_timeout = '200ms'"))
+    fresh = database.make_engine(
+        desk.engine.url.render_as_string(hide_password=False), application="tests"
+    )
+    ours = PostgresLedger(fresh, worker="w1", patience_s=1)
+    other = PostgresLedger(fresh, worker="w2", patience_s=1)
+    with ours.exclusive(Lane(desk.source_id), "s"):
+        time.sleep(0.8)
+        with pytest.raises(SourceBusy), other.exclusive(Lane(desk.source_id), "s"):
+            pass
+    fresh.dispose()
 
 
 def test_two_workers_never_claim_the_same_chunk(desk: Desk) -> None:

@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 import pytest
 import zstandard
 
+from worker.aws import STANDARD
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.records import Layout, Page, Position, Record, Refusal
-from worker.sources import files
+from worker.sources import files, storage
 from worker.sources.files import FileSource
 
 OLD = 1_700_000_000
@@ -500,3 +501,31 @@ def test_ids_that_could_be_anothers_are_refused(tmp_path: Path) -> None:
     records, refusals = Reader(write(tmp_path / "a.jsonl", "\n".join(lines) + "\n")).read()
     assert not records
     assert len(refusals) == 2
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_is_no_file_is_said(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "a.csv"
+    if kind == "link":
+        place.symlink_to(tmp_path / "nowhere")
+    else:
+        os.mkfifo(place)
+    with pytest.raises(SourceUnavailable, match="is no file: a link that leads nowhere"):
+        storage.find(str(place), STANDARD)
+
+
+def test_a_folder_that_may_not_be_listed_is_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "a.csv").write_text("id,text\n1,a\n")
+    scandir = os.scandir
+
+    def refusing(path: str) -> Any:  # as it is for everybody but root
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(SourceUnavailable, match="closed cannot be read"):
+        storage.find(str(tmp_path), STANDARD)

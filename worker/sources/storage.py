@@ -21,6 +21,9 @@ from worker import aws
 from worker.aws import Access
 from worker.clean import storable
 from worker.errors import ConfigurationError, SourceUnavailable
+from worker.log import get_logger
+
+log = get_logger(__name__)
 
 FORMATS = {
     ".csv": "csv",
@@ -107,17 +110,38 @@ def find(location: str, access: Access) -> list[Blob]:
         return list(_find_in_s3(location, access))
     path = Path(location).expanduser()
     if path.is_dir():
-        names = sorted(str(p) for p in path.rglob("*") if p.is_file() and not _hidden(p, path))
-        return [_local(name) for name in names if _supported(name)]
+        return [_local(name) for name in sorted(_within(path)) if _supported(name)]
     if path.is_file():
         _require_supported(location)
         return [_local(str(path))]
     matches = sorted(glob.glob(str(path), recursive=True))
-    if matches:
-        return [_local(name) for name in matches if os.path.isfile(name) and _supported(name)]
+    files = [name for name in matches if os.path.isfile(name)]
+    if files or any(map(os.path.isdir, matches)):
+        return [_local(name) for name in files if _supported(name)]
+    if matches or os.path.lexists(path):
+        raise SourceUnavailable(
+            f"{location} is no file: a link that leads nowhere, a pipe or a device."
+        )
     raise SourceUnavailable(
         f"There is no file {location}.", hint="Check the path; quote a glob: 'exports/*.csv'."
     )
+
+
+def _within(folder: Path) -> Iterator[str]:
+    """The files under a folder, hidden ones left out. Raises SourceUnavailable for a folder that
+    may not be listed: what is in it would be missing, and nobody would know."""
+
+    def refuse(error: OSError) -> None:
+        raise unreadable(str(error.filename), error)
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            found = Path(place, name)
+            if found.is_file() and not _hidden(found, folder):
+                yield str(found)
+            elif found.is_symlink() and _supported(name):
+                log.warning("file.leads_nowhere", file=str(found))
 
 
 def _local(name: str) -> Blob:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -136,8 +137,11 @@ class PostgresLedger:
 
     def _lock_session(self) -> Connection:
         with database.translated():
-            raw = self._locks.connect()
-            return raw.execution_options(isolation_level="AUTOCOMMIT")
+            raw = self._locks.connect().execution_options(isolation_level="AUTOCOMMIT")
+            # It waits as long as its run, and the server would end it for that: the lock with it.
+            with contextlib.suppress(sa.exc.ProgrammingError):  # before PostgreSQL 14
+                raw.exec_driver_sql("SET idle_session_timeout = 0")
+            return raw
 
     def start(self, lane: Lane, trigger: str, due_at: datetime | None = None) -> int:
         """Open a run. Call it under `exclusive`: what still says "running" is then lost, and
