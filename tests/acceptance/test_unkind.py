@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -208,3 +211,48 @@ def _until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+def test_numbers_beyond_the_databases_are_refused(shell: Shell) -> None:
+    huge = 10**20
+    for command in (
+        ("quarantine", "show", huge),
+        ("quarantine", "redrive", huge),
+        ("scores", "-n", huge),
+        ("runs", "show", huge),
+        ("backfill", "status", huge),
+        ("backfill", "apply", huge),
+        ("state", "rewind", "a", "--why", "x", "--before", huge),
+    ):
+        refused = shell(*command)
+        assert refused.code == 2, command
+        assert "should not have happened" not in refused.err, command
+
+
+def test_what_is_said_of_a_moved_cursor_helps(shell: Shell) -> None:
+    with sqlite3.connect(shell.folder / "app.db") as app:
+        for table in ("one", "two"):
+            app.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, text TEXT)")
+            app.executemany(
+                f"INSERT INTO {table} (text) VALUES (?)", [(f"a good {n}",) for n in range(9)]
+            )
+    app.close()
+    config = shell.folder / "sentiment-worker.toml"
+
+    def reading(table: str) -> None:
+        config.write_text(
+            '[[source]]\nname = "my app"\nkind = "sql"\nurl = "sqlite:///app.db"\n'
+            f'table = "{table}"\ncursor = "id"\n'
+        )
+
+    reading("one")
+    assert shell("once").code == 0
+    reading("two")
+    refused = shell("once")
+    assert refused.code == 2
+    assert "the table was 'one' and is 'two'" in refused.err
+    (command,) = re.findall(r"sentiment-worker (state rewind .*? --why moved)", refused.err)
+    assert shell(*shlex.split(command)).code == 0
+    again = shell("once")
+    assert again.code == 0, again.err
+    assert "9 read" in again.err

@@ -187,7 +187,7 @@ def test_a_cursor_is_a_position_in_one_table_of_one_database(app: Engine) -> Non
         later.positions = reader.positions
         with pytest.raises(ConfigurationError, match="position in another place") as refused:
             later.read()
-        assert "state rewind s --beginning" in refused.value.hint
+        assert "state rewind s --beginning --why moved" in refused.value.hint
         later.positions = {}
         later.read()
 

@@ -220,7 +220,9 @@ def _tell(row: Mapping[str, Any], report: RunReport, prices: cost.Prices) -> Non
 
 @app.command(epilog="Example:  [bold]sentiment-worker backfill status 3 --follow[/bold]")
 def status(
-    backfill_id: Annotated[int | None, typer.Argument(help="Only this one, whole.")] = None,
+    backfill_id: Annotated[
+        int | None, typer.Argument(max=2**63 - 1, help="Only this one, whole.")
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Until it ends.")] = False,
     limit: LimitOption = 20,
     config: ConfigOption = None,

@@ -55,7 +55,7 @@ def list_(
 
 @app.command("show", epilog="Example:  [bold]sentiment-worker quarantine show 17[/bold]")
 def show(
-    row: Annotated[int, typer.Argument(help="The id that `quarantine list` shows.")],
+    row: Annotated[int, typer.Argument(max=2**63 - 1, help="The id that `quarantine list` shows.")],
     config: ConfigOption = None,
     output: OutputOption = Output.TABLE,
     verbose: VerboseOption = False,
@@ -84,7 +84,8 @@ _REDRIVE_EXAMPLES = (
 @app.command("redrive", epilog=_REDRIVE_EXAMPLES)
 def redrive(
     rows: Annotated[
-        list[int] | None, typer.Argument(help="The ids that `quarantine list` shows.")
+        list[int] | None,
+        typer.Argument(max=2**63 - 1, help="The ids that `quarantine list` shows."),
     ] = None,
     config: ConfigOption = None,
     source: SourceOption = None,

@@ -58,7 +58,9 @@ def plan(
     since: SinceOption = None,
     until: UntilOption = None,
     max_cost: MaxCostOption = None,
-    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", min=1, max=2**31, help="At most.")
+    ] = None,
     dry_run: DryRunOption = False,
     config: ConfigOption = None,
     output: OutputOption = Output.TABLE,
@@ -102,7 +104,9 @@ def flips(
     old: VersionArgument,
     new: VersionArgument,
     source: Annotated[str | None, typer.Option("--source", "-s", help="Only this source.")] = None,
-    examples: Annotated[int, typer.Option("--examples", "-n", min=0, help="How many.")] = 10,
+    examples: Annotated[
+        int, typer.Option("--examples", "-n", min=0, max=2**31, help="How many.")
+    ] = 10,
     config: ConfigOption = None,
     output: OutputOption = Output.TABLE,
     verbose: VerboseOption = False,

@@ -39,7 +39,9 @@ SourceArgument = Annotated[str, typer.Argument(help="The source.")]
 
 @app.command("list", epilog="Example:  [bold]sentiment-worker schedule list --next 3[/bold]")
 def list_(
-    ahead: Annotated[int, typer.Option("--next", min=1, help="How many times to show.")] = 1,
+    ahead: Annotated[
+        int, typer.Option("--next", min=1, max=1000, help="How many times to show.")
+    ] = 1,
     config: ConfigOption = None,
     output: OutputOption = Output.TABLE,
     verbose: VerboseOption = False,

@@ -72,7 +72,12 @@ def scores(
     order: Annotated[str, typer.Option(help=f"{', '.join(ORDERS)}.")] = "newest",
     limit: Annotated[
         int | None,
-        typer.Option("--limit", "-n", min=1, help=f"At most. Default: {ON_SCREEN}; exports: all."),
+        typer.Option(
+            *("--limit", "-n"),
+            min=1,
+            max=2**31,
+            help=f"At most. Default: {ON_SCREEN}; exports: all.",
+        ),
     ] = None,
     to: Annotated[
         Path | None,

@@ -103,7 +103,8 @@ def rewind(
         str | None, typer.Option(help="To where they stood at this time: 2026-01-31, or 7d.")
     ] = None,
     before: Annotated[
-        int | None, typer.Option(help="To before this change of `state history`: undoes it.")
+        int | None,
+        typer.Option(max=2**63 - 1, help="To before this change of `state history`: undoes it."),
     ] = None,
     beginning: Annotated[bool, typer.Option("--beginning", help="Read everything again.")] = False,
     dry_run: DryRunOption = False,

@@ -4,6 +4,7 @@ cluster, whose transaction ids and sequences begin anew: rows would be left out,
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,8 +63,8 @@ def advice(source: str) -> str:
     """What to do where a cursor has lost its meaning."""
     return (
         "If the records are the same, read them all again, which scores only what is new:"
-        f" sentiment-worker state rewind {source} --beginning. If they are others, give the source"
-        " another name."
+        f" sentiment-worker state rewind {shlex.quote(source)} --beginning --why moved. If they are"
+        " others, give the source another name."
     )
 
 
