@@ -83,10 +83,10 @@ class SourceFeed:
         }
         pages = self._source.pages(positions)
         # One page is read ahead while the one before is being stored.
-        ahead = _in_a_thread(partial(next, pages, None))
+        ahead = in_a_thread(partial(next, pages, None))
         try:
             while page := await self._read(ahead):
-                ahead = _in_a_thread(partial(next, pages, None))
+                ahead = in_a_thread(partial(next, pages, None))
                 yield await self._ingest(run_id, page, versions)
         finally:
             # Where a stop cancelled us, the thread that reads ahead ends by itself.
@@ -143,7 +143,7 @@ def _from_the_beginning(position: Position) -> Position:
     return again | ({IDENTITY: position[IDENTITY]} if IDENTITY in position else {})
 
 
-def _in_a_thread(call: Callable[[], T]) -> asyncio.Future[T]:
+def in_a_thread(call: Callable[[], T]) -> asyncio.Future[T]:
     """In a thread of its own that nobody waits for: a source that hangs would hold one of the few
     that all share, and the end of the process."""
     loop = asyncio.get_running_loop()

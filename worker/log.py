@@ -30,8 +30,8 @@ def get_logger(name: str) -> Any:
     return structlog.get_logger(name)
 
 
-_outlets: dict[int, Outlet] = {}
-"""By the stream's id: one for a stream, however often the log is set up."""
+_outlets: dict[TextIO, Outlet] = {}
+"""One for a stream, however often the log is set up."""
 
 
 def drain() -> bool:
@@ -45,9 +45,9 @@ def configure(
 ) -> None:
     """Set up structlog and the standard library's logging to write the same lines."""
     stream = stream or sys.stderr
-    if id(stream) not in _outlets:
-        _outlets[id(stream)] = Outlet(stream)
-    outlet: Any = _outlets[id(stream)]
+    if stream not in _outlets:
+        _outlets[stream] = Outlet(stream)
+    outlet: Any = _outlets[stream]
     if as_json is None:
         as_json = not stream.isatty()
     shared: list[Any] = [
@@ -65,7 +65,7 @@ def configure(
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(outlet),
+        logger_factory=structlog.WriteLoggerFactory(outlet),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(outlet)

@@ -3,12 +3,13 @@ log that nobody reads, and a full disk under it costs lines alone."""
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from typing import TextIO
 
 LINES = 10_000
-"""That wait at most; what comes on top is left out, and how many they were is said."""
+"""At most this many lines are queued. Further lines are dropped, and their number is logged."""
 
 PATIENCE_S = 1.0
 """How long the end of the process waits for the last lines."""
@@ -20,34 +21,33 @@ class Outlet:
     def __init__(self, stream: TextIO, lines: int = LINES) -> None:
         self._stream = stream
         self._waiting: queue.Queue[str] = queue.Queue(lines)
-        self._left_out = 0
-        self._idle = threading.Event()
-        self._idle.set()
+        self._dropped = itertools.count(1)
+        self._last_dropped = 0
         threading.Thread(target=self._write_on, name="log", daemon=True).start()
 
     def write(self, text: str) -> None:
-        self._idle.clear()
         try:
             self._waiting.put_nowait(text)
         except queue.Full:
-            self._left_out += 1
+            self._last_dropped = next(self._dropped)
 
     def flush(self) -> None:
         """Each line is flushed when it is written."""
 
     def drain(self, patience_s: float = PATIENCE_S) -> bool:
         """Wait until everything is written, for so many seconds at most; says whether it is."""
-        return self._idle.wait(patience_s)
+        waiting = self._waiting
+        with waiting.all_tasks_done:
+            return waiting.all_tasks_done.wait_for(lambda: not waiting.unfinished_tasks, patience_s)
 
     def _write_on(self) -> None:
+        told = 0
         while True:
-            text = self._waiting.get()
-            self._write(text)
-            if self._left_out:
-                count, self._left_out = self._left_out, 0
-                self._write(f"{count} lines of the log were left out: nobody took them.\n")
-            if self._waiting.empty():
-                self._idle.set()
+            self._write(self._waiting.get())
+            if (dropped := self._last_dropped) > told:
+                count, told = dropped - told, dropped
+                self._write(f"{count} log lines were dropped: the log was not being read.\n")
+            self._waiting.task_done()
 
     def _write(self, text: str) -> None:
         try:

@@ -255,7 +255,7 @@ class Settings(_Strict):
         if words.is_slip(name.lower(), LOCAL) or (name != LOCAL and name.lower() == LOCAL):
             raise ConfigurationError(
                 f"LAMBDA_FUNCTION_NAME is {name!r}. Did you mean {LOCAL!r}, the small model here?",
-                hint="A function at AWS of that name is named by its ARN.",
+                hint="If an AWS function really has that name, give its ARN.",
             )
         if self.database_url and self.uses_local_lambda and self.lambda_function_name != LOCAL:
             raise ConfigurationError(

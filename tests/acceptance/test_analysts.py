@@ -216,7 +216,7 @@ def test_from_python(desk: Shell, database_url: str) -> None:
         assert sentiment.by_tag("product")["value"].tolist() == ["coffee", "tea", "tea"]
         assert sentiment.runs()["state"].tolist() == ["done"]
         assert sentiment.overrides().empty
-        with pytest.raises(ConfigurationError, match="superuser, whose rights"):
+        with pytest.raises(ConfigurationError, match="superuser, or may become one"):
             sentiment.sql("SELECT 1")
         with pytest.raises(ConfigurationError, match="No source is named"):
             sentiment.scores(source="reviws")
@@ -306,6 +306,27 @@ def test_a_question_cannot_get_out(desk: Shell, database_url: str, statement: st
     assert _rows(engine, "SELECT count(*) FROM sentiment.score") == before
     engine.dispose()
     assert not (desk.folder / "out").exists()
+
+
+def test_columns_of_one_name_keep_their_numbers(desk: Shell) -> None:
+    analyst = as_analyst(desk)
+    question = "SELECT count(*), count(*) FILTER (WHERE label = 'positive') FROM"
+    (row,) = analyst("sql", f"{question} analytics.current_sentiment", "-o", "json").data
+    assert row["count"] > row["count_2"] == 2
+    assert "Scan" in analyst("sql", "/* why */ EXPLAIN SELECT * FROM analytics.sources").out
+    with analysis.connect(analyst.variables["DATABASE_URL"]) as sentiment:
+        frame = sentiment.sql(f"{question} analytics.current_sentiment")
+    assert frame.iloc[0].tolist() == [row["count"], row["count_2"]]
+
+
+def test_who_may_become_a_superuser_is_one(desk: Shell, database_url: str) -> None:
+    analyst = as_analyst(desk)
+    with psycopg.connect(_plain(database_url), autocommit=True) as admin:
+        admin.execute("GRANT pg_read_server_files TO asking")
+        try:
+            assert "may become one" in analyst("sql", "SELECT 1").err
+        finally:
+            admin.execute("REVOKE pg_read_server_files FROM asking")
 
 
 def test_nor_can_one_to_the_embedded_database(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_socket_folder_that_somebody_else_made_is_refused(
     else:
         monkeypatch.setattr(os, "geteuid", lambda: 54_321)
         folder.mkdir()
-    with pytest.raises(ConfigurationError, match="somebody else made it, or it is a link"):
+    with pytest.raises(ConfigurationError, match="is owned by another user, or is a symbolic"):
         postgres._Server._own(SERVER, folder)
 
 

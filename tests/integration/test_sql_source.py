@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +206,7 @@ def test_a_cursor_of_another_cluster_is_refused(app: Engine) -> None:
     reader.positions[""] = {k: v for k, v in reader.positions[""].items() if k != "of"} | {
         "after": ["99999999999", 3]
     }
-    with pytest.raises(ConfigurationError, match="is not the table, or not the database"):
+    with pytest.raises(ConfigurationError, match="or it is another table, or another"):
         reader.read()
 
 
@@ -227,7 +227,16 @@ def test_a_standby_that_took_over_is_read_whole(app: Engine) -> None:
     reader = Reader(url_of(app), table="review", cursor="xid")
     reader.read()
     reader.positions[""]["of"] |= {"timeline": 0}
+    reader.positions[""]["after"] = ["99999999999", 3]  # of what never reached the standby
     assert len(reader.read()) == 3
+    assert reader.read() == []
+
+
+def test_a_replica_that_lags_behind_is_waited_for(app: Engine) -> None:
+    fill(app, 3)
+    reader = Reader(url_of(app), table="review", cursor="xid")
+    reader.read()
+    reader.positions[""]["after"] = ["99999999999", 3]
     assert reader.read() == []
 
 
@@ -238,7 +247,7 @@ def test_a_cursor_beyond_its_table_is_refused_and_an_emptied_one_begins_anew(app
     run(app, "DELETE FROM review WHERE id = 30")
     assert len(reader.read()) == 5, "what was deleted within the overlap is ordinary"
     run(app, "DELETE FROM review WHERE id > 10")
-    with pytest.raises(ConfigurationError, match="was read up to 25, and its newest is 10"):
+    with pytest.raises(ConfigurationError, match="was read up to 25, and now ends at 10"):
         reader.read()
     run(app, "TRUNCATE review RESTART IDENTITY")
     assert reader.read() == []
@@ -298,17 +307,44 @@ def test_a_time_that_python_has_not_is_one_rows_fault(app: Engine) -> None:
     assert len(page.refusals) == 2
 
 
-@pytest.mark.parametrize("value", ["'infinity'::timestamptz", "'NaN'::float8"])
+def test_a_cursor_that_changes_its_type_is_refused(app: Engine) -> None:
+    run(app, "CREATE TABLE seen (id int PRIMARY KEY, body text, created_at timestamp)")
+    run(app, "INSERT INTO seen VALUES (1, 'a', now())")
+    reader = Reader(url_of(app), layout=Layout(id="id", text="body"), table="seen",
+                    cursor="created_at")  # fmt: skip
+    reader.source = SqlSource(
+        "s", SqlTarget(url_of(app), table="seen", cursor="created_at"),
+        Layout(id="id", text="body", timezone=UTC),
+    )  # fmt: skip
+    assert reader.read() == ["1"]
+    run(app, "ALTER TABLE seen ALTER created_at TYPE timestamptz")
+    with pytest.raises(ConfigurationError, match="cursor's type was 'datetime' and is 'datetime w"):
+        reader.read()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "'infinity'::timestamptz",
+        "'12000-01-01'::timestamptz",
+        "'NaN'::float8",
+        "'Infinity'::float8",
+        "'NaN'::numeric",
+    ],
+)
 def test_nothing_is_behind_infinity_and_so_it_is_no_cursor(app: Engine, value: str) -> None:
     kind = value.rpartition("::")[2]
     run(app, f"CREATE TABLE seen (id int, body text, created_at timestamptz, at {kind})")
     usual = "now()" if kind == "timestamptz" else "1.5"
     run(app, f"INSERT INTO seen VALUES (1, 'a', now(), {usual}), (2, 'b', now(), {value})")
-    reader = Reader(url_of(app), table="seen", cursor="at", overlap=0.5)
-    assert reader.read() == ["1"]
+    by_table = Reader(url_of(app), table="seen", cursor="at", overlap=0.5)
+    by_query = Reader(url_of(app), query="SELECT * FROM seen", cursor="at", overlap=0.5)
+    for reader in (by_table, by_query):
+        assert reader.read() == ["1"]
     later = "now()" if kind == "timestamptz" else "2.5"
     run(app, f"INSERT INTO seen VALUES (3, 'c', now(), {later})")
-    assert "3" in reader.read()
+    for reader in (by_table, by_query):
+        assert "3" in reader.read()
 
 
 def test_a_text_that_is_no_time_in_sqlite_is_one_rows_fault(tmp_path: Path) -> None:

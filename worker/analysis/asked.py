@@ -15,7 +15,7 @@ from worker.analysis import summary
 from worker.errors import Misasked
 from worker.store import questions, reading, scores
 from worker.store.questions import Scope
-from worker.store.scores import MOST, Extreme, Row, ScoreFilter
+from worker.store.scores import BY_TIME, MOST, Extreme, Row, ScoreFilter
 
 SEARCHED = 5_000
 """Newest records (oldest, in that order) among which a search by score looks: at once, where all of
@@ -103,9 +103,9 @@ def search(engine: Engine, wanted: ScoreFilter) -> Searched:
     if scores.is_outermost(wanted):
         count = min(wanted.limit or MOST, MOST)
         rows = scores.extremes(engine, cast("Extreme", wanted.order), count, **_days_of(wanted))
-        return Searched(rows, at_most=MOST if (wanted.limit or MOST) > MOST else None)
-    by_time = wanted.order in ("newest", "oldest")
-    if wanted.asks_scores or not by_time:
+        is_cut = len(rows) == MOST and (wanted.limit or MOST) > MOST
+        return Searched(rows, at_most=MOST if is_cut else None)
+    if wanted.asks_scores or wanted.order not in BY_TIME:
         wanted = replace(wanted, among=SEARCHED)
     return Searched(list(scores.ask(engine, wanted)), among=wanted.among)
 

@@ -138,7 +138,7 @@ class Sentiment:
     def sql(self, query: str, **arguments: Any) -> pd.DataFrame:
         """The answer to a query of your own; `:name` stands for the argument of that name."""
         columns, rows = adhoc.ask(self._engine, query, arguments)
-        return pd.DataFrame.from_records([tuple(row.values()) for row in rows], columns=columns)
+        return pd.DataFrame.from_records(rows, columns=list(columns))
 
     def _scope(self, source: str | None, wanted: Mapping[str, Any]) -> Scope:
         days = {name: _day(wanted[name]) for name in ("since", "until") if name in wanted}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import signal
@@ -81,11 +82,15 @@ def main() -> None:
     # Until a command takes the signal over: leave by the door, so that children are ended.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     _tune_interpreter()
-    code = _run()
-    if not log.drain():
+    try:
+        code = _run()
+    finally:
+        drained = log.drain()
+    if not _let_go(sys.stdout) and code == Exit.DONE:
+        code = Exit.FAILED
+    if not drained:
         os._exit(code)  # a line is stuck on its way to a reader who takes none
-    for stream in (sys.stdout, sys.stderr):
-        _let_go(stream)
+    _let_go(sys.stderr)
     sys.exit(code)
 
 
@@ -116,13 +121,16 @@ def _run() -> int:
     return Exit.DONE
 
 
-def _let_go(stream: TextIO) -> None:
-    """What nobody takes (a closed pipe, a full disk) is dropped: Python's own flush at the end
-    would fail, and its 120 would stand in place of the exit code."""
+def _let_go(stream: TextIO) -> bool:
+    """Drop what cannot be written: Python's own flush at the end would fail, and its 120 would
+    stand in place of the exit code. False where data is lost that somebody wanted: a reader that
+    went away wants none, a full disk does."""
     try:
         stream.flush()
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return getattr(error, "errno", None) == errno.EPIPE
+    return True
 
 
 def _tune_interpreter() -> None:

@@ -76,7 +76,7 @@ def validate(config: ConfigOption = None, verbose: VerboseOption = False) -> Non
     if (url := loaded.settings.database_url) is not None:
         database.normalise_url(url.get_secret_value())
     for name, meant in without_prefix(os.environ):
-        say(f"{name} is set, and is no setting: the setting is {meant}.", style="yellow")
+        say(f"{name} is set but has no effect. Did you mean {meant}?", style="yellow")
     count = len(loaded.settings.source)
     say(f"The configuration is valid: {count} source{'s' if count != 1 else ''}.")
 

@@ -66,7 +66,7 @@ def once(
     ] = None,
     encoding: Annotated[str, typer.Option(help="Encoding of PATH.")] = "utf-8-sig",
     delimiter: Annotated[
-        str | None, typer.Option(help="Of PATH's columns. Default: a comma; in .tsv a tab.")
+        str | None, typer.Option(help="Column delimiter of PATH. Default: a comma; for .tsv a tab.")
     ] = None,
     output: OutputOption = Output.TABLE,
     verbose: VerboseOption = False,

@@ -8,6 +8,7 @@ import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Engine
 
@@ -19,6 +20,7 @@ from worker.cli.stopping import Stopper
 from worker.cli.which import AnySource
 from worker.cycle import cycle
 from worker.errors import DatabaseUnavailable, Exit, WorkerError
+from worker.feed import in_a_thread
 from worker.pipeline import StopReason
 from worker.records import NOTHING_AGAIN, ROW_ID, Redrive, RunReport
 from worker.settings import FileSourceConfig, Settings
@@ -109,8 +111,8 @@ async def _run_one(worker: Worker, settings: Settings, turn: Turn, stopper: Stop
     source = bootstrap.open_source(turn.config, settings.access, tell) if turn.config else None
     before = await asyncio.to_thread(cursors.known, worker.engine, turn.name)
     if turn.alike and isinstance(source, FileSource):
-        await asyncio.to_thread(source.require_alike, before)
-    size = source.size() if source and WORDS.is_terminal else None
+        await in_a_thread(partial(source.require_alike, before))
+    size = await in_a_thread(source.size) if source and WORDS.is_terminal else None
     about = (turn.name, turn.kind, source, turn.trigger, turn.redrive)
     work = await asyncio.to_thread(bootstrap.pull_work, worker, settings, *about)
     with progress.bars(turn.name, size) as observer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -44,6 +46,18 @@ def sql(
     asked = question if question is not None else typer.get_text_stream("stdin").read()
     settings = settings_for(config, verbose=verbose, quiet=True).settings
     with bootstrap.open_questions(settings, timeout_s=30.0) as engine:
-        columns, rows = adhoc.ask(engine, asked)
+        names, found = adhoc.ask(engine, asked)
+    columns = numbered(names)
+    rows = [dict(zip(columns, row, strict=True)) for row in found]
     if not print_rows(rows, columns, output):
         say("No row.")
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """Names that repeat, told apart: count, count_2."""
+    seen: Counter[str] = Counter()
+    told: list[str] = []
+    for name in names:
+        seen[name] += 1
+        told.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return told

@@ -8,6 +8,7 @@ the kernel drops whenever and however they die; who can take it alone is the las
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.util
@@ -15,6 +16,7 @@ import os
 import pwd
 import shlex
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -34,6 +36,7 @@ SUPERUSER = "postgres"
 DATABASE = "sentiment"
 START_TIMEOUT_S = 60
 PID_FILE = "postmaster.pid"
+SOCKET = ".s.PGSQL.5432"
 
 # macOS has no C.UTF-8; PostgreSQL has one of its own (17 and later).
 # https://www.postgresql.org/docs/current/locale.html#LOCALE-PROVIDERS
@@ -118,7 +121,7 @@ class _Server:
         if not (self._data / "PG_VERSION").exists():
             self._initialise()
         self._own(self._sockets)
-        if self._lives():
+        if self._accepts() or self._lives():
             return
         # Of a server that is gone, or of the folder that this one is a copy of: pg_ctl would take
         # whatever process has its number by now for the server.
@@ -138,6 +141,15 @@ class _Server:
             ),
         )
 
+    def _accepts(self) -> bool:
+        """Does a server take connections on our socket? It may run in another container."""
+        with socket.socket(socket.AF_UNIX) as door:
+            try:
+                door.connect(str(self._sockets / SOCKET))
+            except OSError:
+                return False
+        return True
+
     def _lives(self) -> bool:
         """Is the process that the folder names a PostgreSQL on this very folder?
 
@@ -145,8 +157,8 @@ class _Server:
         https://www.postgresql.org/docs/current/storage-file-layout.html
         """
         try:
-            lines = (self._data / PID_FILE).read_text().splitlines()
-            pid, folder = int(lines[0]), Path(lines[1])
+            lines = (self._data / PID_FILE).read_bytes().splitlines()
+            pid, folder = int(lines[0]), Path(os.fsdecode(lines[1]))
         except (OSError, ValueError, IndexError):
             return False
         if folder.resolve() != self._data.resolve():
@@ -196,11 +208,12 @@ class _Server:
     def _own(self, folder: Path) -> None:
         """The server's own folder, closed to others. Raises ConfigurationError where somebody else
         made it, or it is a link: who owns it would be the database's superuser."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with contextlib.suppress(FileExistsError):  # of what is no folder, too
+            folder.mkdir(parents=True, mode=0o700)
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), self._account):
             raise ConfigurationError(
-                f"{folder} is not ours: somebody else made it, or it is a link.",
+                f"{folder} is owned by another user, or is a symbolic link.",
                 hint="Remove it, or name another SENTIMENT_HOME.",
             )
         if self._account is not None and found.st_uid != self._account:

@@ -92,7 +92,7 @@ def choose(layout: Layout, available: Sequence[str], where: str) -> Columns:
     text = named(layout.text) or usual(TEXT_NAMES)
     if text is None and len(available) == 1 and (mark := _delimiter_in(available[0])):
         raise ConfigurationError(
-            f"{where} has one column, {available[0][:HEADER_SHOWN]!r}: its delimiter is another.",
+            f"{where} has one column, {available[0][:HEADER_SHOWN]!r}. Is {mark!r} the delimiter?",
             hint=f"Say --delimiter {mark!r} (delimiter in a configured source).",
         )
     if text is None:
@@ -349,8 +349,7 @@ def _unusual_time(text: str, *, has_zone: bool) -> datetime:
         advice = (
             f"Say how to read such times: --time-format {formats}{also}"
             if patterns
-            else "Say how to read such times, if they are some, with --time-format; else name"
-            " another column: --time"
+            else "If these are times, pass --time-format; otherwise name another column with --time"
         )
         raise TimeRefused(
             f"the time {_shown(text)} reads more than one way, or none",

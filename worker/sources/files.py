@@ -91,8 +91,7 @@ class FileSource:
         same record."""
         columns = identity.columns_in(positions)
         for blob in self._find():
-            found = columns.get(blob.path, self._columns_of(blob))
-            if found is not None:
+            if blob.path not in columns and (found := self._columns_of(blob)) is not None:
                 columns[blob.path] = found
         identity.require_one_layout(columns, self.name)
 

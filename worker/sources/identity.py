@@ -70,8 +70,8 @@ def require_one_layout(columns: Mapping[str, str], name: str) -> None:
         return
     first, other = sorted(of_each.values())[:2]
     raise ConfigurationError(
-        f"{first} and {other} have different columns. As one source, equal ids in them would be the"
-        " same record, and one would replace the other.",
+        f"{first} and {other} have different columns, or other formats. As one source, equal ids in"
+        " them would be the same record, and one would replace the other.",
         hint="Name the files instead, and each is a source of its own. If they are one source, name"
         f" it: --name {name}",
     )

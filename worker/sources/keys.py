@@ -3,7 +3,7 @@ overlap."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -49,19 +49,33 @@ class Xid8(sa.types.UserDefinedType[int]):
 
 postgresql.base.ischema_names["xid8"] = Xid8
 
+TYPES: Mapping[int, sa.types.TypeEngine[Any]] = {
+    5069: Xid8(),
+    1082: sa.Date(),
+    1114: sa.DateTime(),
+    1184: sa.DateTime(timezone=True),
+    700: sa.Float(),
+    701: sa.Float(),
+    1700: sa.Numeric(),
+}
+"""By PostgreSQL's oid (pg_type.dat), types of a query's columns that matter to a cursor."""
+
+_LAST_TIME = "'9999-12-30'"
+
 
 def finite(cursor: ColumnElement[Any]) -> list[ColumnElement[bool]]:
-    """Conditions under which PostgreSQL's value has another behind it."""
+    """Conditions under which PostgreSQL's value has another behind it that Python can hold:
+    infinity less itself is NaN, and NaN equals no number."""
     if isinstance(cursor.type, sa.Date | sa.DateTime):
-        return [sa.func.isfinite(cursor)]
+        return [cursor > sa.literal_column("'0001-01-02'"), cursor < sa.literal_column(_LAST_TIME)]
     if isinstance(cursor.type, sa.Numeric | sa.Float):
-        return [cursor != sa.cast("NaN", cursor.type)]
+        return [cursor - cursor == 0]
     return []
 
 
 def lenient(connection: Any, _: object = None) -> None:
-    """Let psycopg give a time that Python has not (infinity, BC) as its text: the row that holds it
-    is refused, and not the page."""
+    """Let psycopg give a time outside Python's range (years 1 to 9999) as its text: the row that
+    holds it is refused, and not the page."""
     for name, loader in _LENIENT.items():
         connection.adapters.register_loader(name, loader)
 

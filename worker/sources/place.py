@@ -1,5 +1,5 @@
 """What a cursor is a position in. The same number means nothing in another table, or in another
-cluster, whose transaction ids and sequences begin anew: rows would be left out, and nobody told."""
+cluster, whose transaction ids and sequences start over: rows would be skipped silently."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ from worker.errors import ConfigurationError
 
 # A cluster's identifier is given by initdb; a copy of its files keeps it, a dump does not.
 # https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-CONTROLDATA
+# The control file knows a new timeline from the checkpoint after a promotion on; a primary's WAL at
+# once.
 _CLUSTER = """
-SELECT s.system_identifier::text AS system, c.timeline_id AS timeline
-FROM pg_control_system() s, pg_control_checkpoint() c
+SELECT system_identifier::text AS system, CASE
+    WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())
+    ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int
+END AS timeline
+FROM pg_control_system()
 """
 
 _NAMES = {
@@ -38,7 +43,10 @@ def of(engine: Engine, table: str | None, cursor: ColumnElement[Any] | None) -> 
         place |= {"cursor": cursor.name, "type": _kind(cursor)}
     if engine.dialect.name == "postgresql":
         # Not every role and not every relative of PostgreSQL may ask.
-        with contextlib.suppress(exc.DBAPIError), engine.connect() as connection:
+        with (
+            contextlib.suppress(exc.ProgrammingError, exc.NotSupportedError),
+            engine.connect() as connection,
+        ):
             place |= connection.execute(sa.text(_CLUSTER)).mappings().one()
     return place
 
@@ -46,10 +54,10 @@ def of(engine: Engine, table: str | None, cursor: ColumnElement[Any] | None) -> 
 def require_same(known: Mapping[str, Any], now: Mapping[str, Any], source: str) -> None:
     """Raises ConfigurationError where a cursor was kept in another place than it would be used in.
     A cluster that is known may be reached by another host name."""
-    same_cluster = known.get("system") is not None and known.get("system") == now.get("system")
+    one_system = known.get("system") is not None and known.get("system") == now.get("system")
     for name, called in _NAMES.items():
         was, is_now = known.get(name), now.get(name)
-        if name == "database" and same_cluster:
+        if name == "database" and one_system:
             was, is_now = (urls.name_in(each or "") for each in (was, is_now))
         if was != is_now and None not in (was, is_now):
             raise ConfigurationError(
@@ -76,8 +84,19 @@ def has_failed_over(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     )
 
 
+def same_cluster(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Is it the same cluster, in the same history, for certain?"""
+    return all(
+        known.get(name) is not None and known.get(name) == now.get(name)
+        for name in ("system", "timeline")
+    )
+
+
 def _kind(cursor: ColumnElement[Any]) -> str | None:
+    if isinstance(cursor.type, sa.types.NullType):
+        return None
     try:
-        return cursor.type.python_type.__name__
+        kind = cursor.type.python_type.__name__
     except NotImplementedError:
         return None
+    return f"{kind} with a zone" if getattr(cursor.type, "timezone", False) else kind

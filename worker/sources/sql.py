@@ -37,6 +37,9 @@ log = get_logger(__name__)
 
 PAGE_ROWS = 4_000
 
+STATEMENT_ENDED = "57014"
+"""query_canceled: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+
 REASON_CHARS = 200
 """Of a server's message, in our errors."""
 
@@ -81,6 +84,12 @@ class SqlSource:
                 hint='Write table = "schema.name" if it is not in the default schema.',
             ) from error
         except exc.OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) == STATEMENT_ENDED:
+                raise SourceUnavailable(
+                    f"A statement of source {self.name!r} was ended: {_reason(error)}.",
+                    hint=f"It may take {self._target.timeout_s:.0f} s: index the cursor's column,"
+                    " or raise the source's `timeout`.",
+                ) from error
             raise SourceUnavailable(
                 f"The database of source {self.name!r} does not answer: {_reason(error)}",
                 hint="Its url is in the configuration; records that came before are kept.",
@@ -136,6 +145,8 @@ class _Reader:
         bound = self._watermark()
         now = place.of(self._engine, self._table, self._cursor)
         layout = repr(self._columns)
+        known = position.get("of") or {}
+        now = {name: known[name] for name in ("system", "timeline") if name in known} | now
         after = self._after(position, now, layout, bound)
         highest = self._highest(position) if after is not None else None
         reading = token_hex(4) if after is None else position.get("reading", "")
@@ -187,22 +198,27 @@ class _Reader:
         place.require_same(known, now, self._name)
         if position.get("layout") != layout:
             return None
+        if self._in_commit_order and place.has_failed_over(known, now):
+            log.warning("source.failed_over", source=self._name, advice="it is read whole again")
+            return None
         value, tie = self._start(position)
         newest = self._newest()
         if newest is None:
             return None  # emptied: what comes next may count from one again
-        beyond = value >= bound if bound is not None else newest < value
-        if beyond:
+        if bound is None:
+            self._require_reached(newest, value)
+        elif not place.same_cluster(known, now):
+            self._require_reached(bound - 1, value)
+        # A replica of the same cluster that lags behind will come to where its primary was read.
+        return [value, tie]
+
+    def _require_reached(self, newest: Any, value: Any) -> None:
+        if newest < value:
             raise ConfigurationError(
-                f"The source {self._name!r} was read up to {value}, and its newest is"
-                f" {newest if bound is None else f'below {bound}'}: this is not the table, or not"
-                " the database, that was read before.",
+                f"The source {self._name!r} was read up to {value}, and now ends at {newest}: its"
+                " newest rows were deleted, or it is another table, or another database.",
                 hint=place.advice(self._name),
             )
-        if self._in_commit_order and place.has_failed_over(known, now):
-            log.warning("source.failed_over", source=self._name, advice="it is read whole again")
-            return None
-        return [value, tie]
 
     def _newest(self) -> Any:
         """The cursor's highest value; None where there is no row."""
@@ -286,10 +302,7 @@ class _Reader:
         if len(rows) == PAGE_ROWS:
             log.warning("source.rows_without_id", source=self._name, shown=PAGE_ROWS)
         why = f"no usable id in {self._tie.name!r}"
-        return [
-            Refusal(f"row {n} without an id", why, repr(row).encode())
-            for n, row in enumerate(rows, 1)
-        ]
+        return [Refusal("without an id", why, repr(row).encode()) for row in rows]
 
     def _records(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Record], list[Refusal]]:
         records: list[Record] = []
@@ -298,8 +311,8 @@ class _Reader:
             try:
                 records.append(self._mapping.record(row))
             except RowRefused as error:
-                place = f"{self._columns.id} {row.get(self._columns.id or '')}"
-                refusals.append(Refusal(printable(place), str(error), repr(dict(row)).encode()))
+                where = f"{self._columns.id} {row.get(self._columns.id or '')}"
+                refusals.append(Refusal(printable(where), str(error), repr(dict(row)).encode()))
         self._mapping.raise_if_nothing_fits(records)
         return records, refusals
 
@@ -330,7 +343,11 @@ def _engine(url: str, timeout_s: float) -> Engine:
     try:
         if parsed.drivername in ("postgres", "postgresql"):
             parsed = parsed.set(drivername="postgresql+psycopg")
-        arguments = _patience(parsed.drivername, timeout_s)
+        arguments: dict[str, Any] = {
+            name: value
+            for name, value in _patience(parsed.drivername, timeout_s).items()
+            if name not in parsed.query
+        }
         engine = sa.create_engine(
             parsed, poolclass=sa.NullPool, query_cache_size=0, connect_args=arguments
         )
@@ -347,8 +364,11 @@ def _engine(url: str, timeout_s: float) -> Engine:
 
 def _limit(timeout_s: float, connection: sa.Connection) -> None:
     """Of each statement in a transaction, waiting for locks included; also behind a pooler, which
-    would keep a session's setting for others."""
-    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(timeout_s * 1000)}")
+    would keep a session's setting for others. psycopg reads times in the ISO form alone."""
+    connection.exec_driver_sql(
+        f"SET LOCAL statement_timeout = {int(timeout_s * 1000)}; SET LOCAL datestyle = ISO;"
+        " SET LOCAL intervalstyle = postgres"
+    )
 
 
 def _patience(driver: str, timeout_s: float) -> dict[str, Any]:
@@ -356,6 +376,7 @@ def _patience(driver: str, timeout_s: float) -> dict[str, Any]:
     it is sent, is noticed within a minute."""
     if driver == "postgresql+psycopg":
         return {
+            "client_encoding": "utf8",
             "connect_timeout": 10,
             "keepalives_idle": 20,
             "keepalives_interval": 10,
@@ -379,9 +400,8 @@ def _relation(engine: Engine, target: SqlTarget) -> sa.FromClause:
     with engine.connect() as connection:
         # The query is the operator's own, from the configuration.
         probe = connection.execute(sa.text(f"SELECT * FROM ({text}) q WHERE 1 = 0"))  # noqa: S608
-        described = [
-            sa.column(str(d[0]), Xid8() if _is_xid8(d) else None) for d in probe.cursor.description
-        ]
+        columns: Any = probe.cursor.description
+        described = [sa.column(str(d[0]), keys.TYPES.get(d[1])) for d in columns]
     return sa.text(text).columns(*described).subquery("q")
 
 
@@ -391,7 +411,11 @@ def _require_unique(table: sa.Table, name: str) -> None:
     key = [column.name for column in table.primary_key.columns]
     if len(key) < 2 or name not in key:
         return
-    alone = [[c.name for c in index.columns] for index in table.indexes if index.unique]
+    alone = [
+        [c.name for c in index.columns]
+        for index in table.indexes
+        if index.unique and index.dialect_kwargs.get("postgresql_where") is None
+    ]
     alone += [
         [c.name for c in constraint.columns]
         for constraint in table.constraints
@@ -405,11 +429,6 @@ def _require_unique(table: sa.Table, name: str) -> None:
             " the same one would replace each other.",
             hint=f'Read a query instead: query = "{query}" with id = "record_id".',
         )
-
-
-def _is_xid8(description: Any) -> bool:
-    """PostgreSQL's type oid of xid8 (pg_type.dat)."""
-    return bool(description[1] == 5069)
 
 
 def _reason(error: exc.DBAPIError) -> str:

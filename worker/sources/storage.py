@@ -138,7 +138,7 @@ def _within(folder: Path) -> Iterator[str]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             found = Path(place, name)
-            if found.is_file() and not _hidden(found, folder):
+            if found.is_file() and not name.startswith("."):
                 yield str(found)
             elif found.is_symlink() and _supported(name):
                 log.warning("file.leads_nowhere", file=str(found))
@@ -306,10 +306,6 @@ def _require_supported(path: str) -> None:
             f"{path} is of no kind that can be read.",
             hint=f"Name it {', '.join(FORMATS)}, plain or with {' or '.join(PACKINGS)}.",
         )
-
-
-def _hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
 def unreadable(path: str, error: Exception) -> SourceUnavailable:

@@ -1,8 +1,8 @@
-"""SQL of somebody's own: one statement that reads, and nothing that it could get out by.
+"""Runs a user's own SQL: one read-only statement, confined to the login's rights.
 
 It runs as `DECLARE ... CURSOR FOR` it, in the extended protocol, which takes one statement and no
-other kind, in a read-only transaction. A role that was taken on with SET ROLE can be put off again
-inside a statement, so a superuser is not asked at all: see `require_no_superuser`.
+other kind, in a read-only transaction. A statement can undo SET ROLE, so logins that could become
+a superuser are refused: see `require_no_superuser`.
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
 """
 
@@ -19,18 +19,26 @@ from sqlalchemy.engine import Connection
 
 from worker.errors import ConfigurationError, Misasked
 from worker.store import database
-from worker.store.scores import Row
 
 _DECLARE = "DECLARE question NO SCROLL CURSOR FOR "
 _FETCH = "FETCH ALL FROM question"
-_SHOWS = re.compile(r"\s*(explain|show)\b", re.IGNORECASE)
+_SHOWS = re.compile(r"(\s|--[^\n]*\n|/\*.*?\*/)*(explain|show)\b", re.IGNORECASE | re.DOTALL)
 """Statements that read, and that no cursor can be of."""
+
+
+_MAY_LEAVE = """
+SELECT count(*) > 0 FROM pg_roles
+WHERE (rolsuper OR rolname IN
+       ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'))
+  AND pg_has_role(session_user, oid, 'MEMBER')
+"""
 
 
 def ask(
     engine: Engine, question: str, arguments: Mapping[str, Any] | None = None
-) -> tuple[Sequence[str], list[Row]]:
-    """The columns and rows of a statement; `:name` stands for an argument, where there are any.
+) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
+    """The names of the columns, which may repeat, and the rows of a statement; `:name` stands for
+    an argument, where there are any.
 
     Raises Misasked with PostgreSQL's own words where it cannot be answered, ConfigurationError for
     a superuser.
@@ -46,8 +54,7 @@ def ask(
                 cursor.execute(*_compiled(text, arguments, engine), prepare=True)
                 if not shows:
                     cursor.execute(_FETCH)
-                names = [column.name for column in cursor.description or ()]
-                return names, [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+                return [column.name for column in cursor.description or ()], cursor.fetchall()
         except psycopg.OperationalError:
             raise  # it took too long, or the server went away
         except (psycopg.Error, exc.SQLAlchemyError, UnicodeError) as error:
@@ -56,12 +63,12 @@ def ask(
 
 
 def require_no_superuser(connection: Connection) -> None:
-    """Raises ConfigurationError where the login is a superuser, whose rights a statement could take
-    back: it may read the server's files and run its programs."""
-    is_one = "SELECT rolsuper FROM pg_roles WHERE rolname = session_user"
-    if connection.scalar(sa.text(is_one)):
+    """Raises ConfigurationError where the login is a superuser or may become one, or may reach the
+    server's files and programs: a statement could use those rights."""
+    if connection.scalar(sa.text(_MAY_LEAVE)):
         raise ConfigurationError(
-            "The database's login is a superuser, whose rights a statement could use.",
+            "The database's login is a superuser, or may become one; SQL of your own would run with"
+            " its rights.",
             hint="Ask with an analyst's login in DATABASE_URL: sentiment-worker db roles --analyst"
             " LOGIN makes one.",
         )

@@ -82,9 +82,11 @@ def _connect_args(application: str) -> dict[str, Any]:
         "keepalives_interval": 10,
         "keepalives_count": 3,
         # Whatever the server, the database or the role say: times and intervals are read in these
-        # forms, and how long a statement may take is decided here.
+        # forms, how long a statement may take is decided here, and the session that holds a run's
+        # lock is idle for as long as the run.
         "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=120s"
-        " -c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c statement_timeout=0",
+        " -c idle_session_timeout=0 -c statement_timeout=0"
+        " -c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres",
     }
 
 

@@ -111,16 +111,17 @@ WITH mine AS (
       AND (mine.position ->> 'line')::bigint > 1  -- more than a header
 ), sources AS (
     SELECT min(partition) AS partition, here, there FROM pairs GROUP BY here, there
-    ORDER BY 1 LIMIT :limit
 )
 SELECT p.partition, s.name AS source, counted.*
 FROM sources p JOIN sentiment.source s ON s.id = p.there
 CROSS JOIN LATERAL (
-    SELECT count(*) AS records, count(*) FILTER (WHERE r.content_hash IN (
-        SELECT content_hash FROM sentiment.record WHERE source_id = p.there)) AS shared
-    FROM sentiment.record r WHERE r.source_id = p.here
+    SELECT count(*) AS records, count(o.content_hash) AS shared
+    FROM sentiment.record r LEFT JOIN (
+        SELECT DISTINCT content_hash FROM sentiment.record WHERE source_id = p.there
+    ) o USING (content_hash)
+    WHERE r.source_id = p.here
 ) counted
-WHERE shared > 0 ORDER BY partition, source
+WHERE shared > 0 ORDER BY partition, source LIMIT :limit
 """
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -49,7 +48,7 @@ WHERE a.datname = current_database()
   AND a.application_name LIKE 'sentiment-worker %'
   -- Of our own name only what a cut network left behind: it is silent, and holds something.
   AND (a.application_name <> current_setting('application_name') OR (
-      a.pid <> pg_backend_pid() AND (a.pid = holder.pid OR a.state <> 'idle')
+      a.pid <> pg_backend_pid() AND (a.pid = holder.pid OR a.state LIKE 'idle in transaction%')
       AND a.state_change < now() - :lease_s * interval '1 second'))
 """
 
@@ -137,11 +136,7 @@ class PostgresLedger:
 
     def _lock_session(self) -> Connection:
         with database.translated():
-            raw = self._locks.connect().execution_options(isolation_level="AUTOCOMMIT")
-            # It waits as long as its run, and the server would end it for that: the lock with it.
-            with contextlib.suppress(sa.exc.ProgrammingError):  # before PostgreSQL 14
-                raw.exec_driver_sql("SET idle_session_timeout = 0")
-            return raw
+            return self._locks.connect().execution_options(isolation_level="AUTOCOMMIT")
 
     def start(self, lane: Lane, trigger: str, due_at: datetime | None = None) -> int:
         """Open a run. Call it under `exclusive`: what still says "running" is then lost, and

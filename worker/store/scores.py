@@ -37,7 +37,7 @@ ORDERS: Mapping[str, ColumnElement[Any]] = {
 }
 
 
-_BY_TIME = ("newest", "oldest")
+BY_TIME = ("newest", "oldest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def statement(wanted: ScoreFilter) -> Select[Any]:
     ]
     conditions = [condition(value) for value, condition in by_score if value is not None]
     among = wanted.among
-    if among is None and not wanted.asks_scores and wanted.order in _BY_TIME:
+    if among is None and not wanted.asks_scores and wanted.order in BY_TIME:
         among = wanted.limit
     if among is None:
         conditions += _of_record(wanted, CURRENT_SENTIMENT)
@@ -140,7 +140,7 @@ def _require_sense(wanted: ScoreFilter) -> None:
 def is_outermost(wanted: ScoreFilter) -> bool:
     """Does it want the outermost records of some days, and nothing else of them?"""
     whole_days = wanted.since is not None and wanted.until is not None
-    by_score = wanted.order not in _BY_TIME
+    by_score = wanted.order not in BY_TIME
     by_text = wanted.text is not None or wanted.words is not None
     return by_score and whole_days and not (wanted.asks_scores or by_text)
 
