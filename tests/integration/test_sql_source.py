@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.records import Layout
-from worker.sources import sql
+from worker.sources import place, sql
 from worker.sources.sql import SqlSource, SqlTarget
 from worker.store import database
 
@@ -305,6 +305,22 @@ def test_a_time_that_python_has_not_is_one_rows_fault(app: Engine) -> None:
     (page,) = source.pages({})
     assert [record.external_id for record in page.records] == ["1", "4", "5"]
     assert len(page.refusals) == 2
+
+
+def test_a_cluster_that_tells_no_more_is_not_taken_for_the_same(
+    app: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(app, 3)
+    reader = Reader(url_of(app), table="review", cursor="xid")
+    reader.read()
+    here = reader.positions[""]["of"]
+    monkeypatch.setattr(place, "_CLUSTER", "SELECT no_such_function()")
+    fill(app, 1)
+    assert reader.read() == ["4"]
+    assert reader.positions[""]["of"] == here, "it is compared again once it tells"
+    reader.positions[""]["after"] = ["99999999999", 3]
+    with pytest.raises(ConfigurationError, match="or it is another table, or another"):
+        reader.read()
 
 
 def test_a_cursor_that_changes_its_type_is_refused(app: Engine) -> None:

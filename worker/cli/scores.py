@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,7 @@ from worker.cli.output import (
 )
 from worker.errors import ConfigurationError
 from worker.store import scores as stored
-from worker.store.scores import LABELS, ORDERS, ScoreFilter
+from worker.store.scores import LABELS, ORDERS, Row, ScoreFilter
 from worker.store.views import CURRENT_SENTIMENT, kinds
 
 ON_SCREEN = 20
@@ -121,22 +122,27 @@ def scores(
         require(engine, wanted)
         found = stored.ask(engine, wanted)
         if writer and to:
-            watched = export.Watched(found)
-            rows = export.save(watched, kinds(CURRENT_SENTIMENT), to, writer)
-            say(f"{rows:,} rows are in {to}.")
-            if watched.long and to.suffix.lower() == ".xlsx":
-                texts = words.many(watched.long, "text is", "texts are")
-                say(
-                    f"{texts} longer than a cell holds ({export.SHEET_TEXT:,} characters), and cut:"
-                    " .csv and .parquet hold them whole.",
-                    style="yellow",
-                )
-            if watched.formulas and to.suffix.lower() == ".csv" and not for_spreadsheet:
-                cells = words.many(watched.formulas, "cell begins", "cells begin")
-                say(
-                    f"{cells} like a formula, which a spreadsheet would run: export with"
-                    " --for-spreadsheet, or to .xlsx, to open it in one.",
-                    style="yellow",
-                )
+            _save(found, to, writer, for_spreadsheet=for_spreadsheet)
         elif not print_rows(found, COLUMNS, output):
             say("No record matches.")
+
+
+def _save(found: Iterable[Row], to: Path, writer: export.Writer, *, for_spreadsheet: bool) -> None:
+    """Into a file, and say what the file does not hold as it is, or would do elsewhere."""
+    watched, ending = export.Watched(found), to.suffix.lower()
+    rows = export.save(watched, kinds(CURRENT_SENTIMENT), to, writer)
+    say(f"{rows:,} rows are in {to}.")
+    if watched.long and ending == ".xlsx":
+        texts = words.many(watched.long, "text is", "texts are")
+        say(
+            f"{texts} longer than a cell holds ({export.SHEET_TEXT:,} characters), and cut:"
+            " .csv and .parquet hold them whole.",
+            style="yellow",
+        )
+    if watched.formulas and ending == ".csv" and not for_spreadsheet:
+        cells = words.many(watched.formulas, "cell begins", "cells begin")
+        say(
+            f"{cells} like a formula, which a spreadsheet would run: export with"
+            " --for-spreadsheet, or to .xlsx, to open it in one.",
+            style="yellow",
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -54,10 +54,10 @@ def sql(
 
 
 def numbered(names: Sequence[str]) -> list[str]:
-    """Names that repeat, told apart: count, count_2."""
-    seen: Counter[str] = Counter()
-    told: list[str] = []
-    for name in names:
-        seen[name] += 1
-        told.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
-    return told
+    """Names that repeat, told apart: count, count_2. What is named so already keeps its name."""
+    told: dict[str, None] = {}
+    for at, name in enumerate(names):
+        taken = {*told, *names[at + 1 :]} if name in told else told
+        others = (f"{name}_{n}" for n in itertools.count(2))
+        told[name if name not in told else next(o for o in others if o not in taken)] = None
+    return list(told)

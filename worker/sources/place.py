@@ -51,6 +51,11 @@ def of(engine: Engine, table: str | None, cursor: ColumnElement[Any] | None) -> 
     return place
 
 
+def carried(known: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a cluster while it does not tell: it is compared when it does again."""
+    return {name: known[name] for name in ("system", "timeline") if name in known}
+
+
 def require_same(known: Mapping[str, Any], now: Mapping[str, Any], source: str) -> None:
     """Raises ConfigurationError where a cursor was kept in another place than it would be used in.
     A cluster that is known may be reached by another host name."""

@@ -143,11 +143,10 @@ class _Reader:
         identity.require_same(position, self._mapping.identity, "")
         self._warn_of_nulls()
         bound = self._watermark()
-        now = place.of(self._engine, self._table, self._cursor)
+        told = place.of(self._engine, self._table, self._cursor)
         layout = repr(self._columns)
-        known = position.get("of") or {}
-        now = {name: known[name] for name in ("system", "timeline") if name in known} | now
-        after = self._after(position, now, layout, bound)
+        after = self._after(position, told, layout, bound)
+        now = place.carried(position.get("of") or {}) | told
         highest = self._highest(position) if after is not None else None
         reading = token_hex(4) if after is None else position.get("reading", "")
         from_the_beginning = after is None
