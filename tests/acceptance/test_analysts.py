@@ -303,6 +303,8 @@ def test_a_question_cannot_get_out(desk: Shell, database_url: str, statement: st
     for refused in (analyst("sql", statement), desk("sql", statement)):
         assert refused.code == 2, refused.out
         assert "Traceback" not in refused.err
+    if ";" in statement and "$$" not in statement:
+        assert "Write one statement that reads" in analyst("sql", statement).err
     assert "is a superuser" in desk("sql", statement).err
     assert _rows(engine, "SELECT count(*) FROM sentiment.score") == before
     engine.dispose()

@@ -291,6 +291,12 @@ def test_a_delimiter_and_an_encoding_are_named(shell: Shell) -> None:
     (shell.folder / "wide.csv").write_bytes(wide)
     assert "--encoding utf-16" in shell("once", "wide.csv").err
     assert shell("once", "wide.csv", "--encoding", "utf-16").code == 0
+    late = b"id,text\n1,fine\n\xff\xfe broken\n"
+    (shell.folder / "late.csv").write_bytes(late)
+    assert shell("once", "late.csv").code == 5
+    (row,) = shell("quarantine", "list", "--source", "late", "-o", "json").data
+    assert "utf-16" not in row["reason"], "one broken line says nothing of the file"
+    assert "--encoding cp1252" in row["reason"]
 
 
 def test_the_columns_that_are_not_kept_are_said(shell: Shell) -> None:

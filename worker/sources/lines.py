@@ -36,9 +36,9 @@ class Undecodable(ValueError):
     """A line is not in the declared encoding, or too long."""
 
 
-def _undecodable(error: UnicodeDecodeError) -> str:
+def _undecodable(error: UnicodeDecodeError, *, is_first: bool) -> str:
     said = f"not valid {error.encoding} at byte {error.start}"
-    if error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if is_first and error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return f"{said}: its first bytes are those of UTF-16, say --encoding utf-16"
     # Above 7F alone, a byte is a letter in the encodings of Windows and Western Europe.
     if error.encoding == "utf-8" and error.object[error.start] >= 0x80:
@@ -131,11 +131,12 @@ class Tape:
         self._taken.append(raw)
         if len(raw) > MAX_ROW_BYTES:
             raise Undecodable(f"longer than {MAX_ROW_BYTES} bytes")
+        is_first = self.offset == 0 and len(self._taken) == 1
         try:
             text = self._decode(raw)[0]
         except UnicodeDecodeError as error:
-            raise Undecodable(_undecodable(error)) from None
-        if self.offset == 0 and self._strip_mark and len(self._taken) == 1:
+            raise Undecodable(_undecodable(error, is_first=is_first)) from None
+        if is_first and self._strip_mark:
             text = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
         return text
 

@@ -26,6 +26,8 @@ _SHOWS = re.compile(r"(\s|--[^\n]*\n|/\*.*?\*/)*(explain|show)\b", re.IGNORECASE
 """Statements that read, and that no cursor can be of."""
 
 
+_ONE = "Write one statement that reads: SELECT, WITH, VALUES, TABLE, EXPLAIN or SHOW."
+
 _MAY_LEAVE = """
 SELECT count(*) > 0 FROM pg_roles
 WHERE (rolsuper OR rolname IN
@@ -97,4 +99,5 @@ def _postgresql_says(error: Exception, before: int) -> tuple[str, str]:
         return str(error).strip().splitlines()[0], ""
     place = int(said.statement_position or 0) - before
     position = f" (at character {place})" if place > 0 else ""
-    return f"{said.message_primary}{position}.", said.message_hint or ""
+    hint = said.message_hint or (_ONE if isinstance(error, psycopg.errors.SyntaxError) else "")
+    return f"{said.message_primary}{position}.", hint
