@@ -9,7 +9,7 @@ VENV := $(ROOT).venv
 BIN := $(VENV)/bin
 export SENTIMENT_HOME ?= $(ROOT).sentiment-worker
 
-.PHONY: help demo test unit quick browser infra model faults faults-full bench-function bench-analysts bench-page trust install lint types check bench wheel lock clean
+.PHONY: help demo test unit quick browser servers infra model faults faults-full bench-function bench-analysts bench-page trust install lint types check bench wheel lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,14 @@ browser: $(VENV)/installed ## The page in a real browser (Chromium from the PATH
 	        { apt-get -qq update && apt-get -qq install -y chromium >/dev/null; }; }; } || \
 	    $(BIN)/playwright install chromium
 	@cd $(ROOT) && $(BIN)/pytest tests/browser
+
+servers: $(VENV)/installed ## Other people's servers: PgBouncer, MariaDB, a standby that takes over
+	@for each in pgbouncer mariadbd; do \
+	    PATH="$$PATH:/usr/sbin" command -v $$each >/dev/null || missing=1; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+	        apt-get -qq install -y --no-install-recommends pgbouncer mariadb-server >/dev/null; fi
+	@cd $(ROOT) && $(BIN)/pytest tests/servers
 
 infra: $(VENV)/tools/installed $(VENV)/checkov/installed ## The Lambda's template, scripts, image file and emulator
 	@cd $(ROOT) && $(BIN)/pytest tests/infrastructure

@@ -4,14 +4,20 @@ command line uses DATABASE_URL."""
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from alembic import context
+from alembic.runtime.migration import MigrationContext, MigrationInfo
+from alembic.script import Script
 from sqlalchemy import Connection, create_engine, text
 
 from worker.store.database import normalise_url
 from worker.store.tables import METADATA
 
 config = context.config
+
+_HAS_TOLERATED = text("SELECT to_regclass('sentiment.tolerated')")
 
 
 def _run(connection: Connection) -> None:
@@ -26,10 +32,31 @@ def _run(connection: Connection) -> None:
         include_name=_ours,
         transaction_per_migration=True,
         compare_type=True,
+        on_version_apply=_note_the_oldest_worker,
     )
     with context.begin_transaction():
         context.run_migrations()
     connection.commit()
+
+
+def _note_the_oldest_worker(
+    ctx: MigrationContext, step: MigrationInfo, heads: Collection[Any], run_args: Mapping[str, Any]
+) -> None:
+    """In the migration's own transaction: which workers may go on working on the schema that it
+    leaves. A migration that says nothing tolerates those of its own version alone."""
+    steps = (step.up_revision,) if step.is_upgrade else step.down_revisions
+    left = steps[0] if steps else None
+    if (
+        not isinstance(left, Script)
+        or ctx.connection is None
+        or not ctx.connection.scalar(_HAS_TOLERATED)
+    ):
+        return
+    oldest = getattr(left.module, "oldest_worker", left.revision)
+    ctx.connection.execute(text("DELETE FROM sentiment.tolerated"))
+    ctx.connection.execute(
+        text("INSERT INTO sentiment.tolerated VALUES (:oldest)"), {"oldest": oldest}
+    )
 
 
 def _ours(name: str | None, kind: str, parents: object) -> bool:

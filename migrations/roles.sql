@@ -23,6 +23,12 @@ BEGIN
 
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sentiment_worker') THEN
         GRANT USAGE ON SCHEMA sentiment, analytics TO sentiment_worker;
+        -- PUBLIC has it, unless a DBA took it away; here only who may give it does.
+        BEGIN
+            EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO sentiment_worker', current_database());
+        EXCEPTION WHEN insufficient_privilege THEN
+            RAISE NOTICE 'may not grant TEMPORARY on this database';
+        END;
         GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA sentiment TO sentiment_worker;
         GRANT DELETE ON sentiment.quarantine TO sentiment_worker;
         IF to_regclass('sentiment.touched') IS NOT NULL THEN  -- since 0009

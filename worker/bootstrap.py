@@ -106,7 +106,8 @@ def open_database(settings: Settings) -> Iterator[Engine]:
     with postgres.running(settings.home) as url:
         engine = database.make_engine(url, application=application)
         try:
-            if not migrate.state(engine).is_current:
+            found = migrate.state(engine)
+            if not (found.is_current or found.is_tolerant):
                 migrate.upgrade(engine)
             yield engine
         finally:

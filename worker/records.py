@@ -315,6 +315,8 @@ class Counters:
     billed_ms: int = 0
     billed_mb_ms: int = 0
     """Megabytes times milliseconds; / 1,024,000 is GB-seconds."""
+    unreported: int = 0
+    """Calls that brought no report line: what is billed for them is an upper bound."""
 
     def add(self, other: Mapping[str, int]) -> None:
         for name, value in other.items():

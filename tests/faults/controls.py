@@ -14,7 +14,7 @@ from typing import Any
 from tests.faults import crashing
 from worker.cli import main
 from worker.store import ingest, settle
-from worker.store.runs import PostgresLedger
+from worker.store.holds import Holds
 
 STOP_AT = ("settle.begun", 5)
 """Where a frozen worker sleeps: an answer in its hand."""
@@ -43,7 +43,7 @@ def no_fence() -> None:
 
 def no_lock() -> None:
     """Whoever comes runs the source."""
-    PostgresLedger._take = lambda *_: True  # type: ignore[method-assign]  # broken on purpose
+    Holds._take = lambda *_: True  # type: ignore[method-assign]  # broken on purpose
 
 
 if __name__ == "__main__":

@@ -248,6 +248,39 @@ def test_a_lock_outlives_the_servers_limit_for_idle_sessions(desk: Desk) -> None
     fresh.dispose()
 
 
+def test_a_lane_outlives_the_session_that_locked_it(desk: Desk) -> None:
+    """Somebody ended the session: from the next heartbeat on the row alone holds the lane."""
+    lane = Lane(desk.source_id)
+    ours = PostgresLedger(desk.engine, worker="w1", patience_s=1)
+    other = PostgresLedger(desk.engine, worker="w2", patience_s=1)
+    with ours.exclusive(lane, "s"):
+        ended = desk.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'sentiment-worker w1'"
+        )
+        assert len(ended) == 1
+        time.sleep(0.2)
+        desk.journal.renew(desk.run_id, [])
+        with pytest.raises(SourceBusy, match="w1"), other.exclusive(lane, "s"):
+            pass
+    with other.exclusive(lane, "s"):
+        pass
+
+
+def test_a_killed_process_holds_nothing(desk: Desk) -> None:
+    lane = Lane(desk.source_id)
+    killed = PostgresLedger(desk.engine, worker="w1", patience_s=1).exclusive(lane, "s")
+    killed.__enter__()
+    desk.rows(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = 'sentiment-worker w1'"
+    )
+    time.sleep(0.2)
+    with PostgresLedger(desk.engine, worker="w2", patience_s=1).exclusive(lane, "s"):
+        pass
+    killed.__exit__(None, None, None)
+
+
 def test_two_workers_never_claim_the_same_chunk(desk: Desk) -> None:
     desk.ingest(*(record(str(n), f"text {n}") for n in range(200)))
     desk.expire()

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
+from tests.integration.test_journal import Desk, done
+from tests.make import record
 from worker.errors import ConfigurationError, SchemaOutdated
 from worker.store import database, migrate
 from worker.store.views import ANALYTICS
@@ -80,14 +85,69 @@ def test_each_role_may_do_its_work_and_no_more(
                 connection.execute(sa.text(statement))
 
 
-def test_a_newer_database_is_refused_and_left_alone(empty_database_url: str) -> None:
-    engine = database.make_engine(empty_database_url, application="tests")
-    migrate.upgrade(engine)
-    with database.transaction(engine) as connection:
-        connection.execute(sa.text("UPDATE sentiment.alembic_version SET version_num = '9999'"))
+NEXT_VERSION = """
+from alembic import op
+
+revision = "9999"
+down_revision = "{head}"
+branch_labels = depends_on = None
+{oldest}
+
+def upgrade():
+    op.execute("ALTER TABLE sentiment.record ADD COLUMN mood text")
+
+
+def downgrade():
+    op.execute("ALTER TABLE sentiment.record DROP COLUMN mood")
+"""
+
+
+def migrated_by_the_next_version(engine: Engine, folder: Path, oldest: str) -> None:
+    """Today's migrations and one more, as the next version would ship them."""
+    scripts = folder / "migrations"
+    shutil.copytree(migrate.scripts(), scripts)
+    next_version = NEXT_VERSION.format(head=migrate.state(engine).head, oldest=oldest)
+    (scripts / "versions" / "9999_next.py").write_text(next_version, encoding="utf-8")
+    config = Config()
+    config.set_main_option("script_location", str(scripts))
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def test_a_newer_database_is_refused_and_left_alone(engine: Engine, tmp_path: Path) -> None:
+    migrated_by_the_next_version(engine, tmp_path, oldest="")
     for step in (migrate.upgrade, migrate.require_current):
-        with pytest.raises(SchemaOutdated, match="a newer sentiment-worker has migrated it"):
+        with pytest.raises(SchemaOutdated, match="a newer sentiment-worker has migrated it") as no:
             step(engine)
+        assert "It tolerates workers from 9999 on" in str(no.value)
+
+
+def test_a_newer_database_that_tolerates_this_version_is_worked_on(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """The worker of the version before goes on while versions are exchanged: also what it had
+    begun before the migration."""
+    desk = Desk(engine)
+    begun = desk.ingest(record("1", "a"), record("2", "b"))
+    migrated_by_the_next_version(
+        engine, tmp_path, f'oldest_worker = "{migrate.state(engine).head}"'
+    )
+    migrate.require_current(engine)
+    for lease in (*begun, *desk.ingest(record("3", "c"), version=1)):
+        desk.settle(done(lease))
+    assert [row[0] for row in desk.current()] == ["1", "2", "3"]
+    assert migrate.state(engine).is_tolerant
+
+
+def test_each_migration_says_which_workers_it_tolerates(empty_database_url: str) -> None:
+    engine = database.make_engine(empty_database_url, application="tests")
+    migrate.upgrade(engine, "0013")  # before there was such a word
+    assert migrate.state(engine).oldest_worker is None
+    migrate.upgrade(engine, "0014")
+    assert migrate.state(engine).oldest_worker == "0013"
+    migrate.downgrade(engine, "0013")
+    assert migrate.state(engine).oldest_worker is None
     engine.dispose()
 
 

@@ -59,7 +59,9 @@ def check(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
     settings = settings_for(config, verbose=verbose, quiet=True).settings
     with bootstrap.open_database(settings) as engine:
         migrate.require_current(engine)
-        say(f"The database is at {migrate.state(engine).head}, as it should be.")
+        found = migrate.state(engine)
+        fits = "which tolerates this version" if found.is_tolerant else "as it should be"
+        say(f"The database is at {found.current}, {fits}.")
 
 
 @app.command(epilog="Example:  [bold]sentiment-worker db search on[/bold]")

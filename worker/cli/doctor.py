@@ -87,9 +87,25 @@ def _examine_database(settings: Settings) -> Iterator[Finding]:
             except WorkerError as error:
                 yield _failure("migrations", error)
             else:
-                yield Finding("migrations", "ok", f"at {migrate.state(engine).head}")
+                yield Finding("migrations", "ok", _migrated(migrate.state(engine)))
+                yield from _examine_session(engine)
     except WorkerError as error:
         yield _failure("database", error)
+
+
+def _migrated(found: migrate.SchemaState) -> str:
+    if found.is_tolerant:
+        return f"at {found.current}, newer than this version's {found.head}, which it tolerates"
+    return f"at {found.current}"
+
+
+def _examine_session(engine: Engine) -> Iterator[Finding]:
+    """What a DBA or a pooler may have taken from our sessions."""
+    if database.shares_sessions(engine):
+        yield Finding("sessions", "note", database.SHARED, database.SHARED_ADVICE)
+    if not database.may_make_temporary_tables(engine):
+        detail, advice = "this login may not make temporary tables", database.TEMPORARY_ADVICE
+        yield Finding("sessions", "failed", detail, advice, Exit.MISUSED)
 
 
 def _version(engine: Engine) -> str:

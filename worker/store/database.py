@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -14,12 +14,25 @@ from sqlalchemy.engine import URL, Connection
 
 from worker import urls
 from worker.errors import ConfigurationError, DatabaseUnavailable, SchemaOutdated, TooSlow
+from worker.store import sessions
 
 T = TypeVar("T")
 
 _HARD_REFUSALS = ("28P01", "28000", "3D000", "42501")
 """Wrong password, no such role, no such database, no permission: waiting will not help.
 https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+
+
+TEMPORARY_ADVICE = (
+    "Each run sorts what it writes in a temporary table. As an administrator:"
+    " GRANT TEMPORARY ON DATABASE ... TO sentiment_worker (`db roles` does it)."
+)
+
+SHARED = "a pooler shares PostgreSQL's sessions (like PgBouncer in transaction mode)"
+SHARED_ADVICE = (
+    "It works, but a run's source is held by its lease alone: after a kill it is free when"
+    " SENTIMENT_LEASE is over, not at once. Migrate with the server's own address."
+)
 
 
 def normalise_url(url: str) -> URL:
@@ -38,27 +51,31 @@ def make_engine(
 ) -> Engine:
     """An engine whose connections notice a dead server within a minute and whose statements
     cannot hang for ever on a lock. A connection is waited for `pool_timeout_s` seconds."""
-    return sa.create_engine(
+    engine = sa.create_engine(
         normalise_url(url),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=pool_timeout_s,
         pool_recycle=1800,
-        connect_args=_connect_args(application),
+        connect_args=sessions.arguments(application),
     )
+    sessions.prepare(engine)
+    return engine
 
 
 def unpooled(engine: Engine, *, application: str) -> Engine:
     """The same database with a connection of its own for each use: for what is held long."""
-    return sa.create_engine(
-        engine.url, poolclass=sa.NullPool, connect_args=_connect_args(application)
+    own = sa.create_engine(
+        engine.url, poolclass=sa.NullPool, connect_args=sessions.arguments(application)
     )
+    sessions.prepare(own)
+    return own
 
 
 def read_only(engine: Engine, *, timeout_s: float, role: str | None = None) -> Engine:
     """The same engine for questions alone: nothing is written, none takes longer than that, and all
     is done as `role`, where one is named."""
-    reading = engine.execution_options(postgresql_readonly=True)
+    reading = engine.execution_options(postgresql_readonly=True, limit_s=timeout_s)
 
     @event.listens_for(reading, "begin")
     def limit(connection: Connection) -> None:
@@ -71,42 +88,25 @@ def read_only(engine: Engine, *, timeout_s: float, role: str | None = None) -> E
     return reading
 
 
-def _connect_args(application: str) -> dict[str, Any]:
-    return {
-        "application_name": application,
-        "client_encoding": "utf8",  # else an SQL_ASCII database gives bytes, and that says nothing
-        "connect_timeout": 10,
-        # A server that is gone while something is under way to it: else TCP tries for 15 minutes.
-        "tcp_user_timeout": 30_000,
-        "keepalives_idle": 20,
-        "keepalives_interval": 10,
-        "keepalives_count": 3,
-        # Whatever the server, the database or the role say: times and intervals are read in these
-        # forms, how long a statement may take is decided here, and the session that holds a run's
-        # lock is idle for as long as the run.
-        "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=120s"
-        " -c idle_session_timeout=0 -c statement_timeout=0"
-        " -c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres",
-    }
-
-
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn what psycopg and SQLAlchemy raise into the error tree."""
+def translated(limit_s: float | None = None) -> Iterator[None]:
+    """Turn what psycopg and SQLAlchemy raise into the error tree. `limit_s` is what a statement was
+    allowed to take."""
     try:
         yield
     except exc.DBAPIError as error:
-        raise _translate(error.orig if error.orig is not None else error) from error
+        raise _translate(error.orig if error.orig is not None else error, limit_s) from error
     except exc.TimeoutError as error:
         raise DatabaseUnavailable("No database connection came free in time.") from error
     except psycopg.Error as error:
-        raise _translate(error) from error
+        raise _translate(error, limit_s) from error
 
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """One transaction: commit at the end, rollback on any exception."""
-    with translated(), engine.begin() as connection:
+    limit_s = engine.get_execution_options().get("limit_s")
+    with translated(limit_s), engine.begin() as connection:
         yield connection
 
 
@@ -135,7 +135,7 @@ def retrying(call: Callable[[], T], *, patience_s: float) -> T:
     raise AssertionError("stamina either returns or raises")
 
 
-def _translate(error: BaseException) -> Exception:
+def _translate(error: BaseException, limit_s: float | None) -> Exception:
     state = getattr(error, "sqlstate", None)
     text = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if isinstance(error, psycopg.OperationalError) and state is None:
@@ -155,10 +155,7 @@ def _translate(error: BaseException) -> Exception:
             hint="Run: sentiment-worker db upgrade",
         )
     if state == "57014":
-        return TooSlow(
-            "The question took longer than it may.",
-            hint="Ask for less, or about a shorter time.",
-        )
+        return _ended(text, limit_s)
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return DatabaseUnavailable(f"The database gave up: {text}")
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
@@ -168,9 +165,47 @@ def _translate(error: BaseException) -> Exception:
     return error if isinstance(error, Exception) else RuntimeError(text)
 
 
+def _ended(text: str, limit_s: float | None) -> TooSlow:
+    """A statement was ended, by our limit or by somebody else's; PostgreSQL names the kind."""
+    if limit_s is not None and "statement timeout" in text:
+        return TooSlow(
+            f"The question took longer than the {limit_s:g} s that it may.",
+            hint="Ask for less, or about a shorter time.",
+        )
+    return TooSlow(
+        f"PostgreSQL ended the statement: {text}",
+        hint="Somebody cancelled it, or the role or the database has a limit: see"
+        " `SHOW statement_timeout` in its session.",
+    )
+
+
 def _refused(text: str) -> ConfigurationError:
+    if "temporary tables" in text:
+        return ConfigurationError(f"The database refuses us: {text}", hint=TEMPORARY_ADVICE)
     return ConfigurationError(
         f"The database refuses us: {text}",
         hint="Check user, password, database and rights in DATABASE_URL; "
         "`sentiment-worker db roles` prints the grants.",
     )
+
+
+def shares_sessions(engine: Engine) -> bool:
+    """Is there a pooler between, whose sessions belong to nobody?"""
+    with translated():
+        return sessions.shares_sessions(engine)
+
+
+def require_own_session(engine: Engine, what: str) -> None:
+    """Raises ConfigurationError behind a pooler that shares its sessions: locks and settings that
+    must last from one transaction to the next would not."""
+    if shares_sessions(engine):
+        raise ConfigurationError(
+            f"{what} needs a session of its own, and {SHARED}.",
+            hint="Name PostgreSQL's own address in DATABASE_URL for this command.",
+        )
+
+
+def may_make_temporary_tables(engine: Engine) -> bool:
+    with transaction(engine) as connection:
+        may = "SELECT has_database_privilege(current_database(), 'TEMP')"
+        return bool(connection.scalar(sa.text(may)))

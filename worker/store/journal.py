@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from worker.ports import Planner
 from worker.records import Lane, Lease, Page, Pending, Position, ScorerId, Settlement
-from worker.store import backfills, cursors, database, ingest, leases, settle, writing
+from worker.store import backfills, cursors, database, holds, ingest, leases, settle, writing
 from worker.store.writing import Cursor
 
 T = TypeVar("T")
@@ -106,7 +106,14 @@ class PostgresJournal:
     def renew(self, run_id: int, held: Sequence[Lease]) -> set[int]:
         """Say that the run lives and extend its leases; returns the ids of those that are no
         longer ours. Raises TakenOver when another process has taken the run's place."""
-        return self._transaction(lambda cur: leases.renew(cur, run_id, held, self._holder[1]))
+        lease_s = self._holder[1]
+
+        def write(cur: Cursor) -> set[int]:
+            lost = leases.renew(cur, run_id, held, lease_s)
+            holds.keep(cur, run_id, lease_s)
+            return lost
+
+        return self._transaction(write)
 
     def settle(self, run_id: int, settlements: Sequence[Settlement]) -> dict[str, int]:
         """Write what became of leases, all or nothing; refused one by one if a fence moved.

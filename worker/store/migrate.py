@@ -42,6 +42,8 @@ ROLES = ("sentiment_owner", "sentiment_worker", "sentiment_analyst")
 class SchemaState:
     current: str | None
     head: str
+    oldest_worker: str | None = None
+    """The oldest migration whose workers may go on working there, where the database says so."""
 
     @property
     def is_current(self) -> bool:
@@ -51,6 +53,11 @@ class SchemaState:
     def is_newer(self) -> bool:
         """Is the database ahead of this version? Revisions are numbered, and in a row."""
         return self.current is not None and self.current > self.head
+
+    @property
+    def is_tolerant(self) -> bool:
+        """Is it ahead, and may a worker of this version go on working on it?"""
+        return self.is_newer and self.oldest_worker is not None and self.oldest_worker <= self.head
 
 
 def scripts() -> Path:
@@ -66,17 +73,30 @@ def state(engine: Engine) -> SchemaState:
     head = max(path.name.split("_")[0] for path in (scripts() / "versions").glob("[0-9]*.py"))
     with database.transaction(engine) as connection:
         if connection.scalar(sa.text(_IS_ANALYST)):
-            revision = sa.text("SELECT revision FROM analytics.schema_version")
-        elif connection.scalar(sa.text("SELECT to_regclass('sentiment.alembic_version')")):
-            revision = sa.text("SELECT version_num FROM sentiment.alembic_version")
-        else:
+            # Before 0014 the view has one column.
+            found = connection.execute(sa.text("SELECT v.* FROM analytics.schema_version v")).one()
+            return SchemaState(found[0], head, *found[1:])
+        if not _has(connection, "alembic_version"):
             return SchemaState(None, head)
-        return SchemaState(connection.scalar(revision), head)
+        current = connection.scalar(sa.text("SELECT version_num FROM sentiment.alembic_version"))
+        if not _has(connection, "tolerated"):
+            return SchemaState(current, head)
+        oldest = connection.scalar(sa.text("SELECT oldest_worker FROM sentiment.tolerated"))
+        return SchemaState(current, head, oldest)
+
+
+def _has(connection: Connection, table: str) -> bool:
+    found = connection.scalar(sa.text("SELECT to_regclass(:name)"), {"name": f"sentiment.{table}"})
+    return found is not None
 
 
 def require_current(engine: Engine) -> None:
-    """Raise SchemaOutdated unless the database is where this version wants it."""
+    """Raise SchemaOutdated unless the database is where this version wants it, or ahead and
+    tolerant of it: while versions are exchanged, workers of the one before go on."""
     found = state(engine)
+    if found.is_tolerant:
+        log.warning("schema.newer", database=found.current, this_version=found.head)
+        return
     if found.is_newer:
         raise _newer(found)
     if not found.is_current:
@@ -88,9 +108,10 @@ def require_current(engine: Engine) -> None:
 
 
 def _newer(found: SchemaState) -> SchemaOutdated:
+    oldest = f" It tolerates workers from {found.oldest_worker} on." if found.oldest_worker else ""
     return SchemaOutdated(
         f"The database is at migration {found.current}, and this version knows those up to"
-        f" {found.head} alone: a newer sentiment-worker has migrated it.",
+        f" {found.head} alone: a newer sentiment-worker has migrated it.{oldest}",
         hint="Install that version here too; nothing was changed.",
     )
 
@@ -117,6 +138,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     """
     from alembic import command
 
+    database.require_own_session(engine, "A migration")
     require_utf8(engine)
     if (found := state(engine)).is_newer:
         raise _newer(found)
@@ -141,6 +163,7 @@ def downgrade(engine: Engine, revision: str) -> None:
     """Migrate back: drops what later migrations made, and what is in it."""
     from alembic import command
 
+    database.require_own_session(engine, "A migration")
     with _session(engine) as connection:
         command.downgrade(_config(connection), revision)
     if state(engine).current:

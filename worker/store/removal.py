@@ -51,7 +51,7 @@ DELETE FROM sentiment.chunk WHERE id IN (
 """
 
 # What is held of a source in tables whose rows are few, what refers to another before it.
-_TABLES = ("quarantine", "backfill", "pause", "cursor_change", "cursor", "run", "daily")
+_TABLES = ("quarantine", "backfill", "pause", "cursor_change", "cursor", "run", "daily", "hold")
 
 _WINDOWS = """
 DELETE FROM sentiment.backfill_window w USING sentiment.backfill b
@@ -66,13 +66,15 @@ WITH removed AS (
     DELETE FROM sentiment.spend WHERE source_id = %(id)s RETURNING *
 )
 INSERT INTO sentiment.spend AS s
-    (day, source_id, scorer_id, invocations, texts, records, billed_ms, billed_mb_ms)
-SELECT m.day, r.id, m.scorer_id, m.invocations, m.texts, m.records, m.billed_ms, m.billed_mb_ms
+    (day, source_id, scorer_id, invocations, texts, records, billed_ms, billed_mb_ms, unreported)
+SELECT m.day, r.id, m.scorer_id, m.invocations, m.texts, m.records, m.billed_ms, m.billed_mb_ms,
+       m.unreported
 FROM moved m, removed r
 ON CONFLICT (day, source_id, scorer_id) DO UPDATE SET
     invocations = s.invocations + excluded.invocations, texts = s.texts + excluded.texts,
     records = s.records + excluded.records, billed_ms = s.billed_ms + excluded.billed_ms,
-    billed_mb_ms = s.billed_mb_ms + excluded.billed_mb_ms
+    billed_mb_ms = s.billed_mb_ms + excluded.billed_mb_ms,
+    unreported = s.unreported + excluded.unreported
 """
 
 

@@ -3,54 +3,24 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.engine import Connection
 
-from worker.errors import ConfigurationError, SourceBusy
+from worker.errors import ConfigurationError
 from worker.log import get_logger
 from worker.records import Counters, Lane
 from worker.store import database, rollup
+from worker.store.holds import Holds
 from worker.store.removal import BEGUN
 from worker.store.tables import CHUNK, RUN, SOURCE
 
 log = get_logger(__name__)
-
-_LOCK_SPACES = (0x53454E54, 0x53454E55)
-"""Advisory locks are one space a database; "SENT" keeps ours apart from others'. One for sources,
-one for backfills."""
-
-# A process that is frozen, or cut off, keeps its sessions, and with them the lane's lock and
-# whatever a transaction of its had locked. Once its run has not been heard of for a lease they are
-# all ended; what it still writes over new ones is refused by fences and cursor versions.
-_EVICT = """
-WITH holder AS MATERIALIZED (
-    SELECT a.pid, a.application_name
-    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-    WHERE l.locktype = 'advisory' AND l.classid = :space AND l.objid = :id AND l.granted
-      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-      AND greatest(a.state_change, (
-          SELECT max(heartbeat_at) FROM sentiment.run
-          WHERE source_id = :source AND lane = :lane AND state = 'running'
-      )) < now() - :lease_s * interval '1 second'
-)
-SELECT pg_terminate_backend(a.pid, 1000)
-FROM holder JOIN pg_stat_activity a
-    ON a.pid = holder.pid OR a.application_name = holder.application_name
-WHERE a.datname = current_database()
-  AND a.usesysid = (SELECT oid FROM pg_roles WHERE rolname = current_user)
-  AND a.application_name LIKE 'sentiment-worker %'
-  -- Of our own name only what a cut network left behind: it is silent, and holds something.
-  AND (a.application_name <> current_setting('application_name') OR (
-      a.pid <> pg_backend_pid() AND (a.pid = holder.pid OR a.state LIKE 'idle in transaction%')
-      AND a.state_change < now() - :lease_s * interval '1 second'))
-"""
 
 
 def register_source(engine: Engine, name: str, kind: str) -> int:
@@ -84,9 +54,7 @@ class PostgresLedger:
         self, engine: Engine, *, worker: str, patience_s: float, lease_s: float = 120.0
     ) -> None:
         self._engine = engine
-        self._lease_s = lease_s
-        # A lock is held as long as its run.
-        self._locks = database.unpooled(engine, application=f"sentiment-worker {worker}")
+        self._holds = Holds(engine, worker=worker, patience_s=patience_s, lease_s=lease_s)
         self._worker = worker
         self._patience_s = patience_s
 
@@ -95,48 +63,9 @@ class PostgresLedger:
         register = partial(register_source, self._engine, name, kind)
         return database.retrying(register, patience_s=self._patience_s)
 
-    @contextmanager
-    def exclusive(self, lane: Lane, name: str) -> Iterator[None]:
-        """Hold the lane against every other run, in any process. Raises SourceBusy.
-
-        A session lock: PostgreSQL lets go of it when this process or its connection dies, and
-        another takes it from a process that has not been heard of for a lease. Correctness
-        does not hang on it (cursor versions and fences see to that); it spares two runs from
-        doing the same work.
-        """
-        drop = sa.text("SELECT pg_advisory_unlock(:space, :id)")
-        key = _key(lane)
-        connection = database.retrying(self._lock_session, patience_s=self._patience_s)
-        with connection:
-            if not self._take(connection, lane):
-                raise SourceBusy(
-                    f"Another run holds {name}.",
-                    hint="Wait for it to end; `sentiment-worker runs` shows it.",
-                )
-            try:
-                yield
-            finally:
-                try:
-                    connection.execute(drop, key)
-                except sa.exc.DBAPIError:
-                    connection.invalidate()  # the server let go of it when it went away
-
-    def _take(self, connection: Connection, lane: Lane) -> bool:
-        key = _key(lane)
-        take = sa.text("SELECT pg_try_advisory_lock(:space, :id)")
-        with database.translated():
-            if connection.scalar(take, key):
-                return True
-            run = {"source": lane.source_id, "lane": lane.backfill_id, "lease_s": self._lease_s}
-            connection.execute(sa.text(_EVICT), key | run)
-            taken = bool(connection.scalar(take, key))
-        if taken:
-            log.warning("source.taken_over", lane=list(lane), silent_for_s=self._lease_s)
-        return taken
-
-    def _lock_session(self) -> Connection:
-        with database.translated():
-            return self._locks.connect().execution_options(isolation_level="AUTOCOMMIT")
+    def exclusive(self, lane: Lane, name: str) -> AbstractContextManager[None]:
+        """Hold the lane against every other run, in any process. Raises SourceBusy."""
+        return self._holds.exclusive(lane, name)
 
     def start(self, lane: Lane, trigger: str, due_at: datetime | None = None) -> int:
         """Open a run. Call it under `exclusive`: what still says "running" is then lost, and
@@ -274,9 +203,3 @@ class PostgresLedger:
     def roll_up(self) -> None:
         """Bring `daily` up to date with what runs have changed."""
         rollup.fold(self._engine)
-
-
-def _key(lane: Lane) -> dict[str, int]:
-    """Of the lane's advisory lock: a source's, or a backfill's."""
-    number = lane.backfill_id or lane.source_id
-    return {"space": _LOCK_SPACES[bool(lane.backfill_id)], "id": number}

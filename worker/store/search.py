@@ -19,6 +19,7 @@ def switch(engine: Engine, *, wanted: bool) -> None:
 
     Raises ConfigurationError where the login may not.
     """
+    database.require_own_session(engine, "Making an index")
     own = database.unpooled(engine, application="sentiment-worker migrations")
     with database.translated(), own.connect() as plain:
         connection = plain.execution_options(isolation_level="AUTOCOMMIT")

@@ -112,14 +112,16 @@ def _count_spending(
         entry["records"] += s.lease.chunk.record_count if good else 0
     sql = """
         INSERT INTO sentiment.spend AS s
-            (day, source_id, scorer_id, invocations, texts, records, billed_ms, billed_mb_ms)
-        VALUES ((now() AT TIME ZONE 'UTC')::date, %s, %s, %s, %s, %s, %s, %s)
+            (day, source_id, scorer_id, invocations, texts, records, billed_ms, billed_mb_ms,
+             unreported)
+        VALUES ((now() AT TIME ZONE 'UTC')::date, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (day, source_id, scorer_id) DO UPDATE SET
             invocations = s.invocations + excluded.invocations, texts = s.texts + excluded.texts,
             records = s.records + excluded.records, billed_ms = s.billed_ms + excluded.billed_ms,
-            billed_mb_ms = s.billed_mb_ms + excluded.billed_mb_ms
+            billed_mb_ms = s.billed_mb_ms + excluded.billed_mb_ms,
+            unreported = s.unreported + excluded.unreported
     """
-    names = ("invocations", "texts_sent", "records", "billed_ms", "billed_mb_ms")
+    names = ("invocations", "texts_sent", "records", "billed_ms", "billed_mb_ms", "unreported")
     for key, entry in sorted(spent.items()):
         cur.execute(sql, (*key, *(entry[name] for name in names)))
 

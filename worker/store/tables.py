@@ -62,6 +62,12 @@ RUN = Table(
     Column("error", Text),
     Column("due_at", _Time, comment="When the schedule wanted it."),
     Column("warnings", ARRAY(Text), comment="What was unlike the last weeks."),
+    Column(
+        "concurrency",
+        SmallInteger,
+        comment="How many calls at once were allowed at its end: "
+        "where the next run begins, halved.",
+    ),
     *(
         Column(
             name,
@@ -76,6 +82,23 @@ RUN = Table(
         for name in _COUNTERS
     ),
     Index("run_by_source", "source_id", text("started_at DESC")),
+)
+
+HOLD = Table(
+    "hold",
+    METADATA,
+    Column("source_id", ForeignKey(SOURCE.c.id), primary_key=True, autoincrement=False),
+    Column("lane", BigInteger, primary_key=True, server_default="0", autoincrement=False),
+    Column("holder", Text, nullable=False),
+    Column(
+        "by_session",
+        Boolean,
+        nullable=False,
+        comment="The holder has the lane's advisory lock too: "
+        "if nobody has it any more, the holder is dead.",
+    ),
+    Column("until", _Time, nullable=False),
+    comment="Who may run a lane, and until when: extended with the run's heartbeat.",
 )
 
 CURSOR = Table(
@@ -278,7 +301,7 @@ SPEND = Table(
     Column("scorer_id", Integer, primary_key=True, autoincrement=False),
     *(
         Column(name, BigInteger, nullable=False, server_default="0")
-        for name in ("invocations", "texts", "records", "billed_ms", "billed_mb_ms")
+        for name in ("invocations", "texts", "records", "billed_ms", "billed_mb_ms", "unreported")
     ),
     comment="What calls cost, by day (UTC), source and model; "
     "scorer 0 are calls without a usable answer.",
@@ -409,4 +432,11 @@ DAILY = Table(
         for name in _TALLIED
     ),
     comment="By source and day; tag is empty for all records together.",
+)
+
+TOLERATED = Table(
+    "tolerated",
+    METADATA,
+    Column("oldest_worker", Text, nullable=False),
+    comment="The oldest migration whose workers may go on working on this schema: one row.",
 )

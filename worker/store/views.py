@@ -135,10 +135,11 @@ RUN_HISTORY = Table(
     Column("finished_at", _Time),
     Column("duration", INTERVAL),
     Column("error", Text),
-    *(Column(name, BigInteger) for name in Counters.__dataclass_fields__),
+    *(Column(name, BigInteger) for name in Counters.__dataclass_fields__ if name != "unreported"),
     Column("backfill_id", BigInteger),
     Column("due_at", _Time),
     Column("warnings", ARRAY(Text)),
+    Column("unreported", BigInteger),
 )
 
 PENDING_WORK = Table(
