@@ -22,7 +22,7 @@ from worker.feed import Feed
 from worker.log import get_logger
 from worker.pipeline import Parts, Run, StopReason
 from worker.ports import Ledger, Observer, Span
-from worker.records import Counters, FailureKind, Lane, Pending, RunReport
+from worker.records import Counters, Failure, FailureKind, Lane, Pending, RunReport
 
 log = get_logger(__name__)
 
@@ -103,6 +103,7 @@ async def _alone(
                 run.counters,
                 pending_records=pending.records,
                 circuit=parts.fanout.circuit,
+                failure=run.failure,
                 source_error=work.feed.error,
                 stopped=run.stop_reason,
             )
@@ -179,6 +180,7 @@ def judge_ending(
     *,
     pending_records: int,
     circuit: Circuit,
+    failure: Failure | None,
     source_error: WorkerError | None,
     stopped: StopReason | None,
 ) -> Ending:
@@ -206,8 +208,8 @@ def judge_ending(
         return Ending(stopped, Exit.DONE)
     if pending_records:
         why = f"{pending_records:,} records wait for the model"
-        if cause is not None:
-            why += f": {cause.message}"
+        if found := cause or failure:
+            why += f": {found.message}"
         hint = "The lane's next run, or `serve`, scores them as soon as the Lambda answers."
         return Ending("degraded", Exit.DEGRADED, why, hint)
     refused = counters.quarantined + counters.dead

@@ -30,6 +30,7 @@ from worker.records import (
     Member,
     Opinion,
     Outcome,
+    Reach,
     ScorerId,
     Settlement,
     SettlementKind,
@@ -167,8 +168,11 @@ def _calls(chunk: Chunk, outcome: Outcome) -> dict[str, int]:
     if isinstance(outcome, Failure):
         if outcome.kind is FailureKind.CIRCUIT_OPEN:
             return {}
+        if outcome.reach is Reach.NOT_SENT:
+            return {"failed": 1}
         calls["throttled" if outcome.kind is FailureKind.THROTTLED else "failed"] = 1
     if outcome.bill:
-        milliseconds, memory_mb = outcome.bill
+        milliseconds, memory_mb, reported = outcome.bill
         calls |= {"billed_ms": milliseconds, "billed_mb_ms": milliseconds * memory_mb}
+        calls["unreported"] = int(not reported)
     return calls

@@ -101,6 +101,8 @@ class Run:
         """
         self.counters = Counters()
         self.stop_reason: StopReason | None = None
+        self.failure: Failure | None = None
+        """The last call that failed for other reasons than its texts."""
         self._parts = parts
         self._feed = feed
         self._lane = lane
@@ -259,7 +261,7 @@ class Run:
             outcome = await self._parts.fanout.send(chunk)
             crashpoint.reached("call.answered")
             if not isinstance(outcome, Answer):
-                self._tell(chunk, outcome, span)
+                self._note(chunk, outcome, span)
             settlement = self._unwanted(lease, outcome) or await self._parts.judge.settle(
                 lease, outcome
             )
@@ -276,8 +278,10 @@ class Run:
         self.stop(StopReason.VERSION)
         return release(lease, outcome)
 
-    def _tell(self, chunk: Chunk, failure: Failure, span: Span) -> None:
+    def _note(self, chunk: Chunk, failure: Failure, span: Span) -> None:
         span.failed(failure.code)
+        if failure.kind not in (FailureKind.CIRCUIT_OPEN, FailureKind.REJECTED):
+            self.failure = failure
         sent = failure.kind is not FailureKind.CIRCUIT_OPEN
         (log.warning if sent else log.debug)(
             "chunk.failed",

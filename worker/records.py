@@ -189,10 +189,12 @@ class ScorerId:
 
 
 class Bill(NamedTuple):
-    """What a call costs, by Lambda's own report line."""
+    """What a call costs, by Lambda's own report line, or at most."""
 
     milliseconds: int
     memory_mb: int
+    reported: bool = True
+    """By Lambda itself. Else it is an upper bound: the time that the call took, or might have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,6 @@ class Answer:
     opinions: Sequence[Opinion | None]
     duration_s: float = 0.0
     bill: Bill | None = None
-    """None where the function's log was not to be had."""
 
 
 class FailureKind(StrEnum):
@@ -219,6 +220,16 @@ class FailureKind(StrEnum):
     """Nothing was sent."""
 
 
+class Reach(StrEnum):
+    """How far an attempt came."""
+
+    NOT_SENT = "not sent"
+    """No connection, or no client to make one: nothing left this machine."""
+    UNKNOWN = "unknown"
+    """It was sent, and no answer came: the function may have run, and is billed if it did."""
+    ANSWERED = "answered"
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An attempt without a usable answer."""
@@ -231,6 +242,7 @@ class Failure:
     retry_after_s: float | None = None
     bill: Bill | None = None
     """A function that fails is billed too."""
+    reach: Reach = Reach.ANSWERED
 
 
 Outcome = Answer | Failure

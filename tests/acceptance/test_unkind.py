@@ -20,7 +20,7 @@ import psycopg
 import pytest
 
 from tests.acceptance.command import COMMAND, Shell
-from tests.scripted_lambda import ScriptedLambda, scored
+from tests.scripted_lambda import Response, ScriptedLambda, scored
 from worker.store import database
 
 ROWS = 2_000
@@ -256,3 +256,63 @@ def test_what_is_said_of_a_moved_cursor_helps(shell: Shell) -> None:
     again = shell("once")
     assert again.code == 0, again.err
     assert "9 read" in again.err
+
+
+@pytest.mark.parametrize(
+    ("variables", "code", "said"),
+    [
+        ({"AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:9"}, 6, "(NewConnectionError)"),
+        ({"AWS_ENDPOINT_URL_LAMBDA": "http://no-such-host.invalid"}, 6, "(NameResolutionError)"),
+        ({"AWS_ENDPOINT_URL_LAMBDA": "https://{there}"}, 6, "TLS failed"),
+        ({"AWS_ENDPOINT_URL_LAMBDA": "", "AWS_PROFILE": "missing"}, 2, "no AWS profile 'missing'"),
+    ],
+    ids=["refused", "unknown name", "no TLS", "no profile"],
+)
+def test_what_was_never_sent_is_no_call_and_its_cause_is_said(
+    shell: Shell,
+    scripted_lambda: ScriptedLambda,
+    variables: dict[str, str],
+    code: int,
+    said: str,
+) -> None:
+    there = scripted_lambda.url.removeprefix("http://")
+    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    own = {name: value.format(there=there) for name, value in variables.items()}
+    (shell.folder / "a.csv").write_text("id,text\n1,a good day\n")
+    own_shell = Shell(
+        shell.folder, **(shell.variables | keys | own | {"LAMBDA_FUNCTION_NAME": "f"})
+    )
+    done = own_shell("once")
+    assert (done.code, said in done.err, "Traceback" in done.err) == (code, True, False), done.err
+    (run,) = shell("runs", "--output", "json").data
+    shown = shell("runs", "show", run["id"], "--output", "json").data
+    assert (shown["invocations"], shown["texts_sent"], shown["failed"] > 0) == (0, 0, True)
+
+
+def test_an_endpoint_that_redirects_is_a_wrong_address(
+    shell: Shell, scripted_lambda: ScriptedLambda
+) -> None:
+    scripted_lambda.script = lambda request, n: Response(
+        status=301, headers={"Location": "https://elsewhere.invalid/"}
+    )
+    done = shell("once")
+    assert (done.code, "a redirect (HTTP 301)" in done.err) == (2, True), done.err
+
+
+def test_calls_without_a_report_line_count_against_the_budget(
+    shell: Shell, scripted_lambda: ScriptedLambda
+) -> None:
+    """At the most that they can have cost: one that got no answer as long as the function may run,
+    one that did as long as it took."""
+    scripted_lambda.script = lambda request, n: Response(drop=True) if n == 0 else scored(request)
+    (shell.folder / "a.csv").write_text("id,text\n1,a good day\n")
+    assert shell("once", LAMBDA_TIMEOUT="60", SENTIMENT_BUDGET_DAILY="0.5").code == 0
+    (row,) = shell("cost", "report", "--by", "source", "--output", "json").data
+    assert (row["invocations"], row["unreported"]) == (2, 2)
+    a_minute = 60 * 1769 / 1024
+    assert a_minute < row["gb_seconds"] < 1.1 * a_minute
+    spent = row["cost_usd"]
+    (shell.folder / "a.csv").write_text("id,text\n1,a good day\n2,another good day\n")
+    stopped = shell("once", SENTIMENT_BUDGET_DAILY=f"{spent:.6f}")
+    assert (stopped.code, len(scripted_lambda.requests)) == (7, 2), stopped.err
+    assert "brought no report line" in shell("cost", "report").err

@@ -37,6 +37,22 @@ def test_the_last_report_line_is_lambdas_own() -> None:
     assert bill_of(log(f"{forged}END RequestId: 1\n{REPORT}")) == Bill(13, 1769)
 
 
-@pytest.mark.parametrize("tail", [None, "", "%%%", log("START\nEND\n"), log("REPORT of mine\n")])
+def test_a_function_that_logs_as_json_reports_in_json() -> None:
+    metrics = '{"durationMs": 12.3, "billedDurationMs": 13, "memorySizeMB": 1769}'
+    report = f'{{"type": "platform.report", "record": {{"metrics": {metrics}}}}}\n'
+    assert bill_of(log(f'{{"type": "platform.start"}}\n{report}')) == Bill(13, 1769)
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        None,
+        "",
+        "%%%",
+        log("START\nEND\n"),
+        log("REPORT of mine\n"),
+        log('{"type": "platform.report", "record": 1}\n'),
+    ],
+)
 def test_without_a_report_line_there_is_no_bill(tail: str | None) -> None:
     assert bill_of(tail) is None

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from worker import bootstrap
+from worker import bootstrap, words
 from worker.cli import progress
 from worker.cli.look import SourceOption, period, reading_from
 from worker.cli.output import (
@@ -53,8 +53,8 @@ def report(
 ) -> None:
     """Calls, GB-seconds and dollars, and what sending each text once has saved.
 
-    Counted from the report line of each call; the local Lambda's cost nothing, and are shown at
-    AWS's prices.
+    Counted from the report line of each call, and without one at the most that it can have cost.
+    The local Lambda's calls cost nothing, and are shown at AWS's prices.
     """
     groups = tuple(by or ("day", "source"))
     if unknown := [name for name in groups if name not in GROUPS]:
@@ -70,6 +70,12 @@ def report(
     columns = (*groups, "invocations", "texts", "records", "gb_seconds", "cost_usd", "saved_usd")
     if not print_rows(rows, columns, output):
         say("Nothing was called in this time.")
+    if unreported := sum(row["unreported"] for row in rows):
+        say(
+            f"{words.many(unreported, 'call', 'calls')} brought no report line (no answer, or none"
+            " in the log): counted at the most that they can have cost.",
+            style="yellow",
+        )
     if settings.uses_local_lambda:
         say("The local Lambda scores here and costs nothing: dollars are what AWS would ask.")
     say(f"Today {today:.4f} USD, this month {month:.4f} USD, at prices read on "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from dataclasses import replace
@@ -11,6 +12,7 @@ from worker.log import get_logger
 from worker.ports import Span, Tracer
 from worker.records import (
     Answer,
+    Bill,
     Chunk,
     Failure,
     FailureKind,
@@ -18,6 +20,7 @@ from worker.records import (
     Lane,
     Member,
     Outcome,
+    Reach,
     ScorerId,
 )
 from worker.scoring import wire
@@ -26,6 +29,9 @@ from worker.scoring.target import LambdaTarget, Reply
 from worker.tracing import SilentTracer
 
 log = get_logger(__name__)
+
+ASSUMED_MEMORY_MB = 1769
+"""Until a report line tells the function's: what lambda/template.yaml gives it."""
 
 _TYPE = re.compile(r"[A-Za-z_][\w.]{0,63}", re.ASCII)
 
@@ -38,6 +44,8 @@ class AwsLambdaScorer:
         self._tracer = tracer or SilentTracer()
         self._about = {"faas.invoked_provider": "aws", "faas.invoked_name": target.function}
         self._plain = target.plain_scorer
+        self._timeout_s = target.timeout_s
+        self._memory_mb = ASSUMED_MEMORY_MB
 
     async def score(self, chunk: Chunk) -> Outcome:
         """Invoke once and verify the answer. Never raises for what happened on the way."""
@@ -46,15 +54,28 @@ class AwsLambdaScorer:
             log.info("lambda.invoking", texts=len(chunk.items), chunk=chunk.id)
             reply = await self._sender.invoke(wire.encode(chunk), span.trace_header)
             _describe(reply, span)
-        if isinstance(reply, Failure):
-            return reply
-        outcome = read_reply(reply, chunk, self._plain)
+        seconds = time.perf_counter() - started
+        outcome = reply if isinstance(reply, Failure) else read_reply(reply, chunk, self._plain)
+        outcome = replace(
+            outcome, bill=self._bill(outcome, ran=isinstance(reply, Reply), took_s=seconds)
+        )
         if not isinstance(outcome, Answer):
             return outcome  # logged by whoever judges it
-        seconds = time.perf_counter() - started
         results, ms = len(outcome.opinions), round(seconds * 1000)
         log.info("lambda.answered", results=results, chunk=chunk.id, ms=ms)
         return replace(outcome, duration_s=seconds)
+
+    def _bill(self, outcome: Outcome, *, ran: bool, took_s: float) -> Bill | None:
+        """By the report line; else the most that the call can have cost: as long as it took, or as
+        long as the function may run where no answer came. None for what did not run."""
+        if outcome.bill:
+            self._memory_mb = outcome.bill.memory_mb
+            return outcome.bill
+        lost = isinstance(outcome, Failure) and outcome.reach is Reach.UNKNOWN
+        if not (ran or lost):
+            return None
+        at_most = min(took_s, self._timeout_s) if ran else self._timeout_s
+        return Bill(math.ceil(1000 * at_most), self._memory_mb, reported=False)
 
     async def close(self) -> None:
         await self._sender.close()

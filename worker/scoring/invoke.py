@@ -7,7 +7,10 @@ budget and concurrency.
 from __future__ import annotations
 
 import base64
+import contextlib
+import json
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -16,7 +19,7 @@ from botocore import exceptions as aws
 
 import worker
 from worker.aws import client as make
-from worker.records import Bill, Failure, FailureKind
+from worker.records import Bill, Failure, FailureKind, Reach
 from worker.scoring.target import LambdaTarget, Reply
 
 MAX_ANSWER = 7 * 1024 * 1024
@@ -67,6 +70,7 @@ _UNAVAILABLE = frozenset(
     SnapStartTimeoutException SubnetIPAddressLimitReachedException
     """.split()
 )
+_REDIRECTS = (301, 302, 303, 307, 308)
 _REJECTED = frozenset(("InvalidRequestContentException",))
 
 _ADVICE = {
@@ -80,6 +84,33 @@ _ADVICE = {
     "machine's clock is off by more than 5 minutes.",
     "ExpiredTokenException": "The session token has expired: renew the credentials.",
 }
+
+_NO_CREDENTIALS = (
+    "There are no AWS credentials: give this machine a role, or set LAMBDA_AUTH_METHOD=keys with"
+    " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+)
+_NEVER_MADE: Sequence[tuple[Any, str, str]] = (
+    (
+        (aws.NoCredentialsError, aws.PartialCredentialsError, aws.TokenRetrievalError),
+        "no_credentials",
+        _NO_CREDENTIALS,
+    ),
+    (
+        aws.ParamValidationError,
+        "bad_parameter",
+        "LAMBDA_FUNCTION_NAME is not a name or ARN.",
+    ),
+)
+_NOT_SENT: Mapping[type[Exception], str] = {
+    aws.SSLError: "TLS failed: the endpoint's certificate is not one that this machine trusts, or "
+    "something in between answers in its place. A company's own authority goes into AWS_CA_BUNDLE",
+    aws.ProxyConnectionError: "The proxy of HTTPS_PROXY does not connect",
+    aws.ConnectTimeoutError: "The endpoint does not accept a connection: check the route to AWS "
+    "(security group, VPC endpoint, proxy)",
+    aws.EndpointConnectionError: "Nothing answers at the endpoint: check AWS_REGION and "
+    "AWS_ENDPOINT_URL_LAMBDA, and that the name can be resolved",
+}
+"""Subclasses before their base."""
 
 
 class Invoker:
@@ -125,20 +156,32 @@ def _reply(response: Any) -> Reply | Failure:
 
 
 def bill_of(log_tail: str | None) -> Bill | None:
-    """What the report line at the end of a call's log says; base64, 4 KB at most.
+    """What the report line at the end of a call's log says; base64, 4 KB at most. Functions that
+    log as JSON report in a record of their own.
 
     https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html (X-Amz-Log-Result)
+    https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html (platform.report)
     """
     try:
-        found = _REPORT.findall(base64.b64decode(log_tail or "").decode("utf-8", "replace"))
+        tail = base64.b64decode(log_tail or "").decode("utf-8", "replace")
     except ValueError:
         return None
+    found = _REPORT.findall(tail) or list(_reported_in_json(tail))
     if not found:
         return None
     milliseconds, memory_mb = found[-1]  # Lambda's own is last, whatever the function wrote
     if 0 < int(milliseconds) <= MAX_MS and 0 < int(memory_mb) <= MAX_MEMORY_MB:
         return Bill(int(milliseconds), int(memory_mb))
     return None  # whoever wrote it, it was not Lambda
+
+
+def _reported_in_json(tail: str) -> Iterator[tuple[int, int]]:
+    for line in tail.splitlines():
+        if '"platform.report"' not in line:
+            continue
+        with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+            metrics = json.loads(line)["record"]["metrics"]
+            yield int(metrics["billedDurationMs"]), int(metrics["memorySizeMB"])
 
 
 def make_client(target: LambdaTarget, attempts: int = 1) -> Any:
@@ -159,25 +202,27 @@ def classify(error: Exception) -> Failure:
     """What an exception of the SDK means: by error code, then by HTTP status, then unknown."""
     if isinstance(error, aws.ClientError):
         return _client_error(error)
-    if isinstance(
-        error, aws.NoCredentialsError | aws.PartialCredentialsError | aws.TokenRetrievalError
-    ):
-        return Failure(
-            FailureKind.MISCONFIGURED,
-            "no_credentials",
-            "There are no AWS credentials: give this machine a role, or set "
-            "LAMBDA_AUTH_METHOD=keys with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
-        )
-    if isinstance(error, aws.ParamValidationError):
-        return Failure(
-            FailureKind.MISCONFIGURED, "bad_parameter", "LAMBDA_FUNCTION_NAME is not a name or ARN."
-        )
+    for types, code, advice in _NEVER_MADE:
+        if isinstance(error, types):
+            return Failure(FailureKind.MISCONFIGURED, code, advice, reach=Reach.NOT_SENT)
     code = type(error).__name__
-    return Failure(
-        FailureKind.UNAVAILABLE,
-        code,
-        f"No answer came back ({code}). If it lasts, check AWS_REGION and AWS_ENDPOINT_URL_LAMBDA.",
-    )
+    for unsent, why in _NOT_SENT.items():
+        if isinstance(error, unsent):
+            told = f"{why} ({_innermost(error)})."
+            return Failure(FailureKind.UNAVAILABLE, code, told, reach=Reach.NOT_SENT)
+    told = f"No answer came back ({code}). If it lasts, compare LAMBDA_TIMEOUT with the function's."
+    return Failure(FailureKind.UNAVAILABLE, code, told, reach=Reach.UNKNOWN)
+
+
+def _innermost(error: Exception) -> str:
+    """The type of what the SDK wrapped: NameResolutionError, SSLCertVerificationError."""
+    wrapped = getattr(error, "kwargs", {}).get("error")
+    inner: BaseException = wrapped if isinstance(wrapped, BaseException) else error
+    reason = getattr(inner, "reason", None)
+    while isinstance(reason, BaseException):
+        inner, reason = reason, getattr(reason, "reason", None)
+    cause = inner.args[0] if inner.args and isinstance(inner.args[0], BaseException) else inner
+    return type(cause).__name__
 
 
 def _client_error(error: aws.ClientError) -> Failure:
@@ -188,6 +233,11 @@ def _client_error(error: aws.ClientError) -> Failure:
     status = int(metadata.get("HTTPStatusCode", 0))
     kind = _kind_of(code, status)
     advice = _ADVICE.get(code, f"Lambda answered {code} (HTTP {status}).")
+    if status in _REDIRECTS:
+        advice = (
+            f"The endpoint answers with a redirect (HTTP {status}), which Lambda never does: write"
+            " its final address in AWS_ENDPOINT_URL_LAMBDA."
+        )
     return Failure(kind, code, advice, _retry_after(metadata.get("HTTPHeaders", {})))
 
 
@@ -203,6 +253,7 @@ def _kind_of(code: str, status: int) -> FailureKind:
         if code in codes:
             return kind
     by_status = {
+        **dict.fromkeys(_REDIRECTS, FailureKind.MISCONFIGURED),
         401: FailureKind.MISCONFIGURED,
         403: FailureKind.MISCONFIGURED,
         404: FailureKind.MISCONFIGURED,

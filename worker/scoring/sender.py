@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 
 from worker.errors import ConfigurationError
-from worker.records import Failure, FailureKind
+from worker.records import Failure, FailureKind, Reach
 from worker.scoring import child
 from worker.scoring.child import Child, ChildDied
 from worker.scoring.target import LambdaTarget, Reply
@@ -21,9 +21,13 @@ DIED = Failure(
     FailureKind.UNAVAILABLE,
     "sender_died",
     "The process that calls the Lambda ended; it is started anew.",
+    reach=Reach.UNKNOWN,
 )
 TOO_LATE = Failure(
-    FailureKind.UNAVAILABLE, "too_late", "No whole answer came within the function's timeout."
+    FailureKind.UNAVAILABLE,
+    "too_late",
+    "No whole answer came within the function's timeout.",
+    reach=Reach.UNKNOWN,
 )
 SLACK_S = 15.0
 """Beyond the function's timeout: connecting, and the way back."""
@@ -64,7 +68,8 @@ def _invoker(target: LambdaTarget) -> tuple[Callable[[Call], Reply | Failure], i
     try:
         return Invoker(target).invoke, target.max_concurrency
     except ConfigurationError as error:
-        refusal = Failure(FailureKind.MISCONFIGURED, "bad_client", f"{error} {error.hint}".strip())
+        told = f"{error} {error.hint}".strip()
+        refusal = Failure(FailureKind.MISCONFIGURED, "bad_client", told, reach=Reach.NOT_SENT)
         return lambda payload: refusal, 1
 
 

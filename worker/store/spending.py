@@ -16,7 +16,7 @@ from worker.store.tables import RUN, SCORER, SOURCE, SPEND
 
 Row = Mapping[str, Any]
 
-_SUMS = ("invocations", "texts", "records", "billed_ms", "billed_mb_ms")
+_SUMS = ("invocations", "texts", "records", "billed_ms", "billed_mb_ms", "unreported")
 
 PACE_TEXTS = 200
 """Texts from which on a measured pace is believed."""

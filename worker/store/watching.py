@@ -23,6 +23,7 @@ SELECT source.name AS source,
        coalesce(runs.failed, 0) AS failed, coalesce(runs.missed, 0) AS missed_runs,
        coalesce(spent.invocations, 0) AS invocations,
        coalesce(spent.gb_seconds, 0) AS gb_seconds,
+       coalesce(spent.unreported, 0) AS unreported,
        coalesce(cardinality(latest.warnings), 0) > 0 AS unusual,
        EXISTS (SELECT FROM sentiment.pause p WHERE p.source_id = source.id
                  AND p.until > now() AND p.ended_by IS NULL) AS paused
@@ -42,7 +43,8 @@ LEFT JOIN LATERAL (
     FROM sentiment.run r WHERE r.source_id = source.id
 ) runs ON true
 LEFT JOIN LATERAL (
-    SELECT sum(s.invocations) AS invocations, sum(s.billed_mb_ms) / 1024000.0 AS gb_seconds
+    SELECT sum(s.invocations) AS invocations, sum(s.billed_mb_ms) / 1024000.0 AS gb_seconds,
+           sum(s.unreported) AS unreported
     FROM sentiment.spend s WHERE s.source_id = source.id
 ) spent ON true
 LEFT JOIN LATERAL (

@@ -60,7 +60,8 @@ COUNTERS = {
     "invocations": ("sentiment_invocations", "Calls of the Lambda."),
     "throttled": ("sentiment_throttled_invocations", "Calls that were throttled."),
     "failed": ("sentiment_failed_invocations", "Calls without a usable answer."),
-    "gb_seconds": ("sentiment_billed_gb_seconds", "By Lambda's own report lines."),
+    "gb_seconds": ("sentiment_billed_gb_seconds", "By report line, or at most."),
+    "unreported": ("sentiment_unreported_invocations", "Calls that brought no report line."),
     "missed_runs": (
         "sentiment_missed_runs",
         "Times at which it should have run and did not.",
