@@ -260,13 +260,16 @@ def _seen(engine: Engine, settings: Settings, names: Collection[str]) -> metrics
 
 
 def look_back(worker: Worker, work: Work, report: RunReport) -> list[str]:
-    """What of a run that pulled is unlike the last weeks: logged, and kept with it."""
+    """What of a run that pulled is unlike the last weeks, and what it could not read yet: logged,
+    and kept with it."""
     if work.trigger not in ("schedule", "once") or report.state not in unusual.STATES:
         return []
     c = report.counters
     found = unusual.warnings(worker.engine, work.lane.source_id, report.run_id, c.new + c.changed)
+    if waiting := work.feed.waiting:
+        found.append(waiting.why)
     if found:
-        worker.ledger.warn(report.run_id, found)
+        worker.ledger.warn(report.run_id, found, waiting.seconds if waiting else None)
         log.warning("run.unusual", run=report.run_id, source=work.name, why=found)
     return found
 

@@ -25,6 +25,7 @@ from worker.records import (
     Page,
     Position,
     Redrive,
+    Waiting,
 )
 
 T = TypeVar("T")
@@ -44,6 +45,10 @@ class Feed(Protocol):
 
     error: WorkerError | None
     """Why it ended early; what it gave before is stored, and worked off."""
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """What its source could not give yet."""
 
     def batches(self, run_id: int) -> AsyncGenerator[Batch, None]:
         """Close it (`contextlib.aclosing`) when it is left before its end."""
@@ -67,6 +72,10 @@ class SourceFeed:
         self._source_id = source_id
         self._source = source
         self._redrive = redrive
+
+    @property
+    def waiting(self) -> Waiting | None:
+        return self._source.waiting if self._source else None
 
     async def batches(self, run_id: int) -> AsyncGenerator[Batch, None]:
         if self._redrive.record_ids:
@@ -119,6 +128,7 @@ class WindowFeed:
     """
 
     error: WorkerError | None = None
+    waiting: Waiting | None = None
 
     def __init__(
         self, journal: Journal, planner: Planner, lane: Lane, is_closed: Callable[[], bool]

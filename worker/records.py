@@ -336,6 +336,15 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """Rows are there, and cannot be read yet."""
+
+    seconds: float
+    """How long what they wait for has been open; 0 where that is not told."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     """How a run ended."""
 

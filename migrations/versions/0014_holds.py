@@ -1,5 +1,5 @@
 """Who holds a lane, by the database's clock; where a run's concurrency ended; calls without a
-report line; the oldest worker that this schema tolerates.
+report line; what keeps rows from being read; the oldest worker that this schema tolerates.
 
 Revision: 0014, after 0013
 """
@@ -37,6 +37,9 @@ COMMENT ON COLUMN sentiment.hold.by_session IS
 ALTER TABLE sentiment.run ADD COLUMN concurrency smallint;
 COMMENT ON COLUMN sentiment.run.concurrency IS
     'How many calls at once were allowed at its end: where the next run begins, halved.';
+ALTER TABLE sentiment.run ADD COLUMN waiting_s float8;
+COMMENT ON COLUMN sentiment.run.waiting_s IS
+    'How long a transaction had been open behind which committed rows waited.';
 ALTER TABLE sentiment.run ADD COLUMN unreported bigint NOT NULL DEFAULT 0;
 ALTER TABLE sentiment.spend ADD COLUMN unreported bigint NOT NULL DEFAULT 0;
 
@@ -53,7 +56,8 @@ COMMENT ON VIEW analytics.schema_version IS 'Which migration the database is at:
 COMMENT ON COLUMN analytics.schema_version.revision IS 'The migration''s number.';
 DROP TABLE sentiment.tolerated;
 ALTER TABLE sentiment.spend DROP COLUMN unreported;
-ALTER TABLE sentiment.run DROP COLUMN unreported, DROP COLUMN concurrency;
+ALTER TABLE sentiment.run DROP COLUMN unreported, DROP COLUMN concurrency,
+    DROP COLUMN waiting_s;
 DROP TABLE sentiment.hold;
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -11,6 +12,7 @@ import sqlite3
 import subprocess
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -316,3 +318,45 @@ def test_calls_without_a_report_line_count_against_the_budget(
     stopped = shell("once", SENTIMENT_BUDGET_DAILY=f"{spent:.6f}")
     assert (stopped.code, len(scripted_lambda.requests)) == (7, 2), stopped.err
     assert "brought no report line" in shell("cost", "report").err
+
+
+def test_what_rows_wait_for_is_with_the_run_in_doctor_and_in_the_metrics(
+    shell: Shell, database_url: str
+) -> None:
+    plain = database.normalise_url(database_url).set(drivername="postgresql")
+    with psycopg.connect(plain.render_as_string(hide_password=False)) as late:
+        late.execute("CREATE TABLE review (id bigint PRIMARY KEY, body text, xid xid8)")
+        late.commit()
+        late.execute("SELECT pg_current_xact_id()")
+        with psycopg.connect(plain.render_as_string(hide_password=False)) as quick:
+            quick.execute("INSERT INTO review VALUES (1, 'good', pg_current_xact_id())")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        (shell.folder / "sentiment-worker.toml").write_text(
+            f'[[source]]\nname = "app"\nkind = "sql"\nurl = "{database_url}"\ntable = "review"\n'
+            'cursor = "xid"\nevery = "1h"\n'
+        )
+        once = shell("once")
+        assert "committed rows wait behind session" in once.err
+        (run,) = shell("runs", "--output", "json").data
+        assert "wait behind" in str(shell("runs", "show", run["id"], "--output", "json").data)
+        told = shell("doctor", "--output", "json").data
+        assert any("wait behind" in finding["detail"] for finding in told)
+        with shell.started("serve", SENTIMENT_HTTP=address):
+            assert _metric(address, "sentiment_source_waiting_seconds") > 0
+
+
+def _metric(address: str, name: str) -> float:
+    """Of the one source, once it has run."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://{address}/metrics") as got,
+        ):
+            found = re.search(rf"^{name}{{.*}} (.*)$", got.read().decode(), re.MULTILINE)
+            if found and float(found[1]) > 0:
+                return float(found[1])
+        time.sleep(0.3)
+    raise AssertionError(f"{name} stayed at 0")

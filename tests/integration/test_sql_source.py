@@ -76,6 +76,43 @@ def test_xid8_never_passes_a_transaction_that_may_still_commit(app: Engine) -> N
     assert reader.read() == ["3"]
 
 
+def test_what_rows_wait_for_is_said(app: Engine, server_url: str) -> None:
+    """A transaction of another database of the cluster will do."""
+    reader = Reader(url_of(app), table="review", cursor="xid")
+    elsewhere = database.make_engine(server_url, application="a nightly report")
+    with elsewhere.connect() as late:
+        late.execute(sa.text("SELECT pg_current_xact_id(), pg_sleep(1.1)"))
+        assert reader.read() == []
+        assert not reader.source.waiting, "nothing waits"
+        fill(app, 1)
+        assert reader.read() == []
+        waiting = reader.source.waiting
+        assert waiting is not None
+        assert waiting.seconds > 1
+        who = f"database {elsewhere.url.database}, a nightly report, idle in transaction"
+        assert f"{who}), open for 1 s" in waiting.why
+    elsewhere.dispose()
+    assert reader.read() == ["1"]
+    assert not reader.source.waiting
+
+
+def test_a_login_that_may_not_see_what_rows_wait_for_is_told_how_to(app: Engine) -> None:
+    run(app, "CREATE ROLE reader LOGIN")
+    run(app, "GRANT SELECT ON review TO reader")
+    try:
+        url = app.url.set(username="reader").render_as_string(hide_password=False)
+        reader = Reader(url, table="review", cursor="xid")
+        with app.connect() as late:
+            insert(late, "late")
+            fill(app, 1)
+            assert reader.read() == []
+            assert reader.source.waiting is not None
+            assert "GRANT pg_monitor" in reader.source.waiting.why
+    finally:
+        run(app, "DROP OWNED BY reader")
+        run(app, "DROP ROLE reader")
+
+
 def test_an_xid8_is_a_number_where_it_grows_a_digit(app: Engine) -> None:
     reader = Reader(url_of(app), table="review", cursor="xid")
     for xid in ("99", "100", "101"):

@@ -198,7 +198,11 @@ def _examine_sources(settings: Settings) -> Iterator[Finding]:
         source = bootstrap.open_source(config, settings.access)
         check = f"source {config.name}"
         try:
-            page = next(source.pages(known.get(config.name, {})), None)
+            pages = source.pages(known.get(config.name, {}))
+            page = next(pages, None)
+            if page is None and source.waiting:
+                yield Finding(check, "note", f"can be read, but {source.waiting.why}")
+                continue
         except WorkerError as error:
             yield _failure(check, error)
             continue

@@ -24,7 +24,7 @@ from worker.aws import STANDARD, Access
 from worker.clean import clean
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger
-from worker.records import CONTENT_ID, ROW_ID, Layout, Page, Position, Record, Refusal
+from worker.records import CONTENT_ID, ROW_ID, Layout, Page, Position, Record, Refusal, Waiting
 from worker.sources import identity, ids, parquet, storage
 from worker.sources.columns import Chosen, FileMapping, RowRefused, unsaid
 from worker.sources.lines import (
@@ -106,6 +106,8 @@ class FileSource:
         except (ConfigurationError, SourceUnavailable, OSError):
             return None
         return identity.ANY if header is None else identity.columns_digest(header)
+
+    waiting: Waiting | None = None  # a file has what it has
 
     def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
         blobs = self._find()

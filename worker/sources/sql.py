@@ -28,8 +28,8 @@ from sqlalchemy import ColumnElement, Engine, event, exc
 from worker import urls
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger, printable
-from worker.records import Layout, Page, Position, Record, Refusal
-from worker.sources import identity, keys, place
+from worker.records import Layout, Page, Position, Record, Refusal, Waiting
+from worker.sources import identity, keys, place, waiting
 from worker.sources.columns import FileMapping, RowRefused, choose
 from worker.sources.keys import Xid8
 
@@ -66,6 +66,7 @@ class SqlSource:
 
     def __init__(self, name: str, target: SqlTarget, layout: Layout) -> None:
         self.name = name
+        self.waiting: Waiting | None = None
         self._target = target
         self._layout = layout
 
@@ -77,7 +78,9 @@ class SqlSource:
         try:
             relation = _relation(engine, self._target)
             reader = _Reader(self.name, engine, relation, self._target, self._layout)
+            self.waiting = None
             yield from reader.pages(positions.get("", {}))
+            self.waiting = reader.waiting()
         except exc.NoSuchTableError as error:
             raise ConfigurationError(
                 f"The source {self.name!r} has no table {self._target.table!r}.",
@@ -176,6 +179,18 @@ class _Reader:
             if last:
                 return
             refusals = []
+
+    def waiting(self) -> Waiting | None:
+        """Of a source in commit order: what rows wait for that are committed, if there are any."""
+        bound = self._watermark()
+        if bound is None:
+            return None
+        assert self._cursor is not None
+        held = sa.select(sa.exists().where(self._cursor >= bound).select_from(self._relation))
+        with self._engine.connect() as connection:
+            if not connection.scalar(held):
+                return None
+        return waiting.behind(self._engine, bound)
 
     def _column(self, name: str) -> ColumnElement[Any]:
         try:

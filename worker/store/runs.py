@@ -158,12 +158,12 @@ class PostgresLedger:
                 )
             )
 
-    def warn(self, run_id: int, warnings: Sequence[str]) -> None:
-        """Keep with a run what was unlike the last weeks."""
+    def warn(self, run_id: int, warnings: Sequence[str], waiting_s: float | None) -> None:
+        """Keep with a run what was unlike the last weeks, and for how many seconds what it could
+        not read yet has waited."""
+        noted = sa.update(RUN).where(RUN.c.id == run_id)
         with database.transaction(self._engine) as connection:
-            connection.execute(
-                sa.update(RUN).where(RUN.c.id == run_id).values(warnings=list(warnings))
-            )
+            connection.execute(noted.values(warnings=list(warnings), waiting_s=waiting_s))
 
     def finish(self, run_id: int, state: str, error: str | None) -> Counters:
         """Close a run and return its counters as the database holds them. One that was taken

@@ -68,6 +68,11 @@ RUN = Table(
         comment="How many calls at once were allowed at its end: "
         "where the next run begins, halved.",
     ),
+    Column(
+        "waiting_s",
+        Double,
+        comment="How long a transaction had been open behind which committed rows waited.",
+    ),
     *(
         Column(
             name,

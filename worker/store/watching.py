@@ -25,6 +25,7 @@ SELECT source.name AS source,
        coalesce(spent.gb_seconds, 0) AS gb_seconds,
        coalesce(spent.unreported, 0) AS unreported,
        coalesce(cardinality(latest.warnings), 0) > 0 AS unusual,
+       coalesce(latest.waiting_s, 0) AS waiting_s,
        EXISTS (SELECT FROM sentiment.pause p WHERE p.source_id = source.id
                  AND p.until > now() AND p.ended_by IS NULL) AS paused
 FROM sentiment.source
@@ -48,7 +49,7 @@ LEFT JOIN LATERAL (
     FROM sentiment.spend s WHERE s.source_id = source.id
 ) spent ON true
 LEFT JOIN LATERAL (
-    SELECT r.warnings FROM sentiment.run r
+    SELECT r.warnings, r.waiting_s FROM sentiment.run r
     WHERE r.source_id = source.id AND r.lane = 0 AND r.trigger IN ('schedule', 'once')
     ORDER BY r.started_at DESC LIMIT 1
 ) latest ON true

@@ -52,6 +52,10 @@ GAUGES = {
         "When a run last read the source to its end; 0: never.",
     ),
     "paused": ("sentiment_source_paused", "1 while a person has paused the source."),
+    "waiting_s": (
+        "sentiment_source_waiting_seconds",
+        "How long a transaction is open behind which rows of the source wait.",
+    ),
     "unusual": ("sentiment_unusual", "1 if the last run was unlike the last four weeks."),
 }
 
