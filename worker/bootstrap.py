@@ -36,6 +36,7 @@ from worker.sources.columns import Columns, told
 from worker.sources.files import FileSource
 from worker.sources.ids import IdRule
 from worker.sources.sql import SqlSource, SqlTarget
+from worker.stages import Stages
 from worker.store import (
     backfills,
     database,
@@ -173,6 +174,7 @@ async def open_worker(
     tracer: Tracer = SilentTracer() if settings.traces == "off" else OtlpTracer()
     scorer: Scorer = AwsLambdaScorer(target, tracer) if target else TextBlobScorer(stopgap)
     policy = _policy(settings)
+    stages = Stages(settings.runs_at_once)
     circuit = Circuit(window_s=policy.parked_s)
     ceiling = target.max_concurrency if target else 1
     parts = Parts(
@@ -183,6 +185,7 @@ async def open_worker(
             patience_s=patience,
             parked_s=policy.parked_s,
             overdue_s=settings.fallback_after_s,
+            stages=stages,
         ),
         fanout=FanOut(
             scorer, AdaptiveLimit(ceiling), circuit, shares=Shares(settings.backfill_share)
@@ -192,6 +195,7 @@ async def open_worker(
         lease_s=settings.lease.total_seconds(),
         grace_s=settings.grace.total_seconds(),
         tracer=tracer,
+        stages=stages,
     )
     try:
         ledger = PostgresLedger(
@@ -244,8 +248,14 @@ def open_health(settings: Settings, worker: Worker, pulse: Pulse) -> Iterator[st
     # Connections of their own, and not for long: who scrapes must not hold up who works.
     own = database.unpooled(worker.engine, application=f"sentiment-worker watched {worker_name()}")
     engine = database.read_only(own, timeout_s=WATCHING_TIMEOUT_S)
-    seen = metrics.registry(partial(_seen, engine, settings, names), worker.parts.fanout)
-    app = health.application(pulse, partial(watching.answers, engine), seen)
+    parts = worker.parts
+    seen = metrics.registry(partial(_seen, engine, settings, names), parts.fanout, parts.stages)
+
+    def ready() -> None:
+        parts.stages.require_moving()
+        watching.answers(engine)
+
+    app = health.application(pulse, ready, seen)
     with health.serving(settings.http, app) as url:
         yield url
 

@@ -63,6 +63,10 @@ class DatabaseUnavailable(WorkerError):
     exit_code = Exit.DATABASE_UNREACHABLE
 
 
+class Stuck(WorkerError):
+    """Something that work depends on has hung for a minute."""
+
+
 class SourceBusy(WorkerError):
     """Another run holds the source; this one did nothing."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +20,7 @@ from worker import crashpoint
 from worker.circuit import CircuitState
 from worker.errors import DatabaseUnavailable, WorkerError
 from worker.fanout import FanOut
-from worker.feed import Feed
+from worker.feed import Batch, Feed
 from worker.judge import Judge, release
 from worker.log import get_logger
 from worker.ports import Journal, Observer, Planner, Span, Tracer
@@ -36,6 +36,7 @@ from worker.records import (
     Settlement,
     SettlementKind,
 )
+from worker.stages import Stage, Stages
 
 log = get_logger(__name__)
 
@@ -78,6 +79,7 @@ class Parts:
     grace_s: float
     """How long a stopping run waits for calls under way."""
     tracer: Tracer
+    stages: Stages
 
 
 class Run:
@@ -160,7 +162,7 @@ class Run:
     async def _pull(self) -> None:
         try:
             async with contextlib.aclosing(self._feed.batches(self._run_id)) as batches:
-                async for batch in batches:
+                while batch := await self._read(batches):
                     self._bytes_read += batch.bytes_read
                     self._count(batch.changes)
                     await self._take(batch.leases)
@@ -169,6 +171,10 @@ class Run:
         finally:
             self._pulled.set()
             self._changed.set()
+
+    async def _read(self, batches: AsyncGenerator[Batch, None]) -> Batch | None:
+        with self._parts.stages.under_way(Stage.READ, f"run {self._run_id}"):
+            return await anext(batches, None)
 
     # -- claim -----------------------------------------------------------------------------
 
@@ -258,7 +264,8 @@ class Run:
             return
         with self._parts.tracer.span("chunk", _described(chunk)) as span:
             crashpoint.reached("call.before")
-            outcome = await self._parts.fanout.send(chunk)
+            with self._parts.stages.under_way(Stage.CALL, f"run {self._run_id}"):
+                outcome = await self._parts.fanout.send(chunk)
             crashpoint.reached("call.answered")
             if not isinstance(outcome, Answer):
                 self._note(chunk, outcome, span)

@@ -45,7 +45,7 @@ class Desk:
         self, engine: Engine, *, name: str = "w1", run_id: int | None = None, **more: float
     ) -> None:
         self.engine = engine
-        options = {"lease_s": 60, "patience_s": 5} | more
+        options: dict[str, Any] = {"lease_s": 60, "patience_s": 5} | more
         self.journal = PostgresJournal(engine, worker=name, **options)
         ledger = PostgresLedger(engine, worker=name, patience_s=5)
         self.source_id = ledger.source_id("s", "file")

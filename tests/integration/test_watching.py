@@ -15,8 +15,9 @@ from sqlalchemy import Engine
 from tests.scripted_lambda import ScriptedLambda
 from worker import bootstrap
 from worker.bootstrap import Worker
-from worker.errors import DatabaseUnavailable
+from worker.errors import DatabaseUnavailable, Stuck
 from worker.settings import Settings
+from worker.stages import Stage, Stages
 from worker.store import database, unusual
 from worker.web import health, metrics
 from worker.web.health import Pulse
@@ -114,18 +115,28 @@ def test_without_a_database_it_lives_and_is_not_ready(scripted_lambda: ScriptedL
     fanout = FanOut(None, AdaptiveLimit(4), Circuit())  # type: ignore[arg-type]  # never asked
     pulse = Pulse()
 
+    stages = Stages()
+
     def ready() -> None:
+        if hangs:
+            raise Stuck("run 3 has waited 61 s")
         with database.transaction(gone):
             pass
 
-    app = health.application(pulse, ready, metrics.registry(look, fanout))
+    hangs: list[bool] = []
+    app = health.application(pulse, ready, metrics.registry(look, fanout, stages))
     with health.serving("127.0.0.1:0", app) as url:
         assert url
         assert fetch(url, "/livez")[0] == 200
         status, words = fetch(url, "/readyz")
         assert status == 503
         assert "127.0.0.1" not in words
-        found = samples(fetch(url, "/metrics")[1])
+        with stages.under_way(Stage.READ, "run 3"):
+            found = samples(fetch(url, "/metrics")[1])
+        assert found["sentiment_stage_seconds", "read"] > 0
+        assert found["sentiment_stage_seconds", "journal"] == 0
+        hangs.append(True)
+        assert fetch(url, "/readyz") == (503, "run 3 has waited 61 s\n")
         assert found["sentiment_database_up", ""] == 0
         assert found["sentiment_concurrency_ceiling", ""] == 4
         pulse._last = time.monotonic() - 60

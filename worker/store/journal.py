@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from worker.ports import Planner
 from worker.records import Lane, Lease, Page, Pending, Position, ScorerId, Settlement
+from worker.stages import Stage, Stages
 from worker.store import backfills, cursors, database, holds, ingest, leases, settle, writing
 from worker.store.writing import Cursor
 
@@ -31,6 +32,7 @@ class PostgresJournal:
         patience_s: float,
         parked_s: float = 30.0,
         overdue_s: float | None = None,
+        stages: Stages | None = None,
     ) -> None:
         """`parked_s` is how long a parked chunk rests; `overdue_s` the age from which one
         without any score is handed out even while the Lambda is away (None: never)."""
@@ -39,6 +41,7 @@ class PostgresJournal:
         self._patience_s = patience_s
         self._parked_s = parked_s
         self._overdue_s = overdue_s
+        self._stages = stages or Stages()
         self._scorer_ids: dict[ScorerId, int] = {}
 
     def positions(self, source_id: int) -> dict[str, tuple[Position, int]]:
@@ -48,7 +51,7 @@ class PostgresJournal:
             found = writing.rows(cur, cursors.KNOWN, {"source": source_id})
             return {partition: (position, version) for partition, position, version in found}
 
-        return self._transaction(read)
+        return self._transaction(read, "reading cursors")
 
     def ingest(
         self, source_id: int, run_id: int, page: Page, version: int, planner: Planner
@@ -64,7 +67,7 @@ class PostgresJournal:
                 return ingest.adopt(cur, source_id, run_id, page, version, self._holder[0])
             return ingest.store_page(cur, source_id, run_id, page, planner, self._holder)
 
-        return self._transaction(write)
+        return self._transaction(write, "storing a page")
 
     def open_window(
         self, lane: Lane, run_id: int, planner: Planner
@@ -75,7 +78,7 @@ class PostgresJournal:
         def write(cur: Cursor) -> tuple[list[Lease], dict[str, int]] | None:
             return backfills.open_window(cur, lane, run_id, planner, self._holder)
 
-        return self._transaction(write)
+        return self._transaction(write, "opening a window")
 
     def claim(self, lane: Lane, run_id: int, count: int, *, parked: bool) -> list[Lease]:
         """Lease up to `count` due chunks, parked ones (they wait for the Lambda) only if asked
@@ -97,11 +100,13 @@ class PostgresJournal:
                 overdue_s=self._overdue(lane),
             )
 
-        return self._transaction(write)
+        return self._transaction(write, "claiming chunks")
 
     def requeue(self, source_id: int, run_id: int, record_ids: Sequence[int]) -> None:
         """Make chunks of records that should be scored anew."""
-        self._transaction(lambda cur: leases.requeue(cur, source_id, run_id, record_ids))
+        self._transaction(
+            lambda cur: leases.requeue(cur, source_id, run_id, record_ids), "making chunks"
+        )
 
     def renew(self, run_id: int, held: Sequence[Lease]) -> set[int]:
         """Say that the run lives and extend its leases; returns the ids of those that are no
@@ -113,7 +118,7 @@ class PostgresJournal:
             holds.keep(cur, run_id, lease_s)
             return lost
 
-        return self._transaction(write)
+        return self._transaction(write, "renewing leases")
 
     def settle(self, run_id: int, settlements: Sequence[Settlement]) -> dict[str, int]:
         """Write what became of leases, all or nothing; refused one by one if a fence moved.
@@ -124,12 +129,14 @@ class PostgresJournal:
         for scorer in dict.fromkeys(s.scorer for s in settlements if s.scorer):
             self._learn(scorer)
         return self._transaction(
-            lambda cur: settle.settle(cur, run_id, settlements, self._scorer_ids)
+            lambda cur: settle.settle(cur, run_id, settlements, self._scorer_ids), "writing scores"
         )
 
     def pending(self, lane: Lane) -> Pending:
         """What is still open of a lane."""
-        return self._transaction(lambda cur: leases.pending(cur, lane, self._overdue(lane)))
+        return self._transaction(
+            lambda cur: leases.pending(cur, lane, self._overdue(lane)), "counting what waits"
+        )
 
     def _overdue(self, lane: Lane) -> float | None:
         """A backfill's chunks get no provisional scores: nothing of them is ever overdue."""
@@ -138,12 +145,15 @@ class PostgresJournal:
     def _learn(self, scorer: ScorerId) -> None:
         if scorer not in self._scorer_ids:
             self._scorer_ids[scorer] = self._transaction(
-                lambda cur: settle.register_scorer(cur, scorer)
+                lambda cur: settle.register_scorer(cur, scorer), "registering a model"
             )
 
-    def _transaction(self, step: Callable[[Cursor], T]) -> T:
+    def _transaction(self, step: Callable[[Cursor], T], what: str) -> T:
         def once() -> T:
-            with database.cursor(self._engine) as cur:
+            with (
+                self._stages.under_way(Stage.JOURNAL, what),
+                database.cursor(self._engine) as cur,
+            ):
                 return step(cur)
 
         return database.retrying(once, patience_s=self._patience_s)

@@ -1,7 +1,8 @@
 """`/livez`, `/readyz` and `/metrics`: three small answers, in a thread of their own.
 
 Liveness is the event loop's pulse and nothing else: a supervisor that restarts a worker because
-AWS or the database is away makes nothing better. Readiness is the database.
+AWS or the database is away makes nothing better. Readiness means that the database answers and
+work moves.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
-from worker.errors import WorkerError
+from worker.errors import Stuck, WorkerError
 from worker.log import get_logger
 
 log = get_logger(__name__)
@@ -26,7 +27,7 @@ PULSE_S = 1.0
 DEAD_AFTER_S = 30.0
 """Without a pulse for so long the event loop hangs."""
 
-_TEXT = [("Content-Type", "text/plain; charset=utf-8")]
+_TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
 
 
 class Pulse:
@@ -58,7 +59,8 @@ class _Quiet(WSGIRequestHandler):
 def application(
     pulse: Pulse, ready: Callable[[], None], registry: CollectorRegistry
 ) -> Callable[..., Iterable[bytes]]:
-    """The WSGI application. `ready` raises WorkerError while the database does not answer."""
+    """The WSGI application. `ready` raises Stuck while work does not move, and another WorkerError
+    while the database does not answer."""
     metrics = make_wsgi_app(registry)
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
@@ -72,7 +74,7 @@ def application(
             status, words = ("200 OK", "alive") if alive else _unavailable("the event loop hangs")
         elif path == "/readyz":
             status, words = _readiness(ready)
-        start(status, _TEXT)
+        start(status, list(_TEXT))  # a new one each time: the server adds Content-Length to it
         return [f"{words}\n".encode()]
 
     return answer
@@ -81,6 +83,8 @@ def application(
 def _readiness(ready: Callable[[], None]) -> tuple[str, str]:
     try:
         ready()
+    except Stuck as error:
+        return _unavailable(str(error))
     except WorkerError as error:
         # Its class, not its text: that may name hosts.
         return _unavailable(f"the database does not answer ({type(error).__name__})")

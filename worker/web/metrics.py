@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from worker.circuit import CircuitState
 from worker.errors import WorkerError
 from worker.fanout import FanOut
+from worker.stages import Stages
 
 Row = Mapping[str, Any]
 
@@ -77,9 +78,10 @@ class WorkerCollector(Collector):
     """Asks `look` when it is scraped; where that fails, `sentiment_database_up` is 0 and the
     process still shows what it knows itself."""
 
-    def __init__(self, look: Callable[[], Seen], fanout: FanOut) -> None:
+    def __init__(self, look: Callable[[], Seen], fanout: FanOut, stages: Stages) -> None:
         self._look = look
         self._fanout = fanout
+        self._stages = stages
         self._seen: Seen | None = None
         self._looked_at = 0.0
         self._one_looks = threading.Lock()
@@ -117,11 +119,16 @@ class WorkerCollector(Collector):
         for state in CircuitState:
             circuit.add_metric([state.value], float(fanout.circuit.state is state))
         yield circuit
+        waits = "How long what is under way longest in a stage has taken."
+        stages = GaugeMetricFamily("sentiment_stage_seconds", waits, labels=["stage"])
+        for stage, seconds in self._stages.longest().items():
+            stages.add_metric([stage.value], seconds)
+        yield stages
 
 
-def registry(look: Callable[[], Seen], fanout: FanOut) -> CollectorRegistry:
+def registry(look: Callable[[], Seen], fanout: FanOut, stages: Stages) -> CollectorRegistry:
     made = CollectorRegistry(auto_describe=False)
-    made.register(WorkerCollector(look, fanout))
+    made.register(WorkerCollector(look, fanout, stages))
     return made
 
 
