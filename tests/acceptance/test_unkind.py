@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -360,3 +361,42 @@ def _metric(address: str, name: str) -> float:
                 return float(found[1])
         time.sleep(0.3)
     raise AssertionError(f"{name} stayed at 0")
+
+
+MEMORY_MAX = 1024**3
+"""Of the systemd unit: for all of the worker's processes together."""
+
+
+def test_the_units_memory_is_enough_for_large_rows(
+    shell: Shell, database_url: str, tmp_path: Path
+) -> None:
+    """6,000 rows of 192 KB are 1.1 GB of text."""
+    unit = (Path(__file__).parents[2] / "deploy/systemd/sentiment-worker.service").read_text()
+    assert "MemoryMax=1G" in unit
+    plain = database.normalise_url(database_url).set(drivername="postgresql")
+    with psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True) as app:
+        app.execute(
+            "CREATE TABLE review AS SELECT n AS id, n || repeat(' a good day', 17_873) AS body"
+            " FROM generate_series(1, 6_000) n"
+        )
+        app.execute("ALTER TABLE review ADD PRIMARY KEY (id)")
+    (shell.folder / "sentiment-worker.toml").write_text(
+        f'[[source]]\nname = "app"\nkind = "sql"\nurl = "{database_url}"\ntable = "review"\n'
+        'cursor = "id"\n'
+    )
+    with shell.started("once", SENTIMENT_CHUNK_TEXTS="50") as process:
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, _resident(process.pid))
+            time.sleep(0.05)
+    assert process.returncode == 0, (tmp_path / "started.log").read_text()[-2000:]
+    assert scored_in(database_url) == 6_000
+    assert peak < MEMORY_MAX, f"{peak / 1024**2:,.0f} MB"
+
+
+def _resident(pid: int) -> int:
+    """Bytes, of a process and its children."""
+    with contextlib.suppress(psutil.Error):
+        one = psutil.Process(pid)
+        return sum(each.memory_info().rss for each in (one, *one.children(recursive=True)))
+    return 0

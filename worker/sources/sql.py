@@ -36,6 +36,11 @@ from worker.sources.keys import Xid8
 log = get_logger(__name__)
 
 PAGE_ROWS = 4_000
+PAGE_CHARS = 8 * 1024 * 1024
+"""Of a page's texts: rows are of any size, and a few pages are in memory at once."""
+
+FETCHED_ROWS = 200
+"""At once, at most; the first few are fetched five by five."""
 
 STATEMENT_ENDED = "57014"
 """query_canceled: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
@@ -155,7 +160,7 @@ class _Reader:
         from_the_beginning = after is None
         refusals = self._without_id(after, bound)
         while True:
-            rows = self._read(key, after, bound)
+            rows, last = self._read(key, after, bound)
             if rows:
                 after = [rows[-1][c.name] for c in key]
                 self._require_steps(after[0])
@@ -167,7 +172,6 @@ class _Reader:
                 here["read"] = len(rows)
             elif highest is not None:
                 here["after"] = keys.dumps(highest)
-            last = len(rows) < PAGE_ROWS
             emptied = "after" in position and highest is None
             if rows or refusals or (last and from_the_beginning and highest) or emptied:
                 yield Page(
@@ -269,7 +273,8 @@ class _Reader:
 
     def _read(
         self, key: Sequence[ColumnElement[Any]], after: list[Any] | None, bound: int | None
-    ) -> list[dict[str, Any]]:
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """The next rows, and whether they are the last."""
         names = self._columns.names() + [c.name for c in key]
         wanted = [self._as_read(name) for name in dict.fromkeys(names)]
         statement = sa.select(*wanted).order_by(*key).limit(PAGE_ROWS)
@@ -292,12 +297,26 @@ class _Reader:
             return sa.type_coerce(column, sa.String).label(name)
         return column
 
-    def _rows(self, statement: sa.Select[Any], bound: int | None) -> list[dict[str, Any]]:
+    def _rows(
+        self, statement: sa.Select[Any], bound: int | None
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """A page's rows, and whether the statement has no more."""
         if bound is not None:
             assert self._cursor is not None
             statement = statement.where(self._cursor < bound)
-        with self._engine.connect() as connection:
-            return [dict(row) for row in connection.execute(statement).mappings()]
+        rows: list[dict[str, Any]] = []
+        chars = 0
+        options = {"stream_results": True, "max_row_buffer": FETCHED_ROWS}
+        with (
+            self._engine.connect() as connection,
+            connection.execute(statement, execution_options=options) as result,
+        ):
+            for row in result.mappings():
+                rows.append(dict(row))
+                chars += sum(len(v) for v in row.values() if isinstance(v, str | bytes))
+                if chars >= PAGE_CHARS:
+                    return rows, False
+        return rows, len(rows) < PAGE_ROWS
 
     def _without_id(self, after: list[Any] | None, bound: int | None) -> list[Refusal]:
         """Rows whose id is NULL stand nowhere in the order: they are asked for by themselves, a
@@ -312,9 +331,9 @@ class _Reader:
             statement = statement.where(
                 self._cursor > after[0] if strict else self._cursor >= after[0]
             )
-        rows = self._rows(statement, bound)
-        if len(rows) == PAGE_ROWS:
-            log.warning("source.rows_without_id", source=self._name, shown=PAGE_ROWS)
+        rows, complete = self._rows(statement, bound)
+        if not complete:
+            log.warning("source.rows_without_id", source=self._name, shown=len(rows))
         why = f"no usable id in {self._tie.name!r}"
         return [Refusal("without an id", why, repr(row).encode()) for row in rows]
 
