@@ -219,6 +219,8 @@ def pull_work(
 ) -> Work:
     """A run of a source from its cursors on, or (`source` None) of what is pending of it."""
     source_id = worker.ledger.source_id(name, kind)
+    if isinstance(source, FileSource):
+        source.empty_before = partial(unusual.empty_in_a_row, worker.engine, source_id)
     feed = SourceFeed(worker.parts.journal, worker.parts.planner, source_id, source, redrive)
     supervise = partial(_over_budget, worker.engine, settings)
     limited = settings.budget_daily or settings.budget_monthly
@@ -270,16 +272,16 @@ def _seen(engine: Engine, settings: Settings, names: Collection[str]) -> metrics
 
 
 def look_back(worker: Worker, work: Work, report: RunReport) -> list[str]:
-    """What of a run that pulled is unlike the last weeks, and what it could not read yet: logged,
-    and kept with it."""
+    """What of a run that pulled is unlike the last weeks, or remarked by its source: logged, and
+    kept with it."""
     if work.trigger not in ("schedule", "once") or report.state not in unusual.STATES:
         return []
     c = report.counters
     found = unusual.warnings(worker.engine, work.lane.source_id, report.run_id, c.new + c.changed)
-    if waiting := work.feed.waiting:
-        found.append(waiting.why)
+    if remark := work.feed.remark:
+        found.append(remark.what)
     if found:
-        worker.ledger.warn(report.run_id, found, waiting.seconds if waiting else None)
+        worker.ledger.warn(report.run_id, found, remark.waiting_s if remark else None)
         log.warning("run.unusual", run=report.run_id, source=work.name, why=found)
     return found
 
@@ -388,6 +390,7 @@ def open_source(
             chosen=lambda *choice: _columns_chosen(config.name, tell, *choice),
             encoding=config.encoding,
             delimiter=config.delimiter,
+            may_be_empty=config.empty == "warn",
         )
     target = SqlTarget(
         url=config.url.get_secret_value(),

@@ -25,7 +25,7 @@ from worker.records import (
     Page,
     Position,
     Redrive,
-    Waiting,
+    Remark,
 )
 
 T = TypeVar("T")
@@ -47,8 +47,8 @@ class Feed(Protocol):
     """Why it ended early; what it gave before is stored, and worked off."""
 
     @property
-    def waiting(self) -> Waiting | None:
-        """What its source could not give yet."""
+    def remark(self) -> Remark | None:
+        """Of its source's reading."""
 
     def batches(self, run_id: int) -> AsyncGenerator[Batch, None]:
         """Close it (`contextlib.aclosing`) when it is left before its end."""
@@ -74,8 +74,8 @@ class SourceFeed:
         self._redrive = redrive
 
     @property
-    def waiting(self) -> Waiting | None:
-        return self._source.waiting if self._source else None
+    def remark(self) -> Remark | None:
+        return self._source.remark if self._source else None
 
     async def batches(self, run_id: int) -> AsyncGenerator[Batch, None]:
         if self._redrive.record_ids:
@@ -128,7 +128,7 @@ class WindowFeed:
     """
 
     error: WorkerError | None = None
-    waiting: Waiting | None = None
+    remark: Remark | None = None
 
     def __init__(
         self, journal: Journal, planner: Planner, lane: Lane, is_closed: Callable[[], bool]

@@ -18,8 +18,8 @@ from worker.records import (
     Page,
     Pending,
     Position,
+    Remark,
     Settlement,
-    Waiting,
 )
 
 Planner = Callable[[Sequence[Item]], Iterator[tuple[Item, ...]]]
@@ -30,8 +30,8 @@ class Source(Protocol):
     """Somewhere records keep arriving. Reading has no effect on it."""
 
     name: str
-    waiting: Waiting | None
-    """What was there at the end of the last reading, and could not be read yet."""
+    remark: Remark | None
+    """Of the last reading."""
 
     def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
         """Rows after `positions` (by partition), a page at a time, in the source's order.

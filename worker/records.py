@@ -336,12 +336,13 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """Rows are there, and cannot be read yet."""
+class Remark:
+    """What a person should know of a reading that went well."""
 
-    seconds: float
-    """How long what they wait for has been open; 0 where that is not told."""
-    why: str
+    what: str
+    waiting_s: float | None = None
+    """For rows that are there and cannot be read yet: how long what they wait for has been open; 0
+    where that is not told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,7 @@ class FileSourceConfig(_SourceBase):
     path: str | tuple[str, ...]
     encoding: str = "utf-8-sig"
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    empty: Literal["warn", "error"] = "warn"
 
     @field_validator("encoding")
     @classmethod

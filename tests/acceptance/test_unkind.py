@@ -400,3 +400,26 @@ def _resident(pid: int) -> int:
         one = psutil.Process(pid)
         return sum(each.memory_info().rss for each in (one, *one.children(recursive=True)))
     return 0
+
+
+def test_a_place_without_a_file_is_said_once_and_fails_where_that_is_asked(shell: Shell) -> None:
+    (shell.folder / "inbox").mkdir()
+    place = '[[source]]\nname = "{0}"\nkind = "file"\npath = "inbox"\n{1}\n'
+    (shell.folder / "sentiment-worker.toml").write_text(
+        place.format("lenient", "") + place.format("strict", 'empty = "error"')
+    )
+    codes = []
+    for _ in range(4):
+        done = shell("once")
+        codes.append(done.code)
+        assert done.err.count("no file to be read at inbox") >= 2
+    assert codes == [0, 0, 1, 1], "three in a row"
+    runs = shell("runs", "--source", "strict", "-o", "json").data
+    assert [run["state"] for run in reversed(runs)] == ["done", "done", "failed", "failed"]
+    (shell.folder / "inbox" / "a.csv").write_text("id,text\n1,a good day\n")
+    assert shell("once").code == 0
+    (shell.folder / "inbox" / "a.csv").unlink()
+    assert shell("once").code == 0, "it begins anew"
+    typed = shell("once", "inbox")
+    assert (typed.code, "no file to be read" in typed.err) == (2, True)
+    assert "inbox" not in str(shell("status", "-o", "json").data)

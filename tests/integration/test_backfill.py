@@ -22,7 +22,7 @@ from worker.bootstrap import Worker
 from worker.cli.progress import Silent
 from worker.cycle import cycle
 from worker.pipeline import Run, StopReason
-from worker.records import Lane, Page, RunReport, Waiting
+from worker.records import Lane, Page, Remark, RunReport
 from worker.settings import Settings
 from worker.store import backfills, plans
 
@@ -120,7 +120,7 @@ class _Pages:
     def __init__(self, page: Page) -> None:
         self._page = page
 
-    waiting: Waiting | None = None
+    remark: Remark | None = None
 
     def pages(self, positions: Any) -> Iterator[Page]:
         yield self._page

@@ -83,17 +83,17 @@ def test_what_rows_wait_for_is_said(app: Engine, server_url: str) -> None:
     with elsewhere.connect() as late:
         late.execute(sa.text("SELECT pg_current_xact_id(), pg_sleep(1.1)"))
         assert reader.read() == []
-        assert not reader.source.waiting, "nothing waits"
+        assert not reader.source.remark, "nothing waits"
         fill(app, 1)
         assert reader.read() == []
-        waiting = reader.source.waiting
-        assert waiting is not None
-        assert waiting.seconds > 1
+        remark = reader.source.remark
+        assert remark is not None
+        assert (remark.waiting_s or 0) > 1
         who = f"database {elsewhere.url.database}, a nightly report, idle in transaction"
-        assert f"{who}), open for 1 s" in waiting.why
+        assert f"{who}), open for 1 s" in remark.what
     elsewhere.dispose()
     assert reader.read() == ["1"]
-    assert not reader.source.waiting
+    assert not reader.source.remark
 
 
 def test_a_login_that_may_not_see_what_rows_wait_for_is_told_how_to(app: Engine) -> None:
@@ -106,8 +106,8 @@ def test_a_login_that_may_not_see_what_rows_wait_for_is_told_how_to(app: Engine)
             insert(late, "late")
             fill(app, 1)
             assert reader.read() == []
-            assert reader.source.waiting is not None
-            assert "GRANT pg_monitor" in reader.source.waiting.why
+            assert reader.source.remark is not None
+            assert "GRANT pg_monitor" in reader.source.remark.what
     finally:
         run(app, "DROP OWNED BY reader")
         run(app, "DROP ROLE reader")

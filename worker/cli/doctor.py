@@ -200,8 +200,8 @@ def _examine_sources(settings: Settings) -> Iterator[Finding]:
         try:
             pages = source.pages(known.get(config.name, {}))
             page = next(pages, None)
-            if page is None and source.waiting:
-                yield Finding(check, "note", f"can be read, but {source.waiting.why}")
+            if page is None and source.remark:
+                yield Finding(check, "note", f"can be read, but {source.remark.what}")
                 continue
         except WorkerError as error:
             yield _failure(check, error)

@@ -20,6 +20,7 @@ from worker.cli.output import (
 from worker.cli.running import Turn, run_all
 from worker.cli.which import AnySource, configured, from_paths
 from worker.records import RunReport
+from worker.sources.files import FileSource
 
 _ONCE_EXAMPLES = (
     "Examples:  [bold]sentiment-worker once reviews.csv[/bold]\n\n"
@@ -91,9 +92,10 @@ def once(
     if paths:
         sources: Sequence[AnySource] = from_paths(paths, name, layout)
         for ad_hoc in sources:
-            bootstrap.open_source(
-                ad_hoc, loaded.settings.access
-            ).size()  # a mistyped path leaves no source behind
+            # A mistyped path leaves no source behind.
+            found = bootstrap.open_source(ad_hoc, loaded.settings.access)
+            if isinstance(found, FileSource):
+                found.require_found()
     else:
         sources = configured(loaded.settings, source)
     unnamed = bool(paths) and name is None

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from secrets import token_hex
@@ -24,7 +24,7 @@ from worker.aws import STANDARD, Access
 from worker.clean import clean
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger
-from worker.records import CONTENT_ID, ROW_ID, Layout, Page, Position, Record, Refusal, Waiting
+from worker.records import CONTENT_ID, ROW_ID, Layout, Page, Position, Record, Refusal, Remark
 from worker.sources import identity, ids, parquet, storage
 from worker.sources.columns import Chosen, FileMapping, RowRefused, unsaid
 from worker.sources.lines import (
@@ -39,6 +39,14 @@ from worker.sources.lines import (
 from worker.sources.storage import Blob
 
 log = get_logger(__name__)
+
+EMPTY_RUNS = 3
+"""In a row: one may come between two deliveries."""
+
+NOTHING_THERE = (
+    "Check the path or prefix. Files are found by their names: .csv, .tsv, .jsonl, .parquet, plain"
+    " or packed (.gz, .zst)."
+)
 
 PAGE_ROWS = 4_000
 PAGE_BYTES = 4 * 1024 * 1024
@@ -67,7 +75,9 @@ class FileSource:
         chosen: Chosen = unsaid,
         encoding: str = "utf-8-sig",
         delimiter: str | None = None,
+        may_be_empty: bool = True,
     ) -> None:
+        """Unless it `may_be_empty`, a place without a file fails the third run in a row."""
         self.name = name
         self._locations = locations
         self._layout = layout
@@ -75,6 +85,10 @@ class FileSource:
         self._chosen = chosen
         self._encoding = encoding
         self._delimiter = delimiter
+        self._may_be_empty = may_be_empty
+        self.remark: Remark | None = None
+        self.empty_before: Callable[[], int] = lambda: 0
+        """How many runs in a row have found no file."""
         # Of ids, by the columns that a file has: files alike are read alike.
         self._rules: dict[str, str] = {}
 
@@ -107,10 +121,14 @@ class FileSource:
             return None
         return identity.ANY if header is None else identity.columns_digest(header)
 
-    waiting: Waiting | None = None  # a file has what it has
+    def require_found(self) -> None:
+        """Raises ConfigurationError where there is no file to read."""
+        if not self._find():
+            raise ConfigurationError(f"There is {self._nothing()}.", hint=NOTHING_THERE)
 
     def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
         blobs = self._find()
+        self.remark = None if blobs else self._empty()
         self._look_at_ids(positions, blobs)
         unread: SourceUnavailable | None = None
         for blob in blobs:
@@ -135,6 +153,19 @@ class FileSource:
                 unread = error
         if unread is not None:
             raise unread
+
+    def _nothing(self) -> str:
+        return f"no file to be read at {', '.join(self._locations)}"
+
+    def _empty(self) -> Remark:
+        """Raises SourceUnavailable once there was no file too often."""
+        before = self.empty_before()
+        if not self._may_be_empty and before + 1 >= EMPTY_RUNS:
+            told = f"There is {self._nothing()}, for {EMPTY_RUNS} runs in a row."
+            raise SourceUnavailable(told, hint=NOTHING_THERE)
+        if not before:
+            log.warning("source.empty", source=self.name, at=list(self._locations))
+        return Remark(self._nothing())
 
     def _look_at_ids(self, positions: Mapping[str, Position], blobs: Sequence[Blob]) -> None:
         self._rules |= identity.rules_in(positions)

@@ -28,7 +28,7 @@ from sqlalchemy import ColumnElement, Engine, event, exc
 from worker import urls
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger, printable
-from worker.records import Layout, Page, Position, Record, Refusal, Waiting
+from worker.records import Layout, Page, Position, Record, Refusal, Remark
 from worker.sources import identity, keys, place, waiting
 from worker.sources.columns import FileMapping, RowRefused, choose
 from worker.sources.keys import Xid8
@@ -71,7 +71,7 @@ class SqlSource:
 
     def __init__(self, name: str, target: SqlTarget, layout: Layout) -> None:
         self.name = name
-        self.waiting: Waiting | None = None
+        self.remark: Remark | None = None
         self._target = target
         self._layout = layout
 
@@ -83,9 +83,9 @@ class SqlSource:
         try:
             relation = _relation(engine, self._target)
             reader = _Reader(self.name, engine, relation, self._target, self._layout)
-            self.waiting = None
+            self.remark = None
             yield from reader.pages(positions.get("", {}))
-            self.waiting = reader.waiting()
+            self.remark = reader.remark()
         except exc.NoSuchTableError as error:
             raise ConfigurationError(
                 f"The source {self.name!r} has no table {self._target.table!r}.",
@@ -184,7 +184,7 @@ class _Reader:
                 return
             refusals = []
 
-    def waiting(self) -> Waiting | None:
+    def remark(self) -> Remark | None:
         """Of a source in commit order: what rows wait for that are committed, if there are any."""
         bound = self._watermark()
         if bound is None:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
-from worker.records import Waiting
+from worker.records import Remark
 
 # Ids in these views have 32 bits. Of other logins' sessions only a member of pg_monitor sees more
 # than the process id: https://www.postgresql.org/docs/current/monitoring-stats.html
@@ -30,13 +30,12 @@ LIMIT 1
 _UNSEEN = "; since when, only a login with pg_monitor sees (GRANT pg_monitor TO this one)"
 
 
-def behind(engine: Engine, xid: int) -> Waiting:
+def behind(engine: Engine, xid: int) -> Remark:
     """What the rows from `xid` on wait for."""
     with engine.connect() as connection:
         found: Any = connection.execute(sa.text(_SESSION), {"xid": xid}).first()
     who = found.who if found else "a transaction that is not listed (it may just have ended)"
     if found is None or found.seconds is None:
-        return Waiting(0.0, f"committed rows wait behind {who}{_UNSEEN if found else ''}")
-    return Waiting(
-        float(found.seconds), f"committed rows wait behind {who}, open for {found.seconds:,.0f} s"
-    )
+        return Remark(f"committed rows wait behind {who}{_UNSEEN if found else ''}", 0.0)
+    what = f"committed rows wait behind {who}, open for {found.seconds:,.0f} s"
+    return Remark(what, float(found.seconds))

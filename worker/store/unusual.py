@@ -38,6 +38,26 @@ FROM (
 """
 
 
+_EMPTY = """
+SELECT count(*) FROM (
+    SELECT bool_and(coalesce(concat(error, array_to_string(warnings, ' ')), '')
+               LIKE '%no file to be read at %') OVER (ORDER BY id DESC) AS still
+    FROM (
+        SELECT id, error, warnings FROM sentiment.run
+        WHERE source_id = :source AND lane = 0 AND trigger IN ('schedule', 'once')
+          AND state NOT IN ('running', 'missed', 'lost')
+        ORDER BY id DESC LIMIT 100
+    ) lately
+) run WHERE still
+"""
+
+
+def empty_in_a_row(engine: Engine, source_id: int) -> int:
+    """How many of the last runs, without a break, have found no file (`FileSource` says so)."""
+    with database.transaction(engine) as connection:
+        return int(connection.scalar(sa.text(_EMPTY), {"source": source_id}) or 0)
+
+
 def warnings(engine: Engine, source_id: int, run_id: int, arrived: int) -> list[str]:
     """A sentence each; none if all is as usual, or too little is known. `arrived` is what the run
     found new or changed."""
