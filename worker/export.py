@@ -179,10 +179,15 @@ def _xlsx(_: bool) -> Writer:
         raise _missing("XLSX", "analysis") from error
 
     def write(rows: Iterator[Row], columns: Columns, path: Path) -> int:
+        # Whatever fails, no file with records is left in it.
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as scratch:
+            return write_in(scratch, rows, columns, path)
+
+    def write_in(scratch: str, rows: Iterator[Row], columns: Columns, path: Path) -> int:
         options = {
-            # Row by row through a temporary file beside the other: memory does not grow.
+            # Row by row through a temporary file: memory does not grow.
             "constant_memory": True,
-            "tmpdir": str(path.parent),
+            "tmpdir": scratch,
             "use_zip64": True,
             "strings_to_formulas": False,
             "strings_to_urls": False,

@@ -30,6 +30,14 @@ from worker.records import (
 
 T = TypeVar("T")
 
+GATHERED_ROWS = 1_000
+"""Of small pages together, in one transaction."""
+
+GATHERED_PAGES = 500
+
+SOON_S = 0.05
+"""How long a small page waits for the next one."""
+
 
 class Batch(NamedTuple):
     """What one transaction put into the journal."""
@@ -93,10 +101,17 @@ class SourceFeed:
         pages = self._source.pages(positions)
         # One page is read ahead while the one before is being stored.
         ahead = in_a_thread(partial(next, pages, None))
+        gathered = Gathered()
         try:
             while page := await self._read(ahead):
                 ahead = in_a_thread(partial(next, pages, None))
-                yield await self._ingest(run_id, page, versions)
+                if not gathered.fits(page):
+                    yield await self._ingest(run_id, gathered.take(), versions)
+                gathered.add(page)
+                if gathered.is_full or not await _comes_soon(ahead):
+                    yield await self._ingest(run_id, gathered.take(), versions)
+            if gathered:
+                yield await self._ingest(run_id, gathered.take(), versions)
         finally:
             # Where a stop cancelled us, the thread that reads ahead ends by itself.
             if not ahead.done():
@@ -110,14 +125,51 @@ class SourceFeed:
             self.error = error
             return None
 
-    async def _ingest(self, run_id: int, page: Page, versions: dict[str, int]) -> Batch:
+    async def _ingest(self, run_id: int, pages: Sequence[Page], versions: dict[str, int]) -> Batch:
         crashpoint.reached("page.read")
-        version = versions.get(page.partition, 0)
-        about = (self._source_id, run_id, page, version, self._planner)
+        known = [(page, versions.get(page.partition, 0)) for page in pages]
+        about = (self._source_id, run_id, known, self._planner)
         leases, changes = await _to_its_end(partial(self._journal.ingest, *about))
         crashpoint.reached("ingest.committed")
-        versions[page.partition] = version + 1
-        return Batch(leases, changes, page.bytes_read)
+        versions |= {page.partition: version + 1 for page, version in known}
+        return Batch(leases, changes, sum(page.bytes_read for page in pages))
+
+
+class Gathered:
+    """Small pages that share a transaction, and so their chunks: a thousand files of one row each
+    are not a thousand calls. Of different partitions, and without an id in common: a record that
+    two files bring is rewritten by the second, and its history kept."""
+
+    def __init__(self) -> None:
+        self._pages: list[Page] = []
+        self._ids: set[str] = set()
+        self._partitions: set[str] = set()
+        self._rows = 0
+
+    def __len__(self) -> int:
+        return len(self._pages)
+
+    @property
+    def is_full(self) -> bool:
+        return self._rows >= GATHERED_ROWS or len(self._pages) >= GATHERED_PAGES
+
+    def fits(self, page: Page) -> bool:
+        if not self._pages:
+            return True
+        rows = self._rows + len(page.records) + len(page.refusals)
+        apart = self._ids.isdisjoint(record.external_id for record in page.records)
+        return rows <= GATHERED_ROWS and apart and page.partition not in self._partitions
+
+    def add(self, page: Page) -> None:
+        self._pages.append(page)
+        self._ids.update(record.external_id for record in page.records)
+        self._partitions.add(page.partition)
+        self._rows += len(page.records) + len(page.refusals)
+
+    def take(self) -> list[Page]:
+        taken = self._pages
+        self._pages, self._ids, self._partitions, self._rows = [], set(), set(), 0
+        return taken
 
 
 class WindowFeed:
@@ -175,6 +227,11 @@ def in_a_thread(call: Callable[[], T]) -> asyncio.Future[T]:
 
     threading.Thread(target=work, name="source", daemon=True).start()
     return future
+
+
+async def _comes_soon(page: asyncio.Future[Page | None]) -> bool:
+    done, _ = await asyncio.wait({page}, timeout=SOON_S)
+    return bool(done)
 
 
 async def _to_its_end(transaction: Callable[[], T]) -> T:

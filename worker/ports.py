@@ -74,14 +74,14 @@ class Journal(Protocol):
         self,
         source_id: int,
         run_id: int,
-        page: Page,
-        version: int,
+        pages: Sequence[tuple[Page, int]],
         planner: Planner,
     ) -> tuple[list[Lease], dict[str, int]]:
-        """Store a page, its chunks (leased to this worker) and the cursor, in one commit.
+        """Store pages, each with the version of its cursor, their chunks (leased to this worker)
+        and their cursors, in one commit.
 
-        Returns the leases and what to add to the run's counters. Raises CursorMoved when the
-        cursor is no longer at `version`.
+        Returns the leases and what to add to the run's counters. Raises CursorMoved when a
+        cursor is no longer at its version.
         """
 
     def open_window(

@@ -423,3 +423,32 @@ def test_a_place_without_a_file_is_said_once_and_fails_where_that_is_asked(shell
     typed = shell("once", "inbox")
     assert (typed.code, "no file to be read" in typed.err) == (2, True)
     assert "inbox" not in str(shell("status", "-o", "json").data)
+
+
+def test_small_files_share_calls(
+    shell: Shell, scripted_lambda: ScriptedLambda, database_url: str
+) -> None:
+    folder = shell.folder / "inbox"
+    folder.mkdir()
+    for n in range(1_000):
+        (folder / f"{n:04}.csv").write_text(f"id,text\n{n},a good day {n}\n")
+    done = shell("once", "inbox", SENTIMENT_CHUNK_TEXTS="50")
+    assert done.code == 0, done.err
+    assert scored_in(database_url) == 1_000
+    assert len(scripted_lambda.requests) < 100
+
+
+def test_a_record_that_two_small_files_bring_is_rewritten_by_the_second(
+    shell: Shell, database_url: str
+) -> None:
+    folder = shell.folder / "inbox"
+    folder.mkdir()
+    for n in range(3):
+        (folder / f"{n}.csv").write_text(f"id,text\n1,a good day {n}\n{n + 10},good\n")
+    assert shell("once", "inbox").code == 0
+    plain = database.normalise_url(database_url).set(drivername="postgresql")
+    with psycopg.connect(plain.render_as_string(hide_password=False)) as connection:
+        found = connection.execute(
+            "SELECT text, revision FROM sentiment.record WHERE external_id = '1'"
+        ).fetchall()
+    assert found == [("a good day 2", 3)]

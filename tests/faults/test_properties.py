@@ -86,7 +86,7 @@ class JournalMachine(RuleBasedStateMachine):
         """A page with everything the source holds, as a re-read overlap would bring it."""
         page = Page("p", {"at": self.version}, [_record(i, t) for i, t in self.truth.items()])
         taken, _ = self.journals[worker].ingest(
-            self.source_id, self.run_id, page, self.version, PLANNER
+            self.source_id, self.run_id, [(page, self.version)], PLANNER
         )
         self.version += 1
         self.stored = dict(self.truth)

@@ -146,8 +146,7 @@ def test_writers_that_cross_each_other(world: World, scale: Scale, note: Note) -
                 journal.ingest(
                     source_id,
                     run_id,
-                    Page(f"p{number}", {}, records),
-                    version,
+                    [(Page(f"p{number}", {}, records), version)],
                     lambda items: planner(items, max_items=50, max_bytes=1 << 20),
                 )
             except Exception as error:  # noqa: BLE001  whatever it is, it counts

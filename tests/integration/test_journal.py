@@ -53,7 +53,7 @@ class Desk:
 
     def ingest(self, *records: Record, version: int = 0, **more: Any) -> list[Lease]:
         page = Page("p", {"offset": version + 1}, records, **more)
-        return self.journal.ingest(self.source_id, self.run_id, page, version, PLANNER)[0]
+        return self.journal.ingest(self.source_id, self.run_id, [(page, version)], PLANNER)[0]
 
     def claim(self, count: int = 10, *, parked: bool = False) -> list[Lease]:
         return self.journal.claim(Lane(self.source_id), self.run_id, count, parked=parked)
@@ -409,7 +409,7 @@ def test_writers_of_the_same_keys_do_not_deadlock(engine: Engine) -> None:
             for round_ in range(8):
                 shuffled = keys[n * 31 :] + keys[: n * 31]
                 page = Page(f"p{n}", {}, [record(k, f"{k} by {n} in {round_}") for k in shuffled])
-                desk.journal.ingest(desk.source_id, desk.run_id, page, round_, PLANNER)
+                desk.journal.ingest(desk.source_id, desk.run_id, [(page, round_)], PLANNER)
         except Exception as error:  # noqa: BLE001  shown by the assertion below
             errors.append(error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import io
 import os
 import signal
 import sys
@@ -82,6 +83,10 @@ def main() -> None:
     # Until a command takes the signal over: leave by the door, so that children are ended.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     _tune_interpreter()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # An ASCII terminal shows what it cannot as \xfc.
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = _run()
     finally:

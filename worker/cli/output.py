@@ -107,7 +107,9 @@ def say_error(error: WorkerError) -> None:
 
 
 def print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
+    # Where stdout takes no UTF-8, JSON has escapes of its own.
+    escaped = DATA.encoding.lower() not in ("utf-8", "utf8")
+    typer.echo(json.dumps(value, default=_plain, ensure_ascii=escaped, indent=2))
 
 
 def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], output: Output) -> int:

@@ -84,6 +84,8 @@ class _Server:
         self._data = self._base / "data"
         self._bin = _programs(self._account)
         self._sockets = _socket_folder(self._base)
+        self._mark = f"sentiment-{_digest(self._data)}"
+        """Names the server in the list of processes."""
 
     @property
     def url(self) -> str:
@@ -126,19 +128,13 @@ class _Server:
         # Of a server that is gone, or of the folder that this one is a copy of: pg_ctl would take
         # whatever process has its number by now for the server.
         (self._data / PID_FILE).unlink(missing_ok=True)
-        options = " ".join(
-            f"-c {name}={value or chr(39) * 2}" for name, value in SERVER_SETTINGS.items()
-        )
+        settings = SERVER_SETTINGS | {"cluster_name": self._mark}
+        options = " ".join(f"-c {name}={value or chr(39) * 2}" for name, value in settings.items())
         self._run(
             "pg_ctl",
-            *("-D", self._data, "-w", "-t", START_TIMEOUT_S),
-            *(
-                "-l",
-                self._base / "server.log",
-                "-o",
-                f"{options} -k {shlex.quote(str(self._sockets))}",
-                "start",
-            ),
+            # Relative: pg_ctl hands these names to a shell, in double quotes.
+            *("-D", self._data.name, "-w", "-t", START_TIMEOUT_S, "-l", "server.log"),
+            *("-o", f"{options} -k {shlex.quote(str(self._sockets))}", "start"),
         )
 
     def _accepts(self) -> bool:
@@ -164,7 +160,8 @@ class _Server:
         if folder.resolve() != self._data.resolve():
             return False
         words = _command_of(pid)
-        return "postgres" in words and str(folder) in words
+        # Servers that earlier versions started are named by their folder.
+        return "postgres" in words and (self._mark in words or str(folder) in words)
 
     def _initialise(self) -> None:
         """Into a folder aside, then renamed: a half-made cluster is never mistaken for one."""
@@ -270,7 +267,7 @@ def _reachable_base(home: Path, account: int | None) -> Path:
         ) from error
     if account is None or _can_enter(home, account):
         return home
-    return Path("/var/lib/sentiment-worker") / hashlib.sha256(bytes(home)).hexdigest()[:12]
+    return Path("/var/lib/sentiment-worker") / _digest(home)
 
 
 def _programs(account: int | None) -> Path:
@@ -319,8 +316,12 @@ def _can_enter(path: Path, account: int) -> bool:
 
 
 def _socket_folder(base: Path) -> Path:
-    """Beside the data, or in /tmp where that path is too long for a socket (107 bytes)."""
-    if len(os.fsencode(base)) < 80:
+    """Beside the data, or in /tmp where that path is too long for a socket (107 bytes), or has a
+    comma: PostgreSQL and its clients would take it for two."""
+    if len(os.fsencode(base)) < 80 and "," not in str(base):
         return base
-    mark = hashlib.sha256(bytes(base)).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"sentiment-worker-{os.getuid()}-{mark}"
+    return Path(tempfile.gettempdir()) / f"sentiment-worker-{os.getuid()}-{_digest(base)}"
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(bytes(path)).hexdigest()[:12]

@@ -102,11 +102,18 @@ def move_cursor(cur: Cursor, source_id: int, run_id: int, page: Page, version: i
     return bool(writing.rows(cur, sql, arguments))
 
 
-def store_page(
-    cur: Cursor, source_id: int, run_id: int, page: Page, planner: Planner, holder: Holder
+def store(
+    cur: Cursor,
+    source_id: int,
+    run_id: int,
+    pages: Sequence[Page],
+    planner: Planner,
+    holder: Holder,
 ) -> tuple[list[Lease], dict[str, int]]:
+    """Pages whose cursors were moved: their records and chunks. No id is in two of them."""
     crashpoint.reached("ingest.cursor_moved")
-    unique = {record.external_id: record for record in page.records}
+    records = [record for page in pages for record in page.records]
+    unique = {record.external_id: record for record in records}
     rows = _upsert(cur, source_id, run_id, unique.values())
     fresh = [(id_, unique[external]) for id_, external, inserted, _ in rows if inserted]
     revised = [
@@ -117,17 +124,19 @@ def store_page(
     wanted = [(i, r) for i, r in fresh + _unscored(cur, revised) if r.skip_reason is None]
     items = distinct((Member(i, r.content_hash), r.text) for i, r in wanted)
     made = create_chunks(cur, Lane(source_id), run_id, list(planner(items)), holder)
-    quarantine.keep_rows(cur, source_id, run_id, page)
     quarantine.forget_records(cur, [i for i, _ in revised])
-    if page.complete:
-        quarantine.forget_rows(cur, source_id, page)
+    for page in pages:
+        quarantine.keep_rows(cur, source_id, run_id, page)
+        if page.complete:
+            quarantine.forget_rows(cur, source_id, page)
+    refused = sum(len(page.refusals) for page in pages)
     changes = {
-        "read": len(page.records) + len(page.refusals),
+        "read": len(records) + refused,
         "new": len(fresh),
         "changed": len(rows) - len(fresh),
         "unchanged": len(unique) - len(rows),
-        "duplicate": len(page.records) - len(unique),
-        "quarantined": len(page.refusals),
+        "duplicate": len(records) - len(unique),
+        "quarantined": refused,
         "skipped": sum(r.skip_reason is not None for _, r in fresh + revised),
     }
     writing.count(cur, run_id, changes)
@@ -135,20 +144,31 @@ def store_page(
     return made, changes
 
 
+def move_cursors(
+    cur: Cursor, source_id: int, run_id: int, pages: Sequence[tuple[Page, int]]
+) -> bool:
+    """False if the first page's cursor is not at its version. Raises CursorMoved where only some
+    are: that was no commit of ours."""
+    for count, (page, version) in enumerate(pages):
+        if not move_cursor(cur, source_id, run_id, page, version):
+            if count:
+                raise _moved(page)
+            return False
+    return True
+
+
 def adopt(
     cur: Cursor, source_id: int, run_id: int, page: Page, version: int, worker: str
 ) -> tuple[list[Lease], dict[str, int]]:
-    """The cursor is not where we left it: our own commit whose reply was lost, or another's."""
+    """The cursor is not where we left it: our own commit whose reply was lost, or another's. A
+    commit moves all cursors of its pages: the first tells of all of them."""
     sql = """
         SELECT version, run_id, position, updated_at FROM sentiment.cursor
         WHERE source_id = %s AND partition = %s
     """
     found = writing.rows(cur, sql, (source_id, page.partition))
     if not found or found[0][:3] != (version + 1, run_id, dict(page.position)):
-        raise CursorMoved(
-            f"Another run moved the cursor of {page.partition or 'this source'}.",
-            hint="Nothing is lost: what this run read since was rolled back.",
-        )
+        raise _moved(page)
     sql = """
         SELECT id, fence, root_id, attempts, reason, repeats, parked, provisional,
                0::float8, record_ids, content_hashes
@@ -158,6 +178,13 @@ def adopt(
     """
     rows = writing.rows(cur, sql, (run_id, found[0][3], worker))
     return leases.load_leases(cur, Lane(source_id), rows), {}
+
+
+def _moved(page: Page) -> CursorMoved:
+    return CursorMoved(
+        f"Another run moved the cursor of {page.partition or 'this source'}.",
+        hint="Nothing is lost: what this run read since was rolled back.",
+    )
 
 
 def create_chunks(

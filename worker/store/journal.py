@@ -54,18 +54,20 @@ class PostgresJournal:
         return self._transaction(read, "reading cursors")
 
     def ingest(
-        self, source_id: int, run_id: int, page: Page, version: int, planner: Planner
+        self, source_id: int, run_id: int, pages: Sequence[tuple[Page, int]], planner: Planner
     ) -> tuple[list[Lease], dict[str, int]]:
-        """Store a page, its chunks (leased to this worker) and the cursor, in one commit.
+        """Store pages, their chunks (leased to this worker) and their cursors, in one commit.
 
-        Returns the leases and what the page adds to the run's counters. Raises CursorMoved
-        when the cursor is no longer at `version` (0: it does not exist yet).
+        Each page comes with the version of its cursor (0: it does not exist yet); they are of
+        different partitions, and no id is in two of them. Returns the leases and what the pages
+        add to the run's counters. Raises CursorMoved when a cursor is no longer at its version.
         """
 
         def write(cur: Cursor) -> tuple[list[Lease], dict[str, int]]:
-            if not ingest.move_cursor(cur, source_id, run_id, page, version):
-                return ingest.adopt(cur, source_id, run_id, page, version, self._holder[0])
-            return ingest.store_page(cur, source_id, run_id, page, planner, self._holder)
+            if not ingest.move_cursors(cur, source_id, run_id, pages):
+                return ingest.adopt(cur, source_id, run_id, *pages[0], self._holder[0])
+            read = [page for page, _ in pages]
+            return ingest.store(cur, source_id, run_id, read, planner, self._holder)
 
         return self._transaction(write, "storing a page")
 
