@@ -41,7 +41,7 @@ servers: $(VENV)/installed ## Other people's servers: PgBouncer, MariaDB, a stan
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
 	        apt-get -qq install -y --no-install-recommends pgbouncer mariadb-server >/dev/null; fi
-	@cd $(ROOT) && $(BIN)/pytest tests/servers
+	@cd $(ROOT) && $(BIN)/pytest tests/servers -n 2 --dist loadfile
 
 infra: $(VENV)/tools/installed $(VENV)/checkov/installed ## The Lambda's template, scripts, image file and emulator
 	@cd $(ROOT) && $(BIN)/pytest tests/infrastructure
@@ -76,6 +76,7 @@ $(VENV)/tools/bin/promtool:
 
 faults-full: $(VENV)/installed ## The figures of docs/reliability.md (40 minutes)
 	@cd $(ROOT) && $(BIN)/pytest tests/faults --full $(if $(SEED),--seed $(SEED))
+	@cd $(ROOT) && $(BIN)/pytest tests/servers --full $(if $(SEED),--seed $(SEED))
 
 install: $(VENV)/installed ## Make the virtual environment and install everything, by hash
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from alembic import context
@@ -17,6 +18,8 @@ from worker.store.tables import METADATA
 
 config = context.config
 
+_HAS_ANALYTICS = text("SELECT to_regnamespace('analytics')")  # since 0002
+_TOLERATE = text("INSERT INTO sentiment.tolerated VALUES (:oldest)")
 _HAS_TOLERATED = text("SELECT to_regclass('sentiment.tolerated')")
 
 
@@ -32,31 +35,39 @@ def _run(connection: Connection) -> None:
         include_name=_ours,
         transaction_per_migration=True,
         compare_type=True,
-        on_version_apply=_note_the_oldest_worker,
+        on_version_apply=_applied,
     )
     with context.begin_transaction():
         context.run_migrations()
     connection.commit()
 
 
-def _note_the_oldest_worker(
+def _applied(
     ctx: MigrationContext, step: MigrationInfo, heads: Collection[Any], run_args: Mapping[str, Any]
 ) -> None:
-    """In the migration's own transaction: which workers may go on working on the schema that it
-    leaves. A migration that says nothing tolerates those of its own version alone."""
+    """After each migration, in its own transaction."""
+    if ctx.connection is not None:
+        _grant(ctx.connection)
+        _note_the_oldest_worker(ctx.connection, step)
+
+
+def _grant(connection: Connection) -> None:
+    """A trigger that it made may write to a table that it made, and a worker's role is at work
+    meanwhile."""
+    if connection.scalar(_HAS_ANALYTICS):
+        sql = (Path(__file__).parent / "roles.sql").read_text(encoding="utf-8")
+        connection.exec_driver_sql(sql.replace("%", "%%"))
+
+
+def _note_the_oldest_worker(connection: Connection, step: MigrationInfo) -> None:
+    """Which workers may go on working on the schema that it leaves. A migration that says nothing
+    tolerates those of its own version alone."""
     steps = (step.up_revision,) if step.is_upgrade else step.down_revisions
     left = steps[0] if steps else None
-    if (
-        not isinstance(left, Script)
-        or ctx.connection is None
-        or not ctx.connection.scalar(_HAS_TOLERATED)
-    ):
-        return
-    oldest = getattr(left.module, "oldest_worker", left.revision)
-    ctx.connection.execute(text("DELETE FROM sentiment.tolerated"))
-    ctx.connection.execute(
-        text("INSERT INTO sentiment.tolerated VALUES (:oldest)"), {"oldest": oldest}
-    )
+    if isinstance(left, Script) and connection.scalar(_HAS_TOLERATED):
+        oldest = getattr(left.module, "oldest_worker", left.revision)
+        connection.execute(text("DELETE FROM sentiment.tolerated"))
+        connection.execute(_TOLERATE, {"oldest": oldest})
 
 
 def _ours(name: str | None, kind: str, parents: object) -> bool:

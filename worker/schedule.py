@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_SUBMITTED, JobSubmissionEvent
+from apscheduler.events import EVENT_JOB_SUBMITTED, JobSubmissionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
@@ -45,9 +45,7 @@ class Timetable:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         self._scheduler.add_listener(self._submitted, EVENT_JOB_SUBMITTED)
-        self._scheduler.add_listener(self._skipped, EVENT_JOB_MAX_INSTANCES)
         self._due: dict[str, datetime] = {}
-        self._passed_over: dict[str, list[datetime]] = {}
         self._stopped = asyncio.Event()
         self._at_work: set[asyncio.Task[None]] = set()
 
@@ -81,14 +79,6 @@ class Timetable:
     def due(self, name: str) -> datetime | None:
         """When the schedule wanted the run of a source that is under way."""
         return self._due.get(f"source:{name}")
-
-    def passed_over(self, name: str) -> list[datetime]:
-        """Times that came while the source's run before was still under way, since last asked."""
-        return self._passed_over.pop(f"source:{name}", [])
-
-    def _skipped(self, event: JobSubmissionEvent) -> None:
-        if event.job_id.startswith("source:"):  # drains have no times to keep
-            self._passed_over.setdefault(event.job_id, []).extend(event.scheduled_run_times)
 
     def _submitted(self, event: JobSubmissionEvent) -> None:
         self._due[event.job_id] = event.scheduled_run_times[-1]

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,6 +193,10 @@ class World:
             for table in tables or ("review", "other")
             for id_, body in self.rows(f"SELECT id, body FROM public.{table}")
         }
+        return self.truth_of(held)
+
+    def truth_of(self, held: Mapping[tuple[str, str], str]) -> Truth:
+        """The same for a source elsewhere: its texts, by the source's name and the id."""
         seen: dict[tuple[str, str], list[Any]] = {}
         for source, id_, *row in self.rows(
             "SELECT source, external_id, text, label, score, polarity, provisional"

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,13 +7,13 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic import command
-from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
 from tests.integration.test_journal import Desk, done
 from tests.make import record
+from tests.next_version import migrated_by_the_next_version
 from worker.errors import ConfigurationError, SchemaOutdated
 from worker.store import database, migrate
 from worker.store.views import ANALYTICS
@@ -83,36 +82,6 @@ def test_each_role_may_do_its_work_and_no_more(
             refused = r"permission denied|must be owner|cannot delete"
             with pytest.raises(sa.exc.DBAPIError, match=refused):
                 connection.execute(sa.text(statement))
-
-
-NEXT_VERSION = """
-from alembic import op
-
-revision = "9999"
-down_revision = "{head}"
-branch_labels = depends_on = None
-{oldest}
-
-def upgrade():
-    op.execute("ALTER TABLE sentiment.record ADD COLUMN mood text")
-
-
-def downgrade():
-    op.execute("ALTER TABLE sentiment.record DROP COLUMN mood")
-"""
-
-
-def migrated_by_the_next_version(engine: Engine, folder: Path, oldest: str) -> None:
-    """Today's migrations and one more, as the next version would ship them."""
-    scripts = folder / "migrations"
-    shutil.copytree(migrate.scripts(), scripts)
-    next_version = NEXT_VERSION.format(head=migrate.state(engine).head, oldest=oldest)
-    (scripts / "versions" / "9999_next.py").write_text(next_version, encoding="utf-8")
-    config = Config()
-    config.set_main_option("script_location", str(scripts))
-    with engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
 
 
 def test_a_newer_database_is_refused_and_left_alone(engine: Engine, tmp_path: Path) -> None:

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from apscheduler.triggers.cron import CronTrigger
 
 from worker.cron import cron_trigger, trigger_of
-from worker.schedule import Timetable
 
 SUNDAY = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -47,22 +44,3 @@ def test_a_wrong_expression_is_refused_with_a_sentence(wrong: str) -> None:
 def test_an_interval() -> None:
     found = trigger_of(None, timedelta(seconds=30)).get_next_fire_time(SUNDAY, SUNDAY)
     assert found == SUNDAY + timedelta(seconds=30)
-
-
-def test_times_that_come_while_a_run_is_under_way_are_told() -> None:
-    async def scene() -> list[datetime]:
-        timetable = Timetable()
-
-        async def long_run() -> None:
-            await asyncio.sleep(2.5)
-            timetable.stop()
-
-        timetable.add("s", CronTrigger(second="*", timezone=UTC), long_run)
-        timetable.add_drain("drain:s", long_run)
-        await timetable.run()
-        assert timetable._passed_over.keys() <= {"source:s"}, "drains would fill it for ever"
-        return timetable.passed_over("s") + timetable.passed_over("s")
-
-    passed = asyncio.run(scene())
-    assert 2 <= len(passed) <= 3
-    assert len(set(passed)) == len(passed)

@@ -132,6 +132,7 @@ class _Turns:
         self._trigger = trigger_of(config.schedule, config.every)
         self._turn = asyncio.Lock()
         self._owed = False
+        self._noted_to: datetime | None = None
 
     async def pull(self) -> None:
         """One that the database's absence broke off is made up for by the next drain: the
@@ -166,10 +167,12 @@ class _Turns:
             until = f"{pause['until']:%Y-%m-%d %H:%M} UTC"
             ledger.missed(work.lane, due, f"paused until {until}: {pause['reason']}")
             log.info("source.paused", source=name, until=until)
+            self._noted_to = due
             return None
-        if passed := self._passed_over():
+        passed = self._passed_over(due)
+        if passed:
             ledger.missed(work.lane, passed[0], _was_busy(passed))
-        heard = ledger.last_heard_of(work.lane)
+        heard = None if passed else ledger.last_heard_of(work.lane)
         # It may have waited for a drain: what counts is when it was due, not that it begins now.
         missed = missed_times(self._trigger, heard[0], heard[1] - (now - due)) if heard else []
         if missed:
@@ -179,13 +182,15 @@ class _Turns:
             why += "ran; the next one makes up for them"
             ledger.missed(work.lane, missed[0], why)
             log.warning("runs.missed", source=name, count=len(missed), since=missed[0].isoformat())
+        self._noted_to = due
         return replace(work, due_at=due)
 
-    def _passed_over(self) -> list[datetime]:
+    def _passed_over(self, due: datetime) -> list[datetime]:
         """Of a crontab's times; an interval is kept loosely: a long run takes the place of the
-        next ones."""
-        passed = self._timetable.passed_over(self._config.name)
-        return passed if self._config.schedule else []
+        next ones. Worked out, not counted as they come: a machine that sleeps sees none of them."""
+        if self._noted_to is None or not self._config.schedule:
+            return []
+        return missed_times(self._trigger, self._noted_to, due)
 
     def _work(self, *, pull: bool) -> Work:
         c = self._config

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from psycopg.adapt import Loader
 from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
 from sqlalchemy import ColumnElement
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import mysql, postgresql
 
 from worker.errors import ConfigurationError
 
@@ -57,20 +57,78 @@ TYPES: Mapping[int, sa.types.TypeEngine[Any]] = {
     700: sa.Float(),
     701: sa.Float(),
     1700: sa.Numeric(),
+    7: mysql.TIMESTAMP(),
+    10: sa.Date(),
+    12: sa.DateTime(),
 }
-"""By PostgreSQL's oid (pg_type.dat), types of a query's columns that matter to a cursor."""
+"""Types of a query's columns that matter: by PostgreSQL's oid (pg_type.dat; they begin at 16), and
+by MySQL's field type (https://dev.mysql.com/doc/dev/mysql-server/latest/field__types_8h.html)."""
 
 _LAST_TIME = "'9999-12-30'"
+
+
+class SqliteTime(sa.types.TypeDecorator[datetime]):
+    """A time as `in_order` writes it."""
+
+    impl = sa.String
+    cache_ok = True
+
+    @property
+    def python_type(self) -> type[datetime]:
+        return datetime
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        return None if value is None else value.isoformat(" ", "milliseconds")
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else datetime.fromisoformat(value)
+
+
+def in_order(cursor: ColumnElement[Any]) -> ColumnElement[Any]:
+    """SQLite keeps times as texts of many forms, which as texts stand in another order and are
+    never equal to ours: compared in one form, in UTC; NULL where it is no time."""
+    if not isinstance(cursor.type, sa.Date | sa.DateTime):
+        return cursor
+    text = sa.func.strftime("%Y-%m-%d %H:%M:%f", sa.type_coerce(cursor, sa.String))
+    return sa.type_coerce(text, SqliteTime()).label(f"{cursor.name} in order")
 
 
 def finite(cursor: ColumnElement[Any]) -> list[ColumnElement[bool]]:
     """Conditions under which PostgreSQL's value has another behind it that Python can hold:
     infinity less itself is NaN, and NaN equals no number."""
-    if isinstance(cursor.type, sa.Date | sa.DateTime):
+    if isinstance(cursor.type, sa.Date | sa.DateTime | SqliteTime):
         return [cursor > sa.literal_column("'0001-01-02'"), cursor < sa.literal_column(_LAST_TIME)]
     if isinstance(cursor.type, sa.Numeric | sa.Float):
         return [cursor - cursor == 0]
     return []
+
+
+def in_utc(connection: Any, _: object = None) -> None:
+    """MySQL shows a TIMESTAMP in the session's zone: in one with summer time an hour comes twice,
+    and a cursor in it would go back."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET time_zone = '+00:00'")
+
+
+def is_utc(column: ColumnElement[Any]) -> bool:
+    """Are the column's times in UTC, whatever zone the source names?"""
+    return isinstance(column.type, mysql.TIMESTAMP)
+
+
+HAVE_ENDS = ("postgresql", "mysql", "mariadb", "sqlite")
+
+
+def lenient_texts(connection: Any, _: object = None) -> None:
+    """Let SQLite give a text that is not UTF-8 as bytes: the row that holds it is refused, and not
+    the source, whose error would hold the text."""
+
+    def decoded(data: bytes) -> str | bytes:
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            return data
+
+    connection.text_factory = decoded
 
 
 def lenient(connection: Any, _: object = None) -> None:

@@ -17,8 +17,9 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
@@ -128,10 +129,14 @@ class _Reader:
         self._mapping = FileMapping(layout, list(relation.c.keys()), file=name)
         self._columns = choose(layout, list(relation.c.keys()), f"The source {name!r}")
         self._cursor = self._column(target.cursor) if target.cursor else None
+        self._named = self._cursor
+        if self._cursor is not None and engine.dialect.name == "sqlite":
+            self._cursor = keys.in_order(self._cursor)
         tie = target.tie_breaker or self._columns.id
         self._tie = self._column(tie) if tie else None
         self._in_commit_order = self._cursor is not None and isinstance(self._cursor.type, Xid8)
         self._overlap = target.overlap
+        self._in_utc = [column.name for column in relation.c if keys.is_utc(column)]
         self._table = target.table
         if isinstance(relation, sa.Table) and self._columns.id:
             _require_unique(relation, self._columns.id)
@@ -151,7 +156,7 @@ class _Reader:
         identity.require_same(position, self._mapping.identity, "")
         self._warn_of_nulls()
         bound = self._watermark()
-        told = place.of(self._engine, self._table, self._cursor)
+        told = place.of(self._engine, self._table, self._named)
         layout = repr(self._columns)
         after = self._after(position, told, layout, bound)
         now = place.carried(position.get("of") or {}) | told
@@ -275,8 +280,9 @@ class _Reader:
         self, key: Sequence[ColumnElement[Any]], after: list[Any] | None, bound: int | None
     ) -> tuple[list[dict[str, Any]], bool]:
         """The next rows, and whether they are the last."""
-        names = self._columns.names() + [c.name for c in key]
-        wanted = [self._as_read(name) for name in dict.fromkeys(names)]
+        names = self._columns.names()
+        wanted = [self._as_read(name) for name in names]
+        wanted += [c for c in key if c.name not in names]
         statement = sa.select(*wanted).order_by(*key).limit(PAGE_ROWS)
         if after is not None:
             statement = statement.where(keys.beyond(key, after, self._engine.dialect.name))
@@ -284,8 +290,9 @@ class _Reader:
         return self._rows(statement, bound)
 
     def _finite(self) -> list[ColumnElement[bool]]:
-        """Of PostgreSQL: behind infinity and NaN nothing would ever be new."""
-        if self._cursor is None or self._engine.dialect.name != "postgresql":
+        """Behind infinity, NaN and the last day of all nothing would ever be new; MariaDB's zero
+        date is no date."""
+        if self._cursor is None or self._engine.dialect.name not in keys.HAVE_ENDS:
             return []
         return keys.finite(self._cursor)
 
@@ -293,7 +300,7 @@ class _Reader:
         """SQLite keeps times as texts: one that is no time is that row's fault alone."""
         column: ColumnElement[Any] = self._relation.c[name]
         is_time = isinstance(column.type, sa.Date | sa.DateTime)
-        if self._engine.dialect.name == "sqlite" and is_time and column is not self._cursor:
+        if self._engine.dialect.name == "sqlite" and is_time:
             return sa.type_coerce(column, sa.String).label(name)
         return column
 
@@ -342,12 +349,21 @@ class _Reader:
         refusals: list[Refusal] = []
         for row in rows:
             try:
-                records.append(self._mapping.record(row))
+                records.append(self._mapping.record(self._with_zones(row)))
             except RowRefused as error:
                 where = f"{self._columns.id} {row.get(self._columns.id or '')}"
                 refusals.append(Refusal(printable(where), str(error), repr(dict(row)).encode()))
         self._mapping.raise_if_nothing_fits(records)
         return records, refusals
+
+    def _with_zones(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The row, its times in UTC where the database says that they are."""
+        utc = {
+            name: row[name].replace(tzinfo=UTC)
+            for name in self._in_utc
+            if isinstance(row.get(name), datetime)
+        }
+        return {**row, **utc} if utc else row
 
     def _warn_of_nulls(self) -> None:
         if self._cursor is None:
@@ -384,6 +400,10 @@ def _engine(url: str, timeout_s: float) -> Engine:
         engine = sa.create_engine(
             parsed, poolclass=sa.NullPool, query_cache_size=0, connect_args=arguments
         )
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", keys.lenient_texts)
+        if engine.dialect.name in ("mysql", "mariadb"):
+            event.listen(engine, "connect", keys.in_utc)
         if parsed.drivername == "postgresql+psycopg":
             event.listen(engine, "connect", keys.lenient)
             event.listen(engine, "begin", partial(_limit, timeout_s))
@@ -423,6 +443,9 @@ def _patience(driver: str, timeout_s: float) -> dict[str, Any]:
 
 def _relation(engine: Engine, target: SqlTarget) -> sa.FromClause:
     """The table as the database describes it, or the query as a subselect."""
+    file = engine.url.database if engine.dialect.name == "sqlite" else None
+    if file and not file.startswith((":memory:", "file:")) and not Path(file).exists():
+        raise ConfigurationError(f"There is no file {file}: SQLite would make an empty database.")
     if target.table:
         schema, _, name = target.table.rpartition(".")
         metadata = sa.MetaData()
