@@ -221,7 +221,10 @@ def pull_work(
     source_id = worker.ledger.source_id(name, kind)
     if isinstance(source, FileSource):
         source.empty_before = partial(unusual.empty_in_a_row, worker.engine, source_id)
-    feed = SourceFeed(worker.parts.journal, worker.parts.planner, source_id, source, redrive)
+    parts = worker.parts
+    feed = SourceFeed(
+        *(parts.journal, parts.planner, source_id, source, redrive), expect=parts.fanout.expect
+    )
     supervise = partial(_over_budget, worker.engine, settings)
     limited = settings.budget_daily or settings.budget_monthly
     return Work(name, Lane(source_id), feed, trigger, supervise if limited else None)

@@ -88,6 +88,8 @@ async def _alone(
     async with _held(ledger, work):
         crashpoint.reached("run.locked")
         run_id = await asyncio.to_thread(ledger.start, work.lane, work.trigger, work.due_at)
+        if proven := await asyncio.to_thread(ledger.proven_concurrency, work.lane):
+            parts.fanout.limit.begin_at(proven)
         run = Run(
             parts, work.feed, work.lane, run_id, observer, work.supervise, version=work.version
         )
@@ -108,7 +110,8 @@ async def _alone(
                 stopped=run.stop_reason,
             )
             crashpoint.reached("run.before_finish")
-            counters = await asyncio.to_thread(ledger.finish, run_id, ending.state, ending.error)
+            about = (run_id, ending.state, ending.error, parts.fanout.limit.current)
+            counters = await asyncio.to_thread(ledger.finish, *about)
             crashpoint.reached("run.finished")
             report = RunReport(
                 run_id=run_id,

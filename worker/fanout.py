@@ -33,6 +33,7 @@ class AdaptiveLimit:
     def __init__(self, ceiling: int, *, start: int = 1) -> None:
         self.ceiling = ceiling
         self._limit = float(min(start, ceiling))
+        self._is_untried = True
         self._throttled_at: float | None = None
         self._epoch = 0
 
@@ -45,10 +46,17 @@ class AdaptiveLimit:
         """Take it when a call starts, give it back with the call's outcome."""
         return self._epoch
 
+    def begin_at(self, limit: int) -> None:
+        """Start from what an earlier process had reached; nothing changes once a call has told."""
+        if self._is_untried:
+            self._limit = float(max(1, min(limit, self.ceiling)))
+
     def succeeded(self) -> None:
+        self._is_untried = False
         self._limit = min(float(self.ceiling), self._limit + self._step())
 
     def throttled(self, epoch: int) -> None:
+        self._is_untried = False
         if epoch != self._epoch:
             return
         self._epoch += 1
@@ -108,11 +116,17 @@ class FanOut:
         self._clock = clock
         self._under_way = 0
         self._admitting = False
+        self._preparing: asyncio.Future[None] | None = None
         self._waiting: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}
 
     @property
     def under_way(self) -> int:
         return self._under_way
+
+    def expect(self) -> None:
+        """Calls will come: let the scorer prepare for them meanwhile."""
+        if self._preparing is None:
+            self._preparing = asyncio.ensure_future(self._scorer.prepare())
 
     async def slot(self, lane: Lane) -> None:
         """Wait for room for one more call, and for the lane's turn; give it back with `release`,

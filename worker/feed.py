@@ -72,14 +72,17 @@ class SourceFeed:
         source_id: int,
         source: Source | None,
         redrive: Redrive = NOTHING_AGAIN,
+        expect: Callable[[], None] = lambda: None,
     ) -> None:
-        """`source` None reads nothing: only the redrive's records are scored anew."""
+        """`source` None reads nothing: only the redrive's records are scored anew. `expect` is
+        told that calls will come, while the first page is still being stored."""
         self.error: WorkerError | None = None
         self._journal = journal
         self._planner = planner
         self._source_id = source_id
         self._source = source
         self._redrive = redrive
+        self._expect = expect
 
     @property
     def remark(self) -> Remark | None:
@@ -105,6 +108,8 @@ class SourceFeed:
         try:
             while page := await self._read(ahead):
                 ahead = in_a_thread(partial(next, pages, None))
+                if page.records:
+                    self._expect()
                 if not gathered.fits(page):
                     yield await self._ingest(run_id, gathered.take(), versions)
                 gathered.add(page)

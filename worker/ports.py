@@ -50,6 +50,9 @@ class Scorer(Protocol):
     async def score(self, chunk: Chunk) -> Outcome:
         """One attempt. Never raises for what the scorer or the network did."""
 
+    async def prepare(self) -> None:
+        """Calls will come: do now what the first of them would wait for. May be called again."""
+
     async def close(self) -> None: ...
 
 
@@ -117,7 +120,12 @@ class Ledger(Protocol):
 
     def start(self, lane: Lane, trigger: str, due_at: datetime | None = None) -> int: ...
 
-    def finish(self, run_id: int, state: str, error: str | None) -> Counters: ...
+    def proven_concurrency(self, lane: Lane) -> int | None:
+        """With how many calls at once a run may begin."""
+
+    def finish(
+        self, run_id: int, state: str, error: str | None, concurrency: int | None = None
+    ) -> Counters: ...
 
     def roll_up(self) -> None:
         """Bring what analysts see by day up to date with what runs have changed."""

@@ -36,7 +36,7 @@ COMMENT ON COLUMN sentiment.hold.by_session IS
 
 ALTER TABLE sentiment.run ADD COLUMN concurrency smallint;
 COMMENT ON COLUMN sentiment.run.concurrency IS
-    'How many calls at once were allowed at its end: where the next run begins, halved.';
+    'How many calls at once were allowed at its end; the next run begins there.';
 ALTER TABLE sentiment.run ADD COLUMN waiting_s float8;
 COMMENT ON COLUMN sentiment.run.waiting_s IS
     'How long a transaction had been open behind which committed rows waited.';

@@ -27,6 +27,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "lanes.svg"
 class Sleeper:
     """Answers after a while, always."""
 
+    async def prepare(self) -> None: ...
+
     async def score(self, chunk: Chunk) -> Outcome:
         await asyncio.sleep(random.uniform(0.05, 0.15))
         return Answer(ScorerId("lambda", "m", "1"), ())

@@ -46,6 +46,8 @@ class Counting:
     def __init__(self) -> None:
         self.now = self.most = self.calls = 0
 
+    async def prepare(self) -> None: ...
+
     async def score(self, chunk: Chunk) -> Outcome:
         self.calls += 1
         self.now += 1
@@ -177,3 +179,15 @@ def test_calls_that_end_together_are_shared_too(share: float) -> None:
 
     started = asyncio.run(scene())
     assert started[True] / started.total() == pytest.approx(share, abs=0.03)
+
+
+def test_a_limit_begins_where_an_earlier_process_was_until_a_call_has_told() -> None:
+    limit = AdaptiveLimit(64)
+    limit.begin_at(48)
+    assert limit.current == 48
+    limit.begin_at(100)
+    assert limit.current == 64, "the ceiling holds"
+    limit.throttled(limit.epoch)
+    reached = limit.current
+    limit.begin_at(64)
+    assert limit.current == reached < 64

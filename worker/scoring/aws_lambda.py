@@ -65,6 +65,10 @@ class AwsLambdaScorer:
         log.info("lambda.answered", results=results, chunk=chunk.id, ms=ms)
         return replace(outcome, duration_s=seconds)
 
+    async def prepare(self) -> None:
+        """Importing boto3 takes as long as a call."""
+        await self._sender.prepare()
+
     def _bill(self, outcome: Outcome, *, ran: bool, took_s: float) -> Bill | None:
         """By the report line; else the most that the call can have cost: as long as it took, or as
         long as the function may run where no answer came. None for what did not run."""

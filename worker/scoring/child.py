@@ -59,6 +59,10 @@ class Child:
         finally:
             self._waiting.pop(call, None)
 
+    async def start(self) -> None:
+        """Start it, if it does not run. Raises OSError."""
+        await self._started()
+
     def kill(self) -> None:
         """End it now; calls under way raise ChildDied, the next call starts a new one."""
         if self._process and self._process.returncode is None:

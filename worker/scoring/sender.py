@@ -9,6 +9,7 @@ a chunk.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from worker.errors import ConfigurationError
@@ -53,6 +54,11 @@ class Sender:
             return TOO_LATE
         except ChildDied:
             return DIED
+
+    async def prepare(self) -> None:
+        """Start the process, if it does not run."""
+        with contextlib.suppress(OSError):  # the first call says why
+            await self._child.start()
 
     async def close(self) -> None:
         await self._child.close()

@@ -86,6 +86,9 @@ class TextBlobScorer:
             return Failure(FailureKind.REJECTED, "textblob_died", "TextBlob's process died.")
         return Answer(scorer_id(), opinions)
 
+    async def prepare(self) -> None:
+        """The first text starts its process; there is nothing to be gained before."""
+
     async def close(self) -> None:
         await self._stopgap.close()
 

@@ -116,6 +116,19 @@ class PostgresLedger:
 
         return database.retrying(write, patience_s=self._patience_s)
 
+    def proven_concurrency(self, lane: Lane) -> int | None:
+        """How many calls at once the source's last run that made some was allowed at its end; half
+        of that if any was throttled: others use the function too."""
+        proven = sa.case((RUN.c.throttled > 0, RUN.c.concurrency / 2), else_=RUN.c.concurrency)
+        statement = (
+            sa.select(sa.cast(proven, sa.Integer))
+            .where(RUN.c.source_id == lane.source_id, RUN.c.concurrency.is_not(None))
+            .order_by(RUN.c.started_at.desc())
+            .limit(1)
+        )
+        with database.transaction(self._engine) as connection:
+            return connection.scalar(statement)
+
     def last_heard_of(self, lane: Lane) -> tuple[datetime, datetime] | None:
         """When the lane's last run ended, or was heard of last, or a time was noted as missed; and
         now. Both by the database's clock: the process's own may be set on or back."""
@@ -165,10 +178,12 @@ class PostgresLedger:
         with database.transaction(self._engine) as connection:
             connection.execute(noted.values(warnings=list(warnings), waiting_s=waiting_s))
 
-    def finish(self, run_id: int, state: str, error: str | None) -> Counters:
-        """Close a run and return its counters as the database holds them. One that was taken
-        over stays lost. What this process still has leased of the lane (it was stopped while a
-        transaction was under way) is free at once."""
+    def finish(
+        self, run_id: int, state: str, error: str | None, concurrency: int | None = None
+    ) -> Counters:
+        """Close a run and return its counters as the database holds them; `concurrency` is kept of
+        one that made calls. One that was taken over stays lost. What this process still has leased
+        of the lane (it was stopped while a transaction was under way) is free at once."""
         lost = RUN.c.state == "lost"
         statement = (
             sa.update(RUN)
@@ -177,6 +192,7 @@ class PostgresLedger:
                 state=sa.case((lost, RUN.c.state), else_=state),
                 error=sa.case((lost, RUN.c.error), else_=error),
                 finished_at=sa.case((lost, RUN.c.finished_at), else_=sa.func.now()),
+                concurrency=sa.case((RUN.c.invocations > 0, concurrency)),
             )
             .returning(*(RUN.c[name] for name in Counters.__dataclass_fields__))
         )

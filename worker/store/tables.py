@@ -65,8 +65,7 @@ RUN = Table(
     Column(
         "concurrency",
         SmallInteger,
-        comment="How many calls at once were allowed at its end: "
-        "where the next run begins, halved.",
+        comment="How many calls at once were allowed at its end; the next run begins there.",
     ),
     Column(
         "waiting_s",
