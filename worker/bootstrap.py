@@ -169,7 +169,7 @@ async def open_worker(
 ) -> AsyncIterator[Worker]:
     """Everything that runs of this process share."""
     name = worker_name()
-    patience = settings.database_patience.total_seconds()
+    patience = settings.database_patience_s
     stopgap = TextBlobStopgap()
     tracer: Tracer = SilentTracer() if settings.traces == "off" else OtlpTracer()
     scorer: Scorer = AwsLambdaScorer(target, tracer) if target else TextBlobScorer(stopgap)
@@ -295,7 +295,7 @@ def held_source(settings: Settings, engine: Engine, name: str) -> Iterator[int]:
     ledger = PostgresLedger(
         engine,
         worker=worker_name(),
-        patience_s=settings.database_patience.total_seconds(),
+        patience_s=settings.database_patience_s,
         lease_s=settings.lease.total_seconds(),
     )
     source_id = reading.source_id(engine, name)

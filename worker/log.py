@@ -9,6 +9,8 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, TextIO
 
 import structlog
@@ -61,6 +63,7 @@ def configure(
         shared.append(_in_words)
         coloured = stream.isatty() and "NO_COLOR" not in os.environ
         renderer = structlog.dev.ConsoleRenderer(colors=coloured)
+    outlet.tell = partial(_dropped, [*shared, renderer])
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer],
@@ -80,6 +83,13 @@ def configure(
     root.setLevel(max(threshold, logging.WARNING))
     # It warns of each time that a long run takes the place of; those are rows of the ledger.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
+
+
+def _dropped(processors: Sequence[Any], count: int) -> str:
+    event: Any = {"event": "log.lines_dropped", "count": count}
+    for process in processors:
+        event = process(None, "warning", event)
+    return f"{event}\n"
 
 
 def _in_words(_: Any, __: str, event: Any) -> Any:

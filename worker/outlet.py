@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
+from collections.abc import Callable
 from typing import TextIO
 
 LINES = 10_000
@@ -23,6 +24,9 @@ class Outlet:
         self._waiting: queue.Queue[str] = queue.Queue(lines)
         self._dropped = itertools.count(1)
         self._last_dropped = 0
+        self.tell: Callable[[int], str] = "{} log lines were dropped.\n".format
+        """Makes a line of how many lines were dropped, since nobody read them or there was no room
+        for them."""
         threading.Thread(target=self._write_on, name="log", daemon=True).start()
 
     def write(self, text: str) -> None:
@@ -43,15 +47,17 @@ class Outlet:
     def _write_on(self) -> None:
         told = 0
         while True:
-            self._write(self._waiting.get())
-            if (dropped := self._last_dropped) > told:
-                count, told = dropped - told, dropped
-                self._write(f"{count} log lines were dropped: the log was not being read.\n")
+            if not self._write(self._waiting.get()):
+                self._last_dropped = next(self._dropped)
+            dropped = self._last_dropped
+            if dropped > told and self._write(self.tell(dropped - told)):
+                told = dropped
             self._waiting.task_done()
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str) -> bool:
         try:
             self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError):  # a closed pipe, a full disk, a closed file
-            pass
+            return False
+        return True

@@ -306,7 +306,10 @@ class Run:
     async def _record(self) -> None:
         """Write outcomes, many in one transaction; what settles a lease is never cancelled."""
         while batch := await self._gather():
-            settling = asyncio.to_thread(self._parts.journal.settle, self._run_id, batch)
+            thread = asyncio.to_thread(self._parts.journal.settle, self._run_id, batch)
+            settling = asyncio.ensure_future(thread)
+            # Where a cancelled run no longer waits for it, nobody asks how it ended.
+            settling.add_done_callback(lambda done: done.cancelled() or done.exception())
             changes = await asyncio.shield(settling)
             crashpoint.reached("settle.committed")
             for settlement in batch:

@@ -278,6 +278,10 @@ class Settings(_Strict):
         )
 
     @property
+    def database_patience_s(self) -> float:
+        return self.database_patience.total_seconds()
+
+    @property
     def prices(self) -> Prices:
         return Prices(self.price_gb_second, self.price_request, self.prices_read_on)
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
 from worker.errors import ConfigurationError
+
+_HOSTS = re.compile(
+    r"(?P<login>postgres[^:]*://(?:[^@/]*@)?)(?P<hosts>[^/?@,]+(?:,[^/?@,]+)+)"
+    r"/(?P<database>[^?]*)(?:\?(?P<options>.*))?"
+)
 
 EXAMPLE = "postgresql://user:password@host:5432/database"
 
@@ -13,7 +20,7 @@ EXAMPLE = "postgresql://user:password@host:5432/database"
 def parse(url: str, what: str) -> URL:
     """`what` names the URL in the error. Raises ConfigurationError."""
     try:
-        parsed = make_url(url)
+        parsed = make_url(_HOSTS.sub(_one_by_one, url, count=1))
     except (sa.exc.ArgumentError, ValueError):
         # Their messages repeat the URL, and with it the password.
         raise ConfigurationError(
@@ -25,6 +32,13 @@ def parse(url: str, what: str) -> URL:
             hint="A password with an @ is written with %40 in its place (/ is %2F, : is %3A).",
         )
     return parsed
+
+
+def _one_by_one(found: re.Match[str]) -> str:
+    """libpq's list of hosts, `a:1,b:2`, as SQLAlchemy and psycopg take it: `?host=a:1&host=b:2`."""
+    hosts = "&".join(f"host={host}" for host in found["hosts"].split(","))
+    rest = found["options"] or ""
+    return f"{found['login']}/{found['database']}?{hosts}{'&' if rest else ''}{rest}"
 
 
 def place(url: URL) -> str:

@@ -40,13 +40,16 @@ class Server:
     ) -> None:
         self._stack.close()
 
-    def crash(self) -> float:
-        """Returns how many seconds after its restart it answers, recovery included. (The postmaster
-        itself gives its children up to 5 s to die.)"""
+    def stop(self) -> None:
+        """As a power cut does. (The postmaster itself gives its children up to 5 s to die.)"""
         pid = int((self._data / "postmaster.pid").read_text().splitlines()[0])
         os.kill(pid, signal.SIGQUIT)
         while _alive(pid):
             time.sleep(0.01)
+
+    def crash(self) -> float:
+        """Returns how many seconds after its restart it answers, recovery included."""
+        self.stop()
         started = time.monotonic()
         self._stack.enter_context(postgres.running(self._home))
         return time.monotonic() - started

@@ -62,7 +62,7 @@ def run_all(settings: Settings, turns: Sequence[Turn]) -> tuple[list[RunReport],
     if settings.database_url is None and not settings.home.exists():
         say(f"Starting PostgreSQL; its data will be in {settings.home} (the first time: seconds).")
     with bootstrap.open_database(settings) as engine:
-        migrate.require_current(engine)
+        migrate.wait_until_current(engine, patience_s=settings.database_patience_s)
         with bootstrap.open_lambda(settings) as target:
             say(f"Scored by {bootstrap.scorer_named(target)}.")
             if has_stray_keys(settings):

@@ -60,7 +60,7 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
     patience = min(loaded.settings.database_patience, SERVE_PATIENCE)
     settings = loaded.settings.model_copy(update={"database_patience": patience})
     with bootstrap.open_database(settings) as engine, bootstrap.open_lambda(settings) as target:
-        migrate.require_current(engine)
+        migrate.wait_until_current(engine, patience_s=loaded.settings.database_patience_s)
         if has_stray_keys(settings):
             log.warning("aws.stray_keys", advice=STRAY_KEYS)
         names = [source.name for source in sources]

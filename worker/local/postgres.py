@@ -36,6 +36,7 @@ SUPERUSER = "postgres"
 DATABASE = "sentiment"
 START_TIMEOUT_S = 60
 PID_FILE = "postmaster.pid"
+LOG_FILE = "server.log"
 SOCKET = ".s.PGSQL.5432"
 
 # macOS has no C.UTF-8; PostgreSQL has one of its own (17 and later).
@@ -133,7 +134,7 @@ class _Server:
         self._run(
             "pg_ctl",
             # Relative: pg_ctl hands these names to a shell, in double quotes.
-            *("-D", self._data.name, "-w", "-t", START_TIMEOUT_S, "-l", "server.log"),
+            *("-D", self._data.name, "-w", "-t", START_TIMEOUT_S, "-l", LOG_FILE),
             *("-o", f"{options} -k {shlex.quote(str(self._sockets))}", "start"),
         )
 
@@ -197,10 +198,19 @@ class _Server:
             said = output.read().decode(errors="replace")
         if check and done.returncode:
             raise DatabaseUnavailable(
-                f"The embedded PostgreSQL did not come up: {program} said: {said.strip()[-400:]}",
-                hint=f"See {self._base / 'server.log'}, or set DATABASE_URL to a server of yours.",
+                f"The embedded PostgreSQL did not come up: {self._why() or said.strip()[-400:]}",
+                hint=f"See {self._base / LOG_FILE}, or set DATABASE_URL to a server of yours.",
             )
         return done
+
+    def _why(self) -> str:
+        """The last thing that the server found fatal."""
+        try:
+            lines = (self._base / LOG_FILE).read_text(errors="replace").splitlines()[-50:]
+        except OSError:
+            return ""
+        fatal = [line for line in lines if "FATAL:" in line or "PANIC:" in line]
+        return fatal[-1] if fatal else ""
 
     def _own(self, folder: Path) -> None:
         """The server's own folder, closed to others. Raises ConfigurationError where somebody else

@@ -82,8 +82,8 @@ def advice(source: str) -> str:
 
 
 def has_failed_over(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Has a standby taken over? It may give out transaction ids again that its primary had given
-    before, to transactions that never reached it."""
+    """Has a standby taken over? It may give out numbers again that its primary had given before: to
+    transactions, and to rows, that never reached it."""
     return None not in (known.get("timeline"), now.get("timeline")) and (
         known["timeline"] != now["timeline"]
     )

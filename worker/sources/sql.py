@@ -155,8 +155,10 @@ class _Reader:
             )
         identity.require_same(position, self._mapping.identity, "")
         self._warn_of_nulls()
-        bound = self._watermark()
+        # In this order: after a failover between the two the cursor is of the older timeline, and
+        # the next run reads all again.
         told = place.of(self._engine, self._table, self._named)
+        bound = self._watermark()
         layout = repr(self._columns)
         after = self._after(position, told, layout, bound)
         now = place.carried(position.get("of") or {}) | told
@@ -221,7 +223,7 @@ class _Reader:
         place.require_same(known, now, self._name)
         if position.get("layout") != layout:
             return None
-        if self._in_commit_order and place.has_failed_over(known, now):
+        if place.has_failed_over(known, now):
             log.warning("source.failed_over", source=self._name, advice="it is read whole again")
             return None
         value, tie = self._start(position)

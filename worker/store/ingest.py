@@ -158,7 +158,7 @@ def move_cursors(
 
 
 def adopt(
-    cur: Cursor, source_id: int, run_id: int, page: Page, version: int, worker: str
+    cur: Cursor, source_id: int, run_id: int, page: Page, version: int, holder: Holder
 ) -> tuple[list[Lease], dict[str, int]]:
     """The cursor is not where we left it: our own commit whose reply was lost, or another's. A
     commit moves all cursors of its pages: the first tells of all of them."""
@@ -173,10 +173,10 @@ def adopt(
         SELECT id, fence, root_id, attempts, reason, repeats, parked, provisional,
                0::float8, record_ids, content_hashes
         FROM sentiment.chunk
-        WHERE run_id = %s AND created_at = %s AND leased_by = %s AND fence = 1
+        WHERE run_id = %s AND created_at = %s AND leased_by = %s AND fence = %s
           AND state = 'open'
     """
-    rows = writing.rows(cur, sql, (run_id, found[0][3], worker))
+    rows = writing.rows(cur, sql, (run_id, found[0][3], holder.worker, holder.fence))
     return leases.load_leases(cur, Lane(source_id), rows), {}
 
 
@@ -191,7 +191,7 @@ def create_chunks(
     cur: Cursor, lane: Lane, run_id: int, groups: Sequence[tuple[Item, ...]], holder: Holder
 ) -> list[Lease]:
     """New chunks, leased to this worker from the start: they need no claim."""
-    worker, lease_s = holder
+    worker, lease_s, fence = holder
     chunks = [
         Chunk(id=i, lane=lane, root_id=i, items=items)
         for i, items in zip(writing.reserve_ids(cur, len(groups)), groups, strict=True)
@@ -199,8 +199,8 @@ def create_chunks(
     if chunks:
         sql = "SELECT now() + %s * interval '1 second'"
         lease_ends = writing.rows(cur, sql, (lease_s,))[0][0]
-        writing.copy_chunks(cur, run_id, chunks, holder=(lease_ends, 1, worker))
-    return [Lease(chunk, 1) for chunk in chunks]
+        writing.copy_chunks(cur, run_id, chunks, holder=(lease_ends, fence, worker))
+    return [Lease(chunk, fence) for chunk in chunks]
 
 
 def _upsert(cur: Cursor, source_id: int, run_id: int, records: Iterable[Record]) -> list[Any]:

@@ -6,6 +6,7 @@ again while the database is away.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ from worker.ports import Planner
 from worker.records import Lane, Lease, Page, Pending, Position, ScorerId, Settlement
 from worker.stages import Stage, Stages
 from worker.store import backfills, cursors, database, holds, ingest, leases, settle, writing
-from worker.store.writing import Cursor
+from worker.store.writing import Cursor, Holder
 
 T = TypeVar("T")
 
@@ -37,7 +38,8 @@ class PostgresJournal:
         """`parked_s` is how long a parked chunk rests; `overdue_s` the age from which one
         without any score is handed out even while the Lambda is away (None: never)."""
         self._engine = engine
-        self._holder = (worker, lease_s)
+        self._worker = worker
+        self._lease_s = lease_s
         self._patience_s = patience_s
         self._parked_s = parked_s
         self._overdue_s = overdue_s
@@ -62,12 +64,13 @@ class PostgresJournal:
         different partitions, and no id is in two of them. Returns the leases and what the pages
         add to the run's counters. Raises CursorMoved when a cursor is no longer at its version.
         """
+        holder = self._holder()  # the same where it is done again
 
         def write(cur: Cursor) -> tuple[list[Lease], dict[str, int]]:
             if not ingest.move_cursors(cur, source_id, run_id, pages):
-                return ingest.adopt(cur, source_id, run_id, *pages[0], self._holder[0])
+                return ingest.adopt(cur, source_id, run_id, *pages[0], holder)
             read = [page for page, _ in pages]
-            return ingest.store(cur, source_id, run_id, read, planner, self._holder)
+            return ingest.store(cur, source_id, run_id, read, planner, holder)
 
         return self._transaction(write, "storing a page")
 
@@ -78,7 +81,7 @@ class PostgresJournal:
         one, and of a backfill that is not running."""
 
         def write(cur: Cursor) -> tuple[list[Lease], dict[str, int]] | None:
-            return backfills.open_window(cur, lane, run_id, planner, self._holder)
+            return backfills.open_window(cur, lane, run_id, planner, self._holder())
 
         return self._transaction(write, "opening a window")
 
@@ -96,7 +99,7 @@ class PostgresJournal:
                 lane,
                 run_id,
                 count,
-                holder=self._holder,
+                holder=self._holder(),
                 parked=parked,
                 parked_s=self._parked_s,
                 overdue_s=self._overdue(lane),
@@ -113,7 +116,7 @@ class PostgresJournal:
     def renew(self, run_id: int, held: Sequence[Lease]) -> set[int]:
         """Say that the run lives and extend its leases; returns the ids of those that are no
         longer ours. Raises TakenOver when another process has taken the run's place."""
-        lease_s = self._holder[1]
+        lease_s = self._lease_s
 
         def write(cur: Cursor) -> set[int]:
             lost = leases.renew(cur, run_id, held, lease_s)
@@ -139,6 +142,9 @@ class PostgresJournal:
         return self._transaction(
             lambda cur: leases.pending(cur, lane, self._overdue(lane)), "counting what waits"
         )
+
+    def _holder(self) -> Holder:
+        return Holder(self._worker, self._lease_s, fence=1 + secrets.randbits(60))
 
     def _overdue(self, lane: Lane) -> float | None:
         """A backfill's chunks get no provisional scores: nothing of them is ever overdue."""

@@ -76,7 +76,7 @@ def claim(
     overdue_s: float | None,
 ) -> list[Lease]:
     """Lease up to `count` due chunks; see `PostgresJournal.claim`."""
-    worker, lease_s = holder
+    worker, lease_s, _ = holder
     arguments = {
         "source_id": lane.source_id,
         "lane": lane.backfill_id,

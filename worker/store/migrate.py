@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,11 @@ def state(engine: Engine) -> SchemaState:
 def _has(connection: Connection, table: str) -> bool:
     found = connection.scalar(sa.text("SELECT to_regclass(:name)"), {"name": f"sentiment.{table}"})
     return found is not None
+
+
+def wait_until_current(engine: Engine, *, patience_s: float) -> None:
+    """`require_current`, once the database answers."""
+    database.retrying(partial(require_current, engine), patience_s=patience_s)
 
 
 def require_current(engine: Engine) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql import insert
 
-from worker.errors import ConfigurationError
+from worker.errors import ConfigurationError, TakenOver
 from worker.log import get_logger
 from worker.records import Counters, Lane
 from worker.store import database, rollup
@@ -192,7 +192,7 @@ class PostgresLedger:
                 state=sa.case((lost, RUN.c.state), else_=state),
                 error=sa.case((lost, RUN.c.error), else_=error),
                 finished_at=sa.case((lost, RUN.c.finished_at), else_=sa.func.now()),
-                concurrency=sa.case((RUN.c.invocations > 0, concurrency)),
+                concurrency=sa.case((RUN.c.invocations > 0, sa.cast(concurrency, sa.SmallInteger))),
             )
             .returning(*(RUN.c[name] for name in Counters.__dataclass_fields__))
         )
@@ -212,7 +212,13 @@ class PostgresLedger:
         def write() -> Counters:
             with database.transaction(self._engine) as connection:
                 connection.execute(freed)  # chunks, then runs: as everywhere
-                return Counters(**connection.execute(statement).mappings().one())
+                found = connection.execute(statement).mappings().one_or_none()
+            if found is None:
+                raise TakenOver(
+                    "The run's row is gone: the database lost it, or somebody removed the source.",
+                    hint="Nothing is lost: what it read is read again where it is missing.",
+                )
+            return Counters(**found)
 
         return database.retrying(write, patience_s=self._patience_s)
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
 from worker.records import Chunk
 
 Cursor = psycopg.Cursor[Any]
-Holder = tuple[str, float]
-"""Who takes a lease, and for how many seconds."""
+
+
+class Holder(NamedTuple):
+    """Who takes a lease."""
+
+    worker: str
+    lease_s: float
+    fence: int
+    """Of chunks that are made with the lease. Not 1 for all: a standby that lacks commits gives out
+    chunks' numbers again, and a lease that it never heard of must not fit another chunk."""
 
 
 def rows(cur: Cursor, sql: str, arguments: Any) -> list[Any]:
