@@ -28,6 +28,7 @@ RUN = {
             *("id", "read", "new", "changed", "unchanged", "duplicate", "quarantined", "skipped"),
             *("scored", "provisional", "undecided", "superseded", "dead", "invocations"),
             *("texts_sent", "throttled", "failed", "fenced", "billed_ms", "billed_mb_ms"),
+            "unreported",
         ),
         int,
     ),
@@ -86,7 +87,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "cost report": {
         **dict.fromkeys(("day", "source"), TEXT),
         **dict.fromkeys(("invocations", "texts", "answered", "records"), int),
-        **dict.fromkeys(("billed_ms", "billed_mb_ms"), int),
+        **dict.fromkeys(("billed_ms", "billed_mb_ms", "unreported"), int),
         **dict.fromkeys(("gb_seconds", "cost_usd", "saved_usd"), NUMBER),
     },
     "backfill status": {

@@ -21,9 +21,11 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
+from sqlalchemy import URL, Engine
 
 from tests.acceptance.command import COMMAND, Shell
-from tests.scripted_lambda import Response, ScriptedLambda, scored
+from tests.scripted_lambda import Response, ScriptedLambda, aws_error, scored
+from worker.errors import TooSlow
 from worker.store import database
 
 ROWS = 2_000
@@ -182,10 +184,10 @@ def test_a_source_that_hangs_stops_no_other_and_no_signal(
             assert process.wait(15) == 0, said
 
 
-def test_more_sources_than_connections(shell: Shell, database_url: str) -> None:
+def test_a_thousand_sources_and_a_hundred_connections(shell: Shell, database_url: str) -> None:
     """Each run holds a connection: eight at once are enough for all of them."""
     config = ""
-    for n in range(150):
+    for n in range(1_000):
         (shell.folder / f"s{n}.csv").write_text(f"id,text\n1,a good day {n}\n")
         config += f'[[source]]\nname = "s{n}"\nkind = "file"\npath = "s{n}.csv"\nevery = "1h"\n'
     (shell.folder / "sentiment-worker.toml").write_text(config)
@@ -196,7 +198,7 @@ def test_more_sources_than_connections(shell: Shell, database_url: str) -> None:
         shell.started("serve") as process,
     ):
         deadline = time.monotonic() + 120
-        while scored_in(database_url) < 150:
+        while scored_in(database_url) < 1_000:
             assert time.monotonic() < deadline, scored_in(database_url)
             row = watching.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE application_name"
@@ -452,3 +454,80 @@ def test_a_record_that_two_small_files_bring_is_rewritten_by_the_second(
             "SELECT text, revision FROM sentiment.record WHERE external_id = '1'"
         ).fetchall()
     assert found == [("a good day 2", 3)]
+
+
+def test_an_apply_outlasts_a_hiccup_of_the_function(
+    shell: Shell, scripted_lambda: ScriptedLambda
+) -> None:
+    (shell.folder / "a.csv").write_text("id,text\n1,a good day\n")
+    assert shell("once").code == 0
+    planned = shell("rescore", "plan", "--source", "a", "--to", "2", "-o", "json")
+    assert planned.code == 0, planned.err
+    hiccups = iter([aws_error(429, "TooManyRequestsException"), aws_error(500, "ServiceException")])
+    scripted_lambda.script = lambda request, n: next(hiccups, scored(request, model_version="2"))
+    applied = shell("backfill", "apply", planned.data["id"])
+    assert applied.code == 0, applied.err
+
+
+def test_a_dba_who_takes_temporary_tables_away_is_told_what_to_give_back(
+    shell: Shell, database_url: str
+) -> None:
+    """The worker's role has the right by name, so what is taken from everybody does not matter."""
+    url = database.normalise_url(database_url)
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain, autocommit=True) as dba:
+        dba.execute(f"REVOKE TEMPORARY ON DATABASE {url.database} FROM PUBLIC".encode())
+        dba.execute(f"CREATE ROLE {url.database}_w LOGIN".encode())
+        dba.execute(f"GRANT sentiment_worker TO {url.database}_w".encode())
+        try:
+            login = url.set(username=f"{url.database}_w").render_as_string(hide_password=False)
+            named = Shell(shell.folder, **(shell.variables | {"DATABASE_URL": login}))
+            revoke = f"REVOKE TEMPORARY ON DATABASE {url.database} FROM sentiment_worker"
+            dba.execute(revoke.encode())
+            refused = named("once")
+            assert (refused.code, "GRANT TEMPORARY" in refused.err) == (2, True), refused.err
+            told = named("doctor", "-o", "json").data
+            assert any("may not make temporary tables" in each["detail"] for each in told)
+            assert shell("db", "roles").code == 0
+            assert named("once").code == 0
+        finally:
+            dba.execute(f"DROP OWNED BY {url.database}_w".encode())
+            dba.execute(f"DROP ROLE {url.database}_w".encode())
+
+
+def test_a_dbas_limits_do_not_end_the_work_and_questions_name_theirs(
+    shell: Shell, database_url: str, engine: Engine
+) -> None:
+    name = database.normalise_url(database_url).database
+    plain = database.normalise_url(database_url).set(drivername="postgresql")
+    with psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True) as dba:
+        for limit in ("statement_timeout", "transaction_timeout", "idle_session_timeout"):
+            dba.execute(f"ALTER DATABASE {name} SET {limit} = '100ms'".encode())
+        fresh = database.make_engine(database_url, application="tests")
+        with database.transaction(fresh) as connection:
+            connection.exec_driver_sql("SELECT pg_sleep(0.3)")
+            connection.exec_driver_sql("SELECT pg_sleep(0.3)")
+        fresh.dispose()
+        assert shell("once").code == 0
+        dba.execute(f"ALTER DATABASE {name} RESET ALL".encode())
+    asking = database.read_only(engine, timeout_s=0.3)
+    with (
+        pytest.raises(TooSlow, match=r"longer than the 0\.3 s that it may"),
+        database.transaction(asking) as connection,
+    ):
+        connection.exec_driver_sql("SELECT pg_sleep(5)")
+    with pytest.raises(TooSlow, match="canceling statement due to user request"):
+        _cancelled(engine, plain)
+
+
+def _cancelled(engine: Engine, url: URL) -> None:
+    with database.transaction(engine) as connection:
+        pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+
+        def cancel() -> None:
+            with psycopg.connect(url.render_as_string(hide_password=False)) as dba:
+                dba.execute("SELECT pg_cancel_backend(%s)", (pid,))
+
+        timer = threading.Timer(0.3, cancel)
+        timer.start()
+        connection.exec_driver_sql("SELECT pg_sleep(5)")

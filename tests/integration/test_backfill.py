@@ -37,7 +37,7 @@ class Desk:
         self.server = server
         self.settings = Settings(
             aws_endpoint_url_lambda=server.url, aws_region="local", chunk_texts=10,
-            circuit_window=timedelta(seconds=0.2),
+            max_concurrency=4, circuit_window=timedelta(seconds=0.2),
         )  # fmt: skip
         self.source_id = 0
 

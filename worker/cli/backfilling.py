@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,8 +22,9 @@ from worker.errors import ConfigurationError, DatabaseUnavailable
 from worker.log import get_logger
 from worker.pipeline import StopReason
 from worker.ports import Observer
-from worker.records import Answer, Lane, RunReport
+from worker.records import Answer, Failure, FailureKind, Lane, Outcome, RunReport
 from worker.scoring.aws_lambda import introduce
+from worker.scoring.target import LambdaTarget
 from worker.settings import Settings
 from worker.store import backfills
 
@@ -32,6 +34,11 @@ log = get_logger(__name__)
 
 STOP_PATIENCE_S = 10.0
 """How long a stop waits for calls under way before it takes their leases back."""
+
+ASK_AGAIN_AFTER_S = (1.0, 2.0, 4.0, 8.0)
+"""Between tries to learn the function's model version."""
+
+PASSING = (FailureKind.THROTTLED, FailureKind.UNAVAILABLE)
 
 
 async def run(
@@ -74,10 +81,10 @@ async def _require_version(worker: Worker, wanted: str | None) -> None:
     """TextBlob by choice has versions of its own; it is not asked."""
     if wanted is None or worker.target is None:
         return
-    outcome = await introduce(worker.target)
+    outcome = await _introduced(worker.target)
     if not isinstance(outcome, Answer):
         raise ConfigurationError(
-            "The function does not answer, so its model version is not known.",
+            f"The function's model version is not known: {outcome.message or outcome.code}",
             hint="See: sentiment-worker doctor",
         )
     found = outcome.scorer.version
@@ -86,6 +93,17 @@ async def _require_version(worker: Worker, wanted: str | None) -> None:
             f"The function answers with model version {found}, the plan wants {wanted}.",
             hint="Deploy that version, name it with LAMBDA_QUALIFIER, or plan anew.",
         )
+
+
+async def _introduced(target: LambdaTarget) -> Outcome:
+    """An answer; or a failure that stays, or lasts longer than a hiccup does."""
+    for pause_s in (*ASK_AGAIN_AFTER_S, None):
+        outcome = await introduce(target)
+        passing = isinstance(outcome, Failure) and outcome.kind in PASSING
+        if not passing or pause_s is None:
+            break
+        await asyncio.sleep(random.uniform(0.5, 1.0) * pause_s)  # noqa: S311  not a secret
+    return outcome
 
 
 def pause(engine: Engine, backfill_id: int, reason: str) -> None:

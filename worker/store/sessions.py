@@ -53,7 +53,6 @@ def arguments(application: str) -> dict[str, Any]:
 def prepare(engine: Engine) -> None:
     """Give the engine's connections our settings, whatever is between them and PostgreSQL."""
     event.listen(engine, "do_connect", _connect)
-    event.listen(engine, "connect", _look)
     event.listen(engine, "begin", _bring_settings)
 
 
@@ -71,27 +70,29 @@ def shares_sessions(engine: Engine) -> bool:
 
 
 def _connect(dialect: sa.Dialect, record: Any, cargs: Any, cparams: dict[str, Any]) -> Any:
-    options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
-    try:
-        return dialect.connect(*cargs, **{"options": options} | cparams)
-    except psycopg.OperationalError as error:
-        # A connection that failed has no code. "unsupported startup parameter: options".
-        if "startup parameter" not in str(error):
-            raise
-    return dialect.connect(*cargs, **cparams)
-
-
-def _look(connection: psycopg.Connection[Any], record: Any) -> None:
-    """A pooler gives its clients process ids of its own."""
+    connection = _connected(dialect, cargs, cparams)
     connection.autocommit = True
     found: Any = connection.execute(_PID).fetchone()
+    # A pooler gives its clients process ids of its own.
     pooled = found[0] != connection.info.backend_pid
-    record.info["pooled"] = pooled
     if pooled:
         connection.prepare_threshold = None
     elif connection.info.server_version >= 170_000:
         connection.execute(_NO_LIMIT)
     connection.autocommit = False
+    record.info["pooled"] = pooled
+    return connection
+
+
+def _connected(dialect: sa.Dialect, cargs: Any, cparams: dict[str, Any]) -> psycopg.Connection[Any]:
+    options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+    try:
+        return dialect.connect(*cargs, **{"options": options} | cparams)  # type: ignore[return-value]
+    except psycopg.OperationalError as error:
+        # A connection that failed has no code. "unsupported startup parameter: options".
+        if "startup parameter" not in str(error):
+            raise
+    return dialect.connect(*cargs, **cparams)  # type: ignore[return-value]
 
 
 def _bring_settings(connection: sa.Connection) -> None:
