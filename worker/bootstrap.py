@@ -16,39 +16,31 @@ from sqlalchemy import Engine
 
 from worker import chunk
 from worker.aws import Access
-from worker.backfill import ChunkSizes
-from worker.circuit import Circuit, CircuitState
-from worker.cycle import Work
-from worker.fanout import AdaptiveLimit, FanOut, Shares
-from worker.feed import SourceFeed, WindowFeed
-from worker.judge import Judge
 from worker.local import lambda_process, postgres
 from worker.log import get_logger
-from worker.pipeline import Parts, StopReason
-from worker.policy import FallbackPolicy, Policy
+from worker.pipeline.circuit import Circuit, CircuitState
+from worker.pipeline.cycle import Work
+from worker.pipeline.fanout import AdaptiveLimit, FanOut, Shares
+from worker.pipeline.feed import SourceFeed, WindowFeed
+from worker.pipeline.judge import Judge
+from worker.pipeline.policy import FallbackPolicy, Policy
+from worker.pipeline.run import Parts, StopReason
 from worker.ports import Scorer, Source, Tracer
 from worker.records import NOTHING_AGAIN, Lane, Redrive, RunReport
 from worker.scoring.aws_lambda import AwsLambdaScorer
 from worker.scoring.target import LambdaTarget
 from worker.scoring.textblob import TextBlobScorer, TextBlobStopgap, scorer_id
+from worker.selection import ChunkSizes
 from worker.settings import LOCAL_FUNCTION, FileSourceConfig, Settings, SqlSourceConfig
 from worker.sources.columns import Columns, told
 from worker.sources.files import FileSource
 from worker.sources.ids import IdRule
 from worker.sources.sql import SqlSource, SqlTarget
 from worker.stages import Stages
-from worker.store import (
-    backfills,
-    database,
-    migrate,
-    reading,
-    roles,
-    spending,
-    unusual,
-    watching,
-)
-from worker.store.journal import PostgresJournal
-from worker.store.runs import PostgresLedger
+from worker.store import database, migrate, reading, roles
+from worker.store.journal.journal import PostgresJournal
+from worker.store.ledger import backfills, spending, unusual, watching
+from worker.store.ledger.runs import PostgresLedger
 from worker.tracing import OtlpTracer, SilentTracer
 from worker.web import health, metrics
 from worker.web.health import Pulse

@@ -28,7 +28,7 @@ POINTS = (
     "run.before_finish",
     "run.finished",
 )
-"""In the order of the way, in `worker.cycle`, `worker.pipeline` and `worker.store`."""
+"""In the order of the way, in `worker.pipeline.cycle`, `worker.pipeline.run` and `worker.store`."""
 
 
 def reached(point: str) -> None:

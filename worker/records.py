@@ -208,7 +208,7 @@ class Answer:
 
 
 class FailureKind(StrEnum):
-    """What a failure means for the caller; `worker.policy` decides on nothing else."""
+    """What a failure means for the caller; `worker.pipeline.policy` decides on nothing else."""
 
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"

@@ -17,7 +17,7 @@ depends_on = None
 VIEWS = Path(__file__).parents[1] / "views"
 
 # A block that was counted before this migration, or by a worker of the version before, has no
-# extremes. The index finds such blocks; the next fold counts them anew (worker/store/rollup.py).
+# extremes. The index finds such blocks; the next fold counts them anew (store/analytics/rollup.py).
 UPGRADE = """
 ALTER TABLE sentiment.tally
     ADD COLUMN lowest float8, ADD COLUMN highest float8,

@@ -36,7 +36,8 @@ from worker import bootstrap
 from worker.dashboard.app import application
 from worker.dashboard.guard import Door
 from worker.settings import load
-from worker.store import database, questions, roles
+from worker.store import database, roles
+from worker.store.analytics import questions
 
 PAGES = ("/", "/sources/reviews", "/days/2026-03-20", "/search", "/work", "/quarantine")
 

@@ -14,7 +14,8 @@ from tests.acceptance.command import Shell
 from tests.conftest import DATA, needs_data
 from tests.rollups import WRONG_DAYS
 from tests.scripted_lambda import ScriptedLambda, scored
-from worker.store import database, reading, removal
+from worker.store import database, reading
+from worker.store.ledger import removal
 
 
 @pytest.fixture

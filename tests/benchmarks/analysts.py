@@ -26,7 +26,8 @@ from sqlalchemy.dialects import postgresql
 
 from worker import log
 from worker.local import postgres
-from worker.store import database, migrate, rollup, scores, search
+from worker.store import database, migrate, search
+from worker.store.analytics import rollup, scores
 
 EXPLAINED = Path(__file__).parents[2] / "docs" / "analysts-explain.txt"
 TIMES = 6

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from tests.make import chunk
 from tests.plot import BLUE, GREY, ORANGE, Curve, chart
-from worker.circuit import Circuit
-from worker.fanout import AdaptiveLimit, FanOut, Shares
+from worker.pipeline.circuit import Circuit
+from worker.pipeline.fanout import AdaptiveLimit, FanOut, Shares
 from worker.records import Answer, Chunk, Lane, Outcome, ScorerId
 
 LIMIT, SHARE, SECONDS, STEP_S = 32, 0.25, 15.0, 0.5

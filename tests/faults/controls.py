@@ -13,8 +13,8 @@ from typing import Any
 
 from tests.faults import crashing
 from worker.cli import main
-from worker.store import ingest, settle
-from worker.store.holds import Holds
+from worker.store.journal import ingest, settle
+from worker.store.ledger.holds import Holds
 
 STOP_AT = ("settle.begun", 5)
 """Where a frozen worker sleeps: an answer in its hand."""

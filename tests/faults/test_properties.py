@@ -28,7 +28,7 @@ from tests.faults.world import World
 from tests.make import record
 from tests.rollups import WRONG_DAYS
 from worker import chunk, judge
-from worker.judge import release
+from worker.pipeline.judge import release
 from worker.records import (
     Answer,
     Lane,
@@ -39,9 +39,10 @@ from worker.records import (
     Settlement,
     SettlementKind,
 )
-from worker.store import database, overrides, rollup
-from worker.store.journal import PostgresJournal
-from worker.store.runs import PostgresLedger
+from worker.store import database
+from worker.store.analytics import overrides, rollup
+from worker.store.journal.journal import PostgresJournal
+from worker.store.ledger.runs import PostgresLedger
 
 pytestmark = pytest.mark.timeout(1800)
 

@@ -24,7 +24,7 @@ from tests.scripted_lambda import function_error
 from worker.local import lambda_process
 from worker.records import Lane
 from worker.store import database, migrate
-from worker.store.runs import PostgresLedger
+from worker.store.ledger.runs import PostgresLedger
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -23,8 +23,8 @@ from worker import chunk
 from worker.cron import trigger_of
 from worker.records import Lane, Page
 from worker.store import database, migrate
-from worker.store.journal import PostgresJournal
-from worker.store.runs import PostgresLedger
+from worker.store.journal.journal import PostgresJournal
+from worker.store.ledger.runs import PostgresLedger
 
 pytestmark = pytest.mark.timeout(3600)
 

@@ -17,14 +17,14 @@ from sqlalchemy import Engine
 from tests.make import record
 from tests.scripted_lambda import Response, ScriptedLambda, billed, scored
 from worker import bootstrap, cost
-from worker.backfill import ChunkSizes, Only, Plan, Selection
 from worker.bootstrap import Worker
 from worker.cli.progress import Silent
-from worker.cycle import cycle
-from worker.pipeline import Run, StopReason
+from worker.pipeline.cycle import cycle
+from worker.pipeline.run import Run, StopReason
 from worker.records import Lane, Page, Remark, RunReport
+from worker.selection import ChunkSizes, Only, Plan, Selection
 from worker.settings import Settings
-from worker.store import backfills, plans
+from worker.store.ledger import backfills, plans
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 

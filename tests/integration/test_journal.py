@@ -28,9 +28,9 @@ from worker.records import (
     SettlementKind,
 )
 from worker.store import database
-from worker.store.journal import PostgresJournal
-from worker.store.runs import PostgresLedger
-from worker.store.writing import Holder
+from worker.store.journal.journal import PostgresJournal
+from worker.store.journal.writing import Holder
+from worker.store.ledger.runs import PostgresLedger
 
 MODEL = ScorerId("lambda", "model", "1")
 OTHER = ScorerId("lambda", "model", "2")

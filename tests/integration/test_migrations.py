@@ -16,7 +16,7 @@ from tests.make import record
 from tests.next_version import migrated_by_the_next_version
 from worker.errors import ConfigurationError, SchemaOutdated
 from worker.store import database, migrate
-from worker.store.views import ANALYTICS
+from worker.store.analytics.views import ANALYTICS
 
 
 def test_up_down_and_up_again(empty_database_url: str) -> None:

@@ -26,15 +26,15 @@ from tests.scripted_lambda import (
 )
 from worker import bootstrap, chunk
 from worker.aws import STANDARD
-from worker.circuit import Circuit
 from worker.cli.progress import Silent
-from worker.cycle import cycle
 from worker.errors import SourceBusy
-from worker.pipeline import Run
+from worker.pipeline.circuit import Circuit
+from worker.pipeline.cycle import cycle
+from worker.pipeline.run import Run
 from worker.records import Lane, RunReport
 from worker.settings import FileSourceConfig, Settings
 from worker.store import reading
-from worker.store.runs import PostgresLedger
+from worker.store.ledger.runs import PostgresLedger
 
 
 class Bench:

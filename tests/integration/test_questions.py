@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from tests.conftest import cloned
-from worker.analysis import asked
 from worker.errors import Misasked, Unknown
-from worker.store import database, overrides, questions, rollup, scores
-from worker.store.questions import Scope
-from worker.store.scores import Extreme, ScoreFilter
+from worker.insight import scope as asked
+from worker.store import database
+from worker.store.analytics import overrides, questions, rollup, scores
+from worker.store.analytics.questions import Scope
+from worker.store.analytics.scores import Extreme, ScoreFilter
 
 FIRST = date(2026, 1, 1)
 DAYS, RECORDS = 40, 20_000

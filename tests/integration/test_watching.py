@@ -18,7 +18,8 @@ from worker.bootstrap import Worker
 from worker.errors import DatabaseUnavailable, Stuck
 from worker.settings import Settings
 from worker.stages import Stage, Stages
-from worker.store import database, unusual
+from worker.store import database
+from worker.store.ledger import unusual
 from worker.web import health, metrics
 from worker.web.health import Pulse
 
@@ -109,8 +110,8 @@ def test_without_a_database_it_lives_and_is_not_ready(scripted_lambda: ScriptedL
     def look() -> metrics.Seen:
         raise DatabaseUnavailable("gone")
 
-    from worker.circuit import Circuit
-    from worker.fanout import AdaptiveLimit, FanOut
+    from worker.pipeline.circuit import Circuit
+    from worker.pipeline.fanout import AdaptiveLimit, FanOut
 
     fanout = FanOut(None, AdaptiveLimit(4), Circuit())  # type: ignore[arg-type]  # never asked
     pulse = Pulse()

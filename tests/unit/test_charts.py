@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from worker.analysis import charts, drawing
-from worker.analysis.charts import DARK, LIGHT, Style
-from worker.store.questions import Bin, Day, Group, Scope
+from worker.insight import charts, drawing
+from worker.insight.charts import DARK, LIGHT, Style
+from worker.store.analytics.questions import Bin, Day, Group, Scope
 
 FIRST = date(2026, 3, 1)
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from worker.circuit import Circuit, RetryBudget, Witness
+from worker.pipeline.circuit import Circuit, RetryBudget, Witness
 from worker.records import Answer, Failure, FailureKind, ScorerId
 
 GOOD = Answer(ScorerId("lambda", "m", "1"), ())

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.make import chunk
-from worker.circuit import Circuit
-from worker.fanout import AdaptiveLimit, FanOut, Shares
+from worker.pipeline.circuit import Circuit
+from worker.pipeline.fanout import AdaptiveLimit, FanOut, Shares
 from worker.records import Answer, Chunk, Failure, FailureKind, Lane, Outcome, ScorerId
 
 

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from worker.analysis.summary import contributions, interval_of
+from worker.insight.summary import contributions, interval_of
 from worker.polarity import net
-from worker.store.questions import Group, Tally
+from worker.store.analytics.questions import Group, Tally
 
 
 def test_nothing_has_no_polarity() -> None:

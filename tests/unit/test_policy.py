@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.make import chunk
-from worker.policy import (
+from worker.pipeline.policy import (
     Decision,
     Defer,
     Evidence,

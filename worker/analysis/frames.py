@@ -14,15 +14,16 @@ import sqlalchemy as sa
 from sqlalchemy import Engine, Select, Table
 
 from worker import bootstrap
-from worker.analysis.asked import require
-from worker.analysis.summary import Summary, period, summarise
 from worker.durations import parse_moment
 from worker.errors import ConfigurationError, Misasked
+from worker.insight.scope import require
+from worker.insight.summary import Summary, period, summarise
 from worker.settings import load
-from worker.store import adhoc, database, questions, reading, scores
-from worker.store.questions import Scope
-from worker.store.scores import ScoreFilter
-from worker.store.views import (
+from worker.store import database, reading
+from worker.store.analytics import adhoc, questions, scores
+from worker.store.analytics.questions import Scope
+from worker.store.analytics.scores import ScoreFilter
+from worker.store.analytics.views import (
     CURRENT_SENTIMENT,
     DAILY_BY_TAG,
     DAILY_SENTIMENT,
@@ -113,8 +114,8 @@ class Sentiment:
         """A chart as the report and the page have it, for Altair: "trend", "compared", "shares",
         "distribution", "calendar" or "agreement". Keywords as `summary`. Needs the extra `charts`.
         """
-        from worker.analysis import gallery
-        from worker.analysis.charts import LIGHT
+        from worker.insight import gallery
+        from worker.insight.charts import LIGHT
 
         if name not in gallery.CHARTS:
             raise ConfigurationError(

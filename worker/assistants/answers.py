@@ -6,9 +6,9 @@ from datetime import date
 
 from pydantic import BaseModel, ConfigDict
 
-from worker.analysis import report
-from worker.store.questions import Day, Tally
-from worker.store.scores import Row
+from worker.insight import report
+from worker.store.analytics.questions import Day, Tally
+from worker.store.analytics.scores import Row
 
 MAX_TEXT = 500
 """Characters of a record's text."""

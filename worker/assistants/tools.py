@@ -9,8 +9,6 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 from sqlalchemy import Engine
 
-from worker.analysis import report, summary
-from worker.analysis.asked import Iso, Text, scope_of, search
 from worker.assistants.answers import (
     Compared,
     Comparison,
@@ -22,9 +20,11 @@ from worker.assistants.answers import (
     Whole,
     quoted,
 )
-from worker.store import questions
-from worker.store.questions import Scope
-from worker.store.scores import Order
+from worker.insight import report, summary
+from worker.insight.scope import Iso, Text, scope_of, search
+from worker.store.analytics import questions
+from worker.store.analytics.questions import Scope
+from worker.store.analytics.scores import Order
 
 MAX_ROWS = 50
 MAX_NAME = 100

@@ -12,8 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Engine
 
 from worker import bootstrap, cost
-from worker.backfill import Only, Selection
-from worker.cli import backfilling, progress
+from worker.cli import progress
 from worker.cli.look import LimitOption, period, reading_from
 from worker.cli.output import (
     DATA,
@@ -36,11 +35,14 @@ from worker.cli.planning import (
     make_plan,
     operator,
 )
-from worker.cli.stopping import Stopper
 from worker.errors import ConfigurationError, Exit
+from worker.operate import backfilling
+from worker.operate.stopping import Stopper
 from worker.records import RunReport
+from worker.selection import Only, Selection
 from worker.settings import Settings
-from worker.store import backfills, migrate, plans
+from worker.store import migrate
+from worker.store.ledger import backfills, plans
 
 app = typer.Typer(
     help="Score again what is stored: planned, priced, stoppable. The schedule goes on beside it.",

@@ -23,7 +23,7 @@ from worker.cli.output import (
 )
 from worker.cost import Prices, estimate, gb_seconds
 from worker.errors import ConfigurationError
-from worker.store import spending
+from worker.store.ledger import spending
 
 app = typer.Typer(
     help="What calls have cost, by Lambda's own report lines, and what some would.",

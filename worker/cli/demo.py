@@ -12,12 +12,12 @@ import typer
 
 import worker
 from worker import bootstrap, log
-from worker.analysis.summary import period, summarise
 from worker.cli import report
 from worker.cli.output import DATA, VerboseOption, say, settings_for
 from worker.cli.running import Turn, run_all
+from worker.insight.summary import period, summarise
 from worker.settings import FileSourceConfig, Settings
-from worker.store import questions
+from worker.store.analytics import questions
 
 SAMPLE = Path(worker.__file__).parent / "sample"
 

@@ -28,7 +28,8 @@ from worker.scoring import textblob
 from worker.scoring.aws_lambda import introduce
 from worker.scoring.target import LambdaTarget
 from worker.settings import Settings
-from worker.store import cursors, database, migrate
+from worker.store import database, migrate
+from worker.store.ledger import cursors
 
 MARKS = {"ok": "[green]ok[/green]  ", "note": "[yellow]note[/yellow]", "failed": "[red]FAIL[/red]"}
 

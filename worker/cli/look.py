@@ -23,7 +23,8 @@ from worker.cli.output import (
 )
 from worker.durations import parse_moment
 from worker.errors import ConfigurationError
-from worker.store import migrate, pauses, reading
+from worker.store import migrate, reading
+from worker.store.ledger import pauses
 
 SourceOption = Annotated[str | None, typer.Option("--source", "-s", help="Only this source.")]
 LimitOption = Annotated[

@@ -10,7 +10,7 @@ from worker.cli.look import LimitOption, SourceOption, reading_from
 from worker.cli.output import ConfigOption, Output, OutputOption, VerboseOption, print_rows, say
 from worker.cli.planning import DryRunOption, operator
 from worker.errors import ConfigurationError
-from worker.store import overrides, rollup
+from worker.store.analytics import overrides, rollup
 
 app = typer.Typer(
     help="Correct what the machine said of a record. Its own score stays beside yours.",

@@ -16,12 +16,12 @@ from rich.progress import Progress, TextColumn
 from sqlalchemy import Engine
 
 from worker import bootstrap, cost
-from worker.backfill import ChunkSizes, Only, Plan, Selection
 from worker.cli import progress
 from worker.cli.output import DATA, WORDS, Output, print_json, say
 from worker.errors import Exit
+from worker.selection import ChunkSizes, Only, Plan, Selection
 from worker.settings import Settings
-from worker.store import plans, spending
+from worker.store.ledger import plans, spending
 
 SinceOption = Annotated[
     str | None, typer.Option(help="Published (else arrived) from this time on: 2026-01-01, or 30d.")

@@ -27,7 +27,7 @@ from worker.log import printable
 from worker.records import Redrive
 from worker.settings import Settings
 from worker.store import reading
-from worker.store.scores import Row
+from worker.store.analytics.scores import Row
 
 app = typer.Typer(
     help="Rows that could not be read, and records that the model could not score.",

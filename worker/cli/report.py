@@ -13,10 +13,6 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine
 
-from worker.analysis import report as documents
-from worker.analysis import summary as summaries
-from worker.analysis.report import Quote, Report, Share
-from worker.analysis.summary import Summary
 from worker.cli.look import SourceOption, period, reading_from, tag_named
 from worker.cli.output import (
     DATA,
@@ -30,7 +26,11 @@ from worker.cli.output import (
     say,
 )
 from worker.errors import ConfigurationError
-from worker.store.questions import NEWEST_DAYS, RANKED, Day
+from worker.insight import report as documents
+from worker.insight import summary as summaries
+from worker.insight.report import Quote, Report, Share
+from worker.insight.summary import Summary
+from worker.store.analytics.questions import NEWEST_DAYS, RANKED, Day
 
 BAR = 30
 STYLES = {
@@ -107,7 +107,7 @@ def write(engine: Engine, summary: Summary, files: Mapping[str, Path]) -> None:
     """Each kind into its file. Raises ConfigurationError where one cannot be written, or an extra
     is missing."""
     with needing("charts"):
-        from worker.analysis import gallery
+        from worker.insight import gallery
 
         names = gallery.chosen(summary.scope)
         pictures = [gallery.picture(engine, summary.scope, name) for name in names]

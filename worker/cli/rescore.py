@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from worker.backfill import Only, Selection
 from worker.cli.look import period, reading_from
 from worker.cli.output import (
     WORDS,
@@ -28,7 +27,8 @@ from worker.cli.planning import (
     VersionOption,
     make_plan,
 )
-from worker.store import rollup, scorers
+from worker.selection import Only, Selection
+from worker.store.analytics import rollup, scorers
 
 app = typer.Typer(
     help="Score what is stored by another model version, side by side; compare; promote.",

@@ -16,16 +16,18 @@ from worker import aws, bootstrap, words
 from worker.bootstrap import Worker
 from worker.cli import progress
 from worker.cli.output import STRAY_KEYS, WORDS, say, say_error
-from worker.cli.stopping import Stopper
 from worker.cli.which import AnySource
-from worker.cycle import cycle
 from worker.errors import DatabaseUnavailable, Exit, WorkerError
-from worker.feed import in_a_thread
-from worker.pipeline import StopReason
+from worker.operate.stopping import Stopper
+from worker.pipeline.cycle import cycle
+from worker.pipeline.feed import in_a_thread
+from worker.pipeline.run import StopReason
 from worker.records import NOTHING_AGAIN, ROW_ID, Redrive, RunReport
 from worker.settings import FileSourceConfig, Settings
 from worker.sources.files import FileSource
-from worker.store import cursors, migrate, pauses, questions, reading, spending
+from worker.store import migrate, reading
+from worker.store.analytics import questions
+from worker.store.ledger import cursors, pauses, spending
 
 FILES_SHOWN = 5
 

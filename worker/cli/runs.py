@@ -22,7 +22,8 @@ from worker.cli.planning import DryRunOption
 from worker.cli.running import Turn, run_all
 from worker.errors import ConfigurationError, Exit
 from worker.records import Redrive
-from worker.store import backfills, reading
+from worker.store import reading
+from worker.store.ledger import backfills
 
 app = typer.Typer(help="The ledger of runs.", invoke_without_command=True)
 

@@ -27,7 +27,8 @@ from worker.cron import next_times, trigger_of
 from worker.durations import parse_duration
 from worker.errors import ConfigurationError
 from worker.settings import SourceConfig
-from worker.store import pauses, reading, runs
+from worker.store import reading
+from worker.store.ledger import pauses, runs
 
 app = typer.Typer(help="When sources run, and pausing them.", no_args_is_help=True)
 

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from worker import export, words
-from worker.analysis.asked import require
 from worker.cli.look import SourceOption, period, reading_from, tag_named
 from worker.cli.output import (
     ConfigOption,
@@ -20,9 +19,10 @@ from worker.cli.output import (
     say,
 )
 from worker.errors import ConfigurationError
-from worker.store import scores as stored
-from worker.store.scores import LABELS, ORDERS, Row, ScoreFilter
-from worker.store.views import CURRENT_SENTIMENT, kinds
+from worker.insight.scope import require
+from worker.store.analytics import scores as stored
+from worker.store.analytics.scores import LABELS, ORDERS, Row, ScoreFilter
+from worker.store.analytics.views import CURRENT_SENTIMENT, kinds
 
 ON_SCREEN = 20
 

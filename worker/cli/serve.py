@@ -14,21 +14,23 @@ import typer
 
 from worker import bootstrap
 from worker.bootstrap import Worker
-from worker.circuit import CircuitState
-from worker.cli import backfilling, progress
+from worker.cli import progress
 from worker.cli.output import STRAY_KEYS, ConfigOption, VerboseOption, settings_for
 from worker.cli.running import has_stray_keys
-from worker.cli.stopping import Stopper
 from worker.cli.which import AnySource, configured
 from worker.cron import missed_times, trigger_of
-from worker.cycle import Work, cycle
 from worker.errors import ConfigurationError, DatabaseUnavailable, SourceBusy
 from worker.log import get_logger
-from worker.pipeline import StopReason
+from worker.operate import backfilling
+from worker.operate.schedule import Job, Timetable
+from worker.operate.stopping import Stopper
+from worker.pipeline.circuit import CircuitState
+from worker.pipeline.cycle import Work, cycle
+from worker.pipeline.run import StopReason
 from worker.records import Lane, RunReport
-from worker.schedule import Job, Timetable
 from worker.settings import Settings
-from worker.store import backfills, migrate, pauses, spending
+from worker.store import migrate
+from worker.store.ledger import backfills, pauses, spending
 from worker.web.health import Pulse
 
 log = get_logger(__name__)

@@ -23,7 +23,8 @@ from worker.cli.output import (
 )
 from worker.cli.planning import DryRunOption
 from worker.errors import ConfigurationError
-from worker.store import reading, removal
+from worker.store import reading
+from worker.store.ledger import removal
 
 app = typer.Typer(help="What is held of a source, and taking one away.", no_args_is_help=True)
 

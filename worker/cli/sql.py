@@ -18,7 +18,7 @@ from worker.cli.output import (
     say,
     settings_for,
 )
-from worker.store import adhoc
+from worker.store.analytics import adhoc
 
 EXAMPLES = (
     "Examples:  [bold]sentiment-worker sql 'SELECT * FROM analytics.daily_sentiment ORDER BY day'"

@@ -27,7 +27,7 @@ from worker.cli.output import (
 from worker.cli.planning import DryRunOption, operator
 from worker.errors import ConfigurationError
 from worker.settings import Settings
-from worker.store import cursors
+from worker.store.ledger import cursors
 
 app = typer.Typer(
     help="Where sources stand: see it, set it, rewind it. Reading again scores nothing twice: only "

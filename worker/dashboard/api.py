@@ -9,12 +9,13 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, BeforeValidator, create_model
 from sqlalchemy import Engine, Table
 
-from worker.analysis import report, summary
-from worker.analysis.asked import search
 from worker.dashboard.asking import ERRORS, Database, Filters, Name, Records, Scoped, known_filters
-from worker.store import questions, reading
-from worker.store.questions import Bin, Day, Group, Standing, Tally
-from worker.store.views import (
+from worker.insight import report, summary
+from worker.insight.scope import search
+from worker.store import reading
+from worker.store.analytics import questions
+from worker.store.analytics.questions import Bin, Day, Group, Standing, Tally
+from worker.store.analytics.views import (
     BACKFILLS,
     CURRENT_SENTIMENT,
     OVERRIDES,

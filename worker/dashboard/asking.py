@@ -12,10 +12,10 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import BeforeValidator
 from sqlalchemy import Engine
 
-from worker.analysis.asked import Iso, Text, scope_of
 from worker.errors import Misasked
-from worker.store.questions import Scope
-from worker.store.scores import Order, ScoreFilter
+from worker.insight.scope import Iso, Text, scope_of
+from worker.store.analytics.questions import Scope
+from worker.store.analytics.scores import Order, ScoreFilter
 
 Name = Annotated[Text | None, Query(max_length=300)]
 Day = Annotated[date | None, Iso]

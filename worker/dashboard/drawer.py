@@ -14,16 +14,16 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import Any
 
-from worker.analysis.charts import DARK, LIGHT, PHONE, Style
-from worker.analysis.report import Picture
-from worker.store.questions import Scope
+from worker.insight.charts import DARK, LIGHT, PHONE, Style
+from worker.insight.report import Picture
+from worker.store.analytics.questions import Scope
 
 KEPT = 200
 """Pictures that are kept, so that the same numbers are drawn once."""
 
 
 def _draw(name: str, found: Any, scope: Scope, style: Style) -> Picture:
-    from worker.analysis import gallery
+    from worker.insight import gallery
 
     return gallery.draw(name, found, scope, style)
 
@@ -38,7 +38,7 @@ def _end_with_parent() -> None:
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from worker.analysis import gallery  # noqa: F401  so that the first picture waits less
+    from worker.insight import gallery  # noqa: F401  so that the first picture waits less
 
 
 class Drawer:

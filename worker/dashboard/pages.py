@@ -18,12 +18,14 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy import Engine
 
-from worker.analysis import asked, gallery, report, summary
-from worker.analysis.asked import Iso
 from worker.dashboard.asking import Asked, Database, Filters, Name, Records, known_filters
 from worker.errors import Misasked, Unknown
-from worker.store import questions, reading
-from worker.store.questions import Scope
+from worker.insight import gallery, report, summary
+from worker.insight import scope as asked
+from worker.insight.scope import Iso
+from worker.store import reading
+from worker.store.analytics import questions
+from worker.store.analytics.questions import Scope
 
 router = APIRouter(
     include_in_schema=False,

@@ -12,10 +12,10 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
+from worker import child
+from worker.child import Child, ChildDied
 from worker.errors import ConfigurationError
 from worker.records import Failure, FailureKind, Reach
-from worker.scoring import child
-from worker.scoring.child import Child, ChildDied
 from worker.scoring.target import LambdaTarget, Reply
 
 DIED = Failure(

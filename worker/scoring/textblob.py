@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from worker import child
+from worker.child import Child, ChildDied
 from worker.log import get_logger
 from worker.records import Answer, Chunk, Failure, FailureKind, Opinion, Outcome, ScorerId
-from worker.scoring import child
-from worker.scoring.child import Child, ChildDied
 
 log = get_logger(__name__)
 

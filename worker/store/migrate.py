@@ -21,7 +21,8 @@ from sqlalchemy.engine import Connection
 import worker
 from worker.errors import ConfigurationError, DatabaseUnavailable, SchemaOutdated
 from worker.log import get_logger
-from worker.store import database, rollup
+from worker.store import database
+from worker.store.analytics import rollup
 
 if TYPE_CHECKING:
     from alembic.config import Config

@@ -11,18 +11,13 @@ from sqlalchemy import ColumnElement, Engine, Select
 from worker import words
 from worker.errors import ConfigurationError, Unknown
 from worker.store import database
+from worker.store.analytics.views import PENDING_WORK, REFUSED, RUN_HISTORY, SOURCES
 from worker.store.tables import (
     CHUNK,
     QUARANTINE,
     RECORD,
     SCORE,
     SOURCE,
-)
-from worker.store.views import (
-    PENDING_WORK,
-    REFUSED,
-    RUN_HISTORY,
-    SOURCES,
 )
 
 Row = Mapping[str, Any]

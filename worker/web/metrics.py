@@ -17,9 +17,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from worker.circuit import CircuitState
 from worker.errors import WorkerError
-from worker.fanout import FanOut
+from worker.pipeline.circuit import CircuitState
+from worker.pipeline.fanout import FanOut
 from worker.stages import Stages
 
 Row = Mapping[str, Any]

@@ -1,0 +1,158 @@
+"""Running and stopping backfills, for the command and for `serve` alike."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Engine
+
+from worker import bootstrap
+from worker.bootstrap import Worker
+from worker.cli.planning import operator
+from worker.cost import Prices
+from worker.errors import ConfigurationError, DatabaseUnavailable
+from worker.log import get_logger
+from worker.operate.stopping import Stopper
+from worker.pipeline.cycle import cycle
+from worker.pipeline.run import StopReason
+from worker.ports import Observer
+from worker.records import Answer, Failure, FailureKind, Lane, Outcome, RunReport
+from worker.scoring.aws_lambda import introduce
+from worker.scoring.target import LambdaTarget
+from worker.selection import Selection
+from worker.settings import Settings
+from worker.store.ledger import backfills
+
+Row = Mapping[str, Any]
+
+log = get_logger(__name__)
+
+STOP_PATIENCE_S = 10.0
+"""How long a stop waits for calls under way before it takes their leases back."""
+
+ASK_AGAIN_AFTER_S = (1.0, 2.0, 4.0, 8.0)
+"""Between tries to learn the function's model version."""
+
+PASSING = (FailureKind.THROTTLED, FailureKind.UNAVAILABLE)
+
+
+async def run(
+    worker: Worker,
+    settings: Settings,
+    row: Row,
+    observer: Observer,
+    stopper: Stopper,
+    *,
+    detached: bool = False,
+) -> RunReport:
+    """One run of a backfill that is running, as `backfills.get` gives it.
+
+    Raises ConfigurationError where the function has another model version than the plan wants, or
+    does not answer, and SourceBusy where another process has it. Whoever runs it in the foreground
+    learns why it is paused then, or when told to stop; `detached`, it stays running: the process
+    that takes it up next, or in whose shell the right function is named, goes on.
+    """
+    lane = Lane(row["source_id"], row["id"])
+    try:
+        await _require_version(worker, Selection.from_json(row["selection"]).target_version)
+    except ConfigurationError as error:
+        if not detached:
+            await asyncio.to_thread(pause, worker.engine, row["id"], str(error))
+        raise
+    await asyncio.to_thread(backfills.explain, worker.engine, row["id"], None)
+    work = bootstrap.backfill_work(worker, settings, row)
+    report = await cycle(
+        worker.parts, worker.ledger, work, observer=observer, on_start=stopper.watch
+    )
+    told = report.stop_reason
+    if detached and told in (StopReason.SIGNAL, StopReason.VERSION):
+        told = None
+    with contextlib.suppress(DatabaseUnavailable):  # `serve`, or `resume`, closes it later
+        await asyncio.to_thread(bootstrap.close_backfill, worker, lane, told)
+    return report
+
+
+async def _require_version(worker: Worker, wanted: str | None) -> None:
+    """TextBlob by choice has versions of its own; it is not asked."""
+    if wanted is None or worker.target is None:
+        return
+    outcome = await _introduced(worker.target)
+    if not isinstance(outcome, Answer):
+        raise ConfigurationError(
+            f"The function's model version is not known: {outcome.message or outcome.code}",
+            hint="See: sentiment-worker doctor",
+        )
+    found = outcome.scorer.version
+    if found != wanted:
+        raise ConfigurationError(
+            f"The function answers with model version {found}, the plan wants {wanted}.",
+            hint="Deploy that version, name it with LAMBDA_QUALIFIER, or plan anew.",
+        )
+
+
+async def _introduced(target: LambdaTarget) -> Outcome:
+    """An answer; or a failure that stays, or lasts longer than a hiccup does."""
+    for pause_s in (*ASK_AGAIN_AFTER_S, None):
+        outcome = await introduce(target)
+        passing = isinstance(outcome, Failure) and outcome.kind in PASSING
+        if not passing or pause_s is None:
+            break
+        await asyncio.sleep(random.uniform(0.5, 1.0) * pause_s)  # noqa: S311  not a secret
+    return outcome
+
+
+def pause(engine: Engine, backfill_id: int, reason: str) -> None:
+    """Pause one that is running; nothing happens to another."""
+    running = ("running",)
+    backfills.transition(
+        engine, backfill_id, "paused", by=operator(), reason=reason, from_states=running
+    )
+
+
+def stop(
+    engine: Engine, backfill_id: int, state: str, from_states: Sequence[str], reason: str | None
+) -> Row:
+    """Pause or cancel, wait for calls under way, and see that nothing stays leased.
+
+    Raises ConfigurationError where it is in another state by now.
+    """
+    if not backfills.transition(
+        engine, backfill_id, state, by=operator(), reason=reason, from_states=from_states
+    ):
+        raise ConfigurationError(
+            f"Backfill {backfill_id} is {backfills.state_of(engine, backfill_id)}.",
+            hint="There is nothing to stop.",
+        )
+    row = backfills.get(engine, backfill_id)
+    deadline = time.monotonic() + STOP_PATIENCE_S
+    while row["leased_chunks"] and time.monotonic() < deadline:
+        time.sleep(0.3)
+        row = backfills.get(engine, backfill_id)
+    # Whoever still has a lease is dead, or too slow: its answer is refused by the fence.
+    lane = Lane(row["source_id"], backfill_id)
+    backfills.revoke_leases(engine, lane, state=state)
+    return backfills.get(engine, backfill_id)
+
+
+def with_cost(row: Row, prices: Prices) -> dict[str, Any]:
+    """With US dollars, and the seconds that are left at the speed until now (None: unknown)."""
+    spent = prices.usd(invocations=row["invocations"], mb_ms=row["billed_mb_ms"])
+    left, done = row["records"] - row["finished"], row["finished"]
+    rate = done / row["seconds"] if row["seconds"] else 0.0
+    known = row["state"] == "running" and rate
+    found = {name: value for name, value in row.items() if name != "at_work"} | {
+        "cost_usd": round(spent, 6),
+        "time_left_s": round(left / rate, 1) if known else (0.0 if not left else None),
+    }
+    if row["state"] == "running" and not row["at_work"] and not row["reason"]:
+        found["reason"] = (
+            f"no process is at work on it: start `serve`, or: backfill resume {row['id']}"
+        )
+    if "plan" in row:
+        found["planned_usd"] = row["plan"].get("cost_usd")
+    return found

@@ -1,0 +1,399 @@
+"""One run of one lane, readable as its stages:
+
+    pull -> (claim) -> send -> judge -> record
+
+Stages are tasks joined by bounded queues, so a slow stage holds back the ones before it, up
+to the source. Nothing global: a run needs its parts and an event loop, no scheduler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+
+from worker import crashpoint
+from worker.errors import DatabaseUnavailable, WorkerError
+from worker.log import get_logger
+from worker.pipeline.circuit import CircuitState
+from worker.pipeline.fanout import FanOut
+from worker.pipeline.feed import Batch, Feed
+from worker.pipeline.judge import Judge, release
+from worker.ports import Journal, Observer, Planner, Span, Tracer
+from worker.records import (
+    Answer,
+    Chunk,
+    Counters,
+    Failure,
+    FailureKind,
+    Lane,
+    Lease,
+    Outcome,
+    Settlement,
+    SettlementKind,
+)
+from worker.stages import Stage, Stages
+
+log = get_logger(__name__)
+
+READY_CHUNKS = 128
+"""Chunks that wait between ingest and fan-out: enough to keep 64 calls busy over a commit."""
+
+CLAIM_AT_LEAST = 4
+
+SETTLE_AT_ONCE = 200
+"""Chunks whose outcome is written in one transaction, at most."""
+
+SETTLE_PATIENCE_S = 0.1
+"""How long an outcome waits for others to share its transaction."""
+
+LOOK_EVERY_S = 1.0
+"""How often a run looks for chunks that others left behind."""
+
+
+class StopReason(StrEnum):
+    """Why a run ends before its work does."""
+
+    SIGNAL = "stopped"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    BUDGET = "over_budget"
+    MAX_COST = "max_cost"
+    VERSION = "version"
+    """The function answers with another model version than the one that is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every run of this process shares."""
+
+    journal: Journal
+    fanout: FanOut
+    judge: Judge
+    planner: Planner
+    lease_s: float
+    grace_s: float
+    """How long a stopping run waits for calls under way."""
+    tracer: Tracer
+    stages: Stages
+
+
+class Run:
+    """Takes what its feed gives, sees every chunk of its lane to its end, and returns."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        feed: Feed,
+        lane: Lane,
+        run_id: int,
+        observer: Observer,
+        supervise: Callable[[], StopReason | None] | None = None,
+        *,
+        version: str | None = None,
+    ) -> None:
+        """`supervise` is asked first, and then once a second, in a thread, whether to stop.
+
+        Where a model `version` is wanted, the first answer of another one stops the run, and no
+        such answer is kept.
+        """
+        self.counters = Counters()
+        self.stop_reason: StopReason | None = None
+        self.failure: Failure | None = None
+        """The last call that failed for other reasons than its texts."""
+        self._parts = parts
+        self._feed = feed
+        self._lane = lane
+        self._run_id = run_id
+        self._observer = observer
+        self._supervise = supervise
+        self._version = version
+        self._bytes_read = 0
+        self._hand: dict[int, Lease] = {}
+        self._ready: asyncio.Queue[Lease] = asyncio.Queue(READY_CHUNKS)
+        self._outcomes: asyncio.Queue[Settlement | None] = asyncio.Queue()
+        self._pulled = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._look_at = 0.0
+        self._calls: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+
+    def stop(self, reason: StopReason = StopReason.SIGNAL) -> None:
+        """Stop claiming and pulling; let what is under way finish, give the rest back."""
+        self.stop_reason = self.stop_reason or reason
+        self._stopping.set()
+        self._changed.set()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopping.is_set()
+
+    async def execute(self) -> None:
+        """Run to the end. Raises DatabaseUnavailable, CursorMoved and TakenOver; what is not
+        settled then comes back by lease."""
+        if self._supervise and (reason := await asyncio.to_thread(self._supervise)):
+            self.stop(reason)
+            return
+        try:
+            async with asyncio.TaskGroup() as group:
+                record = group.create_task(self._record())
+                renew = group.create_task(self._renew())
+                send = group.create_task(self._send_all(group))
+                pull = group.create_task(self._pull())
+                watch = group.create_task(self._watch())
+                await self._claim_until_done()
+                if self.stopped:
+                    pull.cancel()  # it may wait for a source that hangs
+                await asyncio.wait({pull})
+                # After the grace time nobody waits for calls under way: their leases end.
+                for task in (send, renew, watch, *self._calls):
+                    task.cancel()
+                await self._outcomes.put(None)
+                await record
+        except ExceptionGroup as errors:
+            raise _first(errors) from errors
+
+    # -- pull ------------------------------------------------------------------------------
+
+    async def _pull(self) -> None:
+        try:
+            async with contextlib.aclosing(self._feed.batches(self._run_id)) as batches:
+                while batch := await self._read(batches):
+                    self._bytes_read += batch.bytes_read
+                    self._count(batch.changes)
+                    await self._take(batch.leases)
+                    if self.stopped:
+                        break
+        finally:
+            self._pulled.set()
+            self._changed.set()
+
+    async def _read(self, batches: AsyncGenerator[Batch, None]) -> Batch | None:
+        with self._parts.stages.under_way(Stage.READ, f"run {self._run_id}"):
+            return await anext(batches, None)
+
+    # -- claim -----------------------------------------------------------------------------
+
+    async def _claim_until_done(self) -> None:
+        """Take up chunks that come back (retries, splits, leases of the dead) until the source
+        is pulled, nothing is in hand and nothing will be due without the Lambda's return."""
+        while not self.stopped:
+            self._changed.clear()
+            if time.monotonic() >= self._look_at:
+                await self._claim()
+            # After a look too: what changed last may have done so just before `clear`.
+            if self._pulled.is_set() and not self._hand and await self._nothing_is_due():
+                return
+            await self._wait(max(0.0, self._look_at - time.monotonic()))
+        await self._drain()
+
+    async def _claim(self) -> None:
+        """Look for due chunks; looking costs a transaction, so an empty look is not repeated
+        until something should be due."""
+        circuit = self._parts.fanout.circuit
+        closed = circuit.state is CircuitState.CLOSED
+        leases = await asyncio.to_thread(
+            self._parts.journal.claim,
+            self._lane,
+            self._run_id,
+            self._room() if closed else 1,
+            parked=circuit.probe_due(time.monotonic()),
+        )
+        if leases:
+            crashpoint.reached("claim.committed")
+        if len(leases) < CLAIM_AT_LEAST:
+            self._look_at = time.monotonic() + LOOK_EVERY_S
+        await self._take(leases)
+
+    def _room(self) -> int:
+        """How many chunks to claim; a few even while the source fills the queue."""
+        return max(CLAIM_AT_LEAST, READY_CHUNKS // 2 - self._ready.qsize())
+
+    async def _nothing_is_due(self) -> bool:
+        pending = await asyncio.to_thread(self._parts.journal.pending, self._lane)
+        if pending.active_due_in_s is not None:
+            self._look_in(min(LOOK_EVERY_S, max(0.01, pending.active_due_in_s)))
+        return not pending.active_chunks
+
+    def _look_in(self, seconds: float) -> None:
+        self._look_at = min(self._look_at, time.monotonic() + seconds)
+
+    async def _take(self, leases: Sequence[Lease]) -> None:
+        self._hand |= {lease.chunk.id: lease for lease in leases}
+        for lease in leases:
+            await self._ready.put(lease)
+
+    async def _drain(self) -> None:
+        """Stopping: calls under way get the grace time, everything else its lease back."""
+        deadline = time.monotonic() + self._parts.grace_s
+        while self._hand and time.monotonic() < deadline:
+            self._changed.clear()
+            while not self._ready.empty():
+                await self._outcomes.put(release(self._ready.get_nowait()))
+            await self._wait(0.1)
+
+    async def _wait(self, seconds: float) -> None:
+        # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the event.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+
+    # -- send and judge --------------------------------------------------------------------
+
+    async def _send_all(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            lease = await self._ready.get()
+            await self._parts.fanout.slot(self._lane)
+            call = group.create_task(self._send(lease))
+            self._calls.add(call)
+            call.add_done_callback(self._returned)
+
+    async def _send(self, lease: Lease) -> None:
+        chunk = lease.chunk
+        if self.stopped:
+            await self._outcomes.put(release(lease))
+            return
+        if self._hand.get(chunk.id) is not lease:
+            return  # lost while it waited: its answer would be refused
+        if not chunk.items:  # every record of it was rewritten since: nothing to ask
+            await self._outcomes.put(Settlement(lease, SettlementKind.DONE))
+            return
+        with self._parts.tracer.span("chunk", _described(chunk)) as span:
+            crashpoint.reached("call.before")
+            with self._parts.stages.under_way(Stage.CALL, f"run {self._run_id}"):
+                outcome = await self._parts.fanout.send(chunk)
+            crashpoint.reached("call.answered")
+            if not isinstance(outcome, Answer):
+                self._note(chunk, outcome, span)
+            settlement = self._unwanted(lease, outcome) or await self._parts.judge.settle(
+                lease, outcome
+            )
+            span.note({"sentiment.chunk.became": settlement.kind.value})
+        if settlement.kind is SettlementKind.PARK:
+            crashpoint.reached("park.judged")
+        await self._outcomes.put(settlement)
+
+    def _unwanted(self, lease: Lease, outcome: Outcome) -> Settlement | None:
+        """The lease, given back, if the answer is of another model version than is wanted."""
+        if not isinstance(outcome, Answer) or self._version in (None, outcome.scorer.version):
+            return None
+        log.warning("version.unwanted", wanted=self._version, found=outcome.scorer.version)
+        self.stop(StopReason.VERSION)
+        return release(lease, outcome)
+
+    def _note(self, chunk: Chunk, failure: Failure, span: Span) -> None:
+        span.failed(failure.code)
+        if failure.kind not in (FailureKind.CIRCUIT_OPEN, FailureKind.REJECTED):
+            self.failure = failure
+        sent = failure.kind is not FailureKind.CIRCUIT_OPEN
+        (log.warning if sent else log.debug)(
+            "chunk.failed",
+            lane=list(self._lane),
+            run=self._run_id,
+            chunk=chunk.id,
+            attempt=chunk.attempts + 1,
+            kind=failure.kind.value,
+            code=failure.code,
+            message=failure.message,
+        )
+
+    # -- record ----------------------------------------------------------------------------
+
+    async def _record(self) -> None:
+        """Write outcomes, many in one transaction; what settles a lease is never cancelled."""
+        while batch := await self._gather():
+            thread = asyncio.to_thread(self._parts.journal.settle, self._run_id, batch)
+            settling = asyncio.ensure_future(thread)
+            # Where a cancelled run no longer waits for it, nobody asks how it ended.
+            settling.add_done_callback(lambda done: done.cancelled() or done.exception())
+            changes = await asyncio.shield(settling)
+            crashpoint.reached("settle.committed")
+            for settlement in batch:
+                self._forget(settlement.lease)
+                if settlement.kind in (SettlementKind.RETRY, SettlementKind.SPLIT):
+                    self._look_in(settlement.after_s)
+            self._count(changes)
+            self._changed.set()
+
+    async def _gather(self) -> list[Settlement]:
+        """The outcomes of the next moment, or none at the end. While calls are under way a
+        little patience makes one transaction of many; without any there is nothing to wait for."""
+        batch: list[Settlement] = []
+        deadline = 0.0
+        while len(batch) < SETTLE_AT_ONCE:
+            if self._outcomes.empty() and batch:
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._parts.fanout.under_way:
+                    break
+                await asyncio.sleep(min(left, 0.01))
+                continue
+            settlement = await self._outcomes.get()
+            if settlement is None:
+                if batch:
+                    self._outcomes.put_nowait(None)
+                break
+            deadline = deadline or time.monotonic() + SETTLE_PATIENCE_S
+            batch.append(settlement)
+        return batch
+
+    async def _watch(self) -> None:
+        while self._supervise and not self.stopped:
+            with contextlib.suppress(DatabaseUnavailable):  # no news; whoever writes will wait
+                if reason := await asyncio.to_thread(self._supervise):
+                    self.stop(reason)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _renew(self) -> None:
+        """Keep the run and the leases of what is in hand; forget what is no longer ours."""
+        loop = asyncio.get_running_loop()
+        renew = self._parts.journal.renew
+        # A thread of its own: sources that hang may hold all of the loop's.
+        heart = ThreadPoolExecutor(1, thread_name_prefix="renew")
+        while True:
+            await asyncio.sleep(self._parts.lease_s / 3)
+            held = list(self._hand.values())
+            lost = await loop.run_in_executor(heart, renew, self._run_id, held)
+            gone = [lease for lease in held if lease.chunk.id in lost and self._forget(lease)]
+            if gone:  # a chunk that was settled meanwhile is not lost
+                log.warning("leases.lost", chunks=[lease.chunk.id for lease in gone][:20])
+
+    def _forget(self, lease: Lease) -> bool:
+        """Take a lease out of the hand, unless its chunk was claimed anew meanwhile."""
+        if self._hand.get(lease.chunk.id) is not lease:
+            return False
+        del self._hand[lease.chunk.id]
+        return True
+
+    def _returned(self, call: asyncio.Task[None]) -> None:
+        """Also for a call that was cancelled before it began: its slot is given back."""
+        self._calls.discard(call)
+        self._parts.fanout.release()
+
+    def _count(self, changes: Mapping[str, int]) -> None:
+        self.counters.add(changes)
+        self._observer.update(self.counters, bytes_read=self._bytes_read)
+
+
+def _described(chunk: Chunk) -> dict[str, int]:
+    return {
+        "sentiment.chunk.id": chunk.id,
+        "sentiment.chunk.texts": len(chunk.items),
+        "sentiment.chunk.attempt": chunk.attempts + 1,
+    }
+
+
+def _first(errors: ExceptionGroup[Exception]) -> Exception:
+    """The error that a person should see: ours before the library's."""
+    leaves: list[Exception] = []
+    stack: list[BaseException] = [errors]
+    while stack:
+        error = stack.pop()
+        if isinstance(error, BaseExceptionGroup):
+            stack.extend(error.exceptions)
+        elif isinstance(error, Exception):
+            leaves.append(error)
+    return next((e for e in leaves if isinstance(e, WorkerError)), leaves[0])

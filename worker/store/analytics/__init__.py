@@ -1,0 +1,1 @@
+"""What askers may import: questions over schema `analytics`, and people's word on it."""

@@ -1,0 +1,487 @@
+"""What analysts ask: by day, by source, by tag, one record whole.
+
+Everything here reads schema `analytics` alone, so that the analyst's role is enough: the page, the
+API, the report and the assistants' tools ask nothing else. Sums by day come from the roll-ups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Self
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Engine, Select, Table
+
+from worker import words
+from worker.errors import Misasked, Unknown
+from worker.polarity import net
+from worker.store import database
+from worker.store.analytics import scores
+from worker.store.analytics.scores import Extreme, Row, ScoreFilter
+from worker.store.analytics.views import (
+    BACKFILLS,
+    CURRENT_SENTIMENT,
+    DAILY_BY_TAG,
+    DAILY_SENTIMENT,
+    OVERRIDES,
+    PENDING_WORK,
+    REFUSED,
+    REVISIONS,
+    SCORES,
+    SOURCES,
+)
+
+BINS = 20
+"""Of the distribution: a tenth of polarity each."""
+
+NEWEST = 1_000
+"""Newest records that are looked at for their language and model."""
+
+SAMPLE = 10_000
+"""Records of which the distribution is drawn, at most: the newest."""
+
+NEIGHBOURS = 1_000
+"""Names, the most frequent ones, among which the nearest to an unknown one is looked for."""
+
+RANKED = "most negative records first"
+"""The order of groups wherever they are listed: a count, so that three records never lead."""
+
+NEWEST_DAYS = 7
+"""Days that a question without dates is about, up to the newest record that is not of the
+future."""
+
+FEW = 30
+"""A group of fewer scored records is marked: its shares are mostly chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a question is about: days (UTC) from `since` on and before `until`."""
+
+    since: date
+    until: date
+    source: str | None = None
+    tag: str | None = None
+    """A tag's name; with it a `value`."""
+    value: str | None = None
+
+    @property
+    def days(self) -> int:
+        return (self.until - self.since).days
+
+    @property
+    def tag_value(self) -> tuple[str, str] | None:
+        return (self.tag, self.value) if self.tag and self.value is not None else None
+
+    def before(self) -> Self:
+        """As many days, just before (fewer, where time itself begins)."""
+        days = min(self.until - self.since, self.since - date.min)
+        return replace(self, since=self.since - days, until=self.since)
+
+    def on(self, **changes: Any) -> Self:
+        return replace(self, **changes)
+
+    def records(self, **more: Any) -> ScoreFilter:
+        """The same as a filter of records."""
+        return ScoreFilter(
+            source=self.source,
+            tag=self.tag_value,
+            since=_midnight(self.since),
+            until=_midnight(self.until),
+            **more,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Records counted. Shares and `net` are of the scored ones: `records` less `unscored`."""
+
+    records: int = 0
+    positive: int = 0
+    neutral: int = 0
+    negative: int = 0
+    provisional: int = 0
+    """Scored by TextBlob until the model answers."""
+    unscored: int = 0
+    rescored: int = 0
+    """By more than one model or version."""
+    overridden: int = 0
+    """Judged by a person."""
+    mean_polarity: float | None = None
+    """From -1 to 1; None of none."""
+    net: float | None = None
+    """Share of positive less share of negative, from -1 to 1."""
+    net_low: float | None = None
+    """Of its 95 % interval."""
+    net_high: float | None = None
+
+    @property
+    def scored(self) -> int:
+        return self.records - self.unscored
+
+    @property
+    def is_few(self) -> bool:
+        """Too few scored records for a share to say much."""
+        return self.scored < FEW
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day(Tally):
+    """One day, UTC."""
+
+    day: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group(Tally):
+    """One source, or one value of a tag."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A source's own newest week: `NEWEST_DAYS` days up to its last record."""
+
+    source: str
+    since: date
+    until: date
+    """The day after the last one."""
+    days: int
+    """Those of the week that have records."""
+    now: Tally
+    before: Tally
+    """Of the week before that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Records whose polarity is from `low` on, and below `high`."""
+
+    low: float
+    high: float
+    final: int
+    provisional: int
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """One record with everything that was ever said of it, the newest first."""
+
+    record: Row
+    scores: Sequence[Row]
+    revisions: Sequence[Row]
+    overrides: Sequence[Row]
+
+
+_COUNTS = (
+    *("records", "positive", "neutral", "negative"),
+    *("provisional", "unscored", "rescored", "overridden"),
+)
+
+
+def extent(
+    engine: Engine,
+    source: str | None = None,
+    tag: tuple[str, str] | None = None,
+    *,
+    until: date = date.max,
+) -> tuple[date, date] | None:
+    """The first and the last day before `until` that have records of the source and the tag's
+    value; None if no day has."""
+    name, value = tag or (None, None)
+    scope = Scope(date.min, until, source, name, value)
+    view = _view(scope)
+    statement = sa.select(sa.func.min(view.c.day), sa.func.max(view.c.day))
+    with database.transaction(engine) as connection:
+        first, last = connection.execute(statement.where(*_within(view, scope))).one()
+    return (first, last) if first else None
+
+
+def require_tag(engine: Engine, source: str | None, tag: str, value: str | None = None) -> None:
+    """Raises Unknown for a tag that no record of the source (None: of any) ever carried, or for a
+    value that the tag never had: a typo is no empty answer."""
+    c = DAILY_BY_TAG.c
+    of_source = [] if source is None else [c.source_id == sa.func.analytics.source_id(source)]
+    of = f" of {source!r}" if source else ""
+
+    def known(*conditions: ColumnElement[bool]) -> bool:
+        exists = sa.select(sa.exists().where(*of_source, *conditions).label("known"))
+        return bool(_all(engine, exists)[0]["known"])
+
+    def names(column: ColumnElement[str], *conditions: ColumnElement[bool]) -> list[str]:
+        counted = sa.select(column.label("name")).where(*of_source, *conditions).group_by(column)
+        ordered = counted.order_by(sa.func.sum(c.records).desc(), column).limit(NEIGHBOURS)
+        return [row["name"] for row in _all(engine, ordered)]
+
+    if not known(c.tag == tag):
+        raise Unknown(
+            f"{tag!r} is not a tag of any record{of}.", hint=words.instead(tag, names(c.tag))
+        )
+    if value is not None and not known(c.tag == tag, c.value == value[: scores.TAG_SHOWN]):
+        raise Unknown(
+            f"No record{of} has {tag} = {value!r}.",
+            hint=words.instead(value, names(c.value, c.tag == tag)),
+        )
+
+
+def require_words(engine: Engine, wanted: str) -> None:
+    """Raises Misasked for words that cannot be searched for: blanks, or what is in every text."""
+    query = sa.func.websearch_to_tsquery(sa.literal_column("'english'"), wanted)
+    if not _all(engine, sa.select(sa.func.numnode(query).label("words")))[0]["words"]:
+        raise Misasked(
+            f"No word of {wanted!r} can be searched for.",
+            hint="Words like 'the' are in every text.",
+        )
+
+
+def days(engine: Engine, scope: Scope) -> list[Day]:
+    """The days that have records, the oldest first."""
+    view = _view(scope)
+    statement = _sums(view, scope, view.c.day).order_by(view.c.day)
+    return [Day(day=row["key"], **_tally(row)) for row in _all(engine, statement)]
+
+
+def sources(engine: Engine, scope: Scope) -> list[Group]:
+    """Each source that has records, by name."""
+    view = _view(scope)
+    statement = _sums(view, scope, view.c.source).order_by(view.c.source)
+    return [Group(name=row["key"], **_tally(row)) for row in _all(engine, statement)]
+
+
+def tags(engine: Engine, scope: Scope) -> list[str]:
+    """The names of the tags that records carry. Raises Misasked for a scope of one tag's value."""
+    _require_uncrossed(scope)
+    c = DAILY_BY_TAG.c
+    statement = sa.select(c.tag).where(*_within(DAILY_BY_TAG, scope)).distinct()
+    return [row["tag"] for row in _all(engine, statement.order_by(c.tag))]
+
+
+def values(engine: Engine, scope: Scope, tag: str, *, limit: int | None = 50) -> list[Group]:
+    """The values of a tag, in `RANKED` order. Raises Misasked where the scope is another tag's."""
+    if scope.tag != tag:
+        _require_uncrossed(scope)
+    c = DAILY_BY_TAG.c
+    statement = _sums(DAILY_BY_TAG, scope, c.value).where(c.tag == tag)
+    ordered = statement.order_by(sa.desc("negative"), sa.desc("records"), c.value).limit(limit)
+    return [Group(name=row["key"], **_tally(row)) for row in _all(engine, ordered)]
+
+
+def compared(engine: Engine, scope: Scope, by: str | None, *, limit: int = 50) -> list[Group]:
+    """Sources, or the values of the tag `by`, side by side, in `RANKED` order. Raises Unknown and
+    Misasked."""
+    if by is None:
+        return ranked(sources(engine, scope))[:limit]
+    require_tag(engine, scope.source, by)
+    return values(engine, scope, by, limit=limit)
+
+
+def ranked(groups: Iterable[Group]) -> list[Group]:
+    """Groups in `RANKED` order."""
+    return sorted(groups, key=lambda g: (-g.negative, -g.records, g.name))
+
+
+def _require_uncrossed(scope: Scope) -> None:
+    """The roll-ups hold one tag at a time: an answer about two would leave one of them out."""
+    if scope.tag is not None:
+        raise Misasked(
+            f"Records with {scope.tag} = {scope.value} cannot be split by another tag yet.",
+            hint="Leave out the tag and its value, or the tag to split by.",
+        )
+
+
+def standings(engine: Engine) -> list[Standing]:
+    """Every source that has records, that with the newest record first: each with its own newest
+    week."""
+    d = DAILY_SENTIMENT.c
+    last = (
+        sa.select(sa.func.max(d.day).label("last"))
+        .where(d.source_id == SOURCES.c.id, d.day <= datetime.now(UTC).date())
+        .lateral()
+    )
+    newest = sa.select(SOURCES.c.id, SOURCES.c.name, last.c.last).join_from(
+        SOURCES, last, last.c.last.is_not(None)
+    )
+    n = newest.subquery().c
+    is_now = (d.day > n.last - NEWEST_DAYS).label("is_now")
+    days = sa.and_(d.day > n.last - 2 * NEWEST_DAYS, d.day <= n.last, d.source_id == n.id)
+    counted = _summed(DAILY_SENTIMENT, n.name, n.last, is_now).add_columns(
+        sa.func.count(d.day.distinct()).label("days")
+    )
+    rows = _all(engine, counted.where(days))
+    with_records = {row["name"]: row["days"] for row in rows if row["is_now"]}
+    found = {(row["name"], row["is_now"]): Tally(**_tally(row)) for row in rows}
+    lasts = {row["name"]: row["last"] for row in rows}
+    return [
+        Standing(
+            source=name,
+            since=day - timedelta(days=NEWEST_DAYS - 1),
+            until=day + timedelta(days=1),
+            days=with_records[name],
+            now=found[name, True],
+            before=found.get((name, False), Tally()),
+        )
+        for name, day in sorted(lasts.items(), key=lambda each: (-each[1].toordinal(), each[0]))
+    ]
+
+
+def extremes(engine: Engine, scope: Scope, order: Extreme, count: int) -> Sequence[Row]:
+    """The most negative or most positive records of a scope: see `scores.extremes`."""
+    return scores.extremes(
+        engine,
+        order,
+        count,
+        since=scope.since,
+        until=scope.until,
+        source=scope.source,
+        tag=scope.tag_value,
+    )
+
+
+def total(of: Iterable[Tally]) -> Tally:
+    """Tallies added up."""
+    found = list(of)
+    counts = {name: sum(getattr(each, name) for each in found) for name in _COUNTS}
+    weighed = sum((each.mean_polarity or 0.0) * each.scored for each in found)
+    scored = counts["records"] - counts["unscored"]
+    return Tally(**_tally(counts | {"mean_polarity": weighed / scored if scored else None}))
+
+
+def distribution(engine: Engine, scope: Scope) -> tuple[list[Bin], int]:
+    """Scored records by polarity in `BINS` equal bins, and how many those are: the newest
+    `SAMPLE` of the scope at most."""
+    newest = scores.statement(scope.records(limit=SAMPLE)).subquery()
+    # Rounded: -0.8 is a little less than that as a double, and belongs into the bin from -0.8 on.
+    place = sa.func.floor(sa.func.round(sa.cast((newest.c.polarity + 1) / 2 * BINS, sa.Numeric), 9))
+    at = sa.func.least(BINS - 1, sa.cast(place, sa.Integer))
+    statement = (
+        sa.select(
+            at.label("bin"),
+            sa.func.count().filter(~newest.c.provisional).label("final"),
+            sa.func.count().filter(newest.c.provisional).label("provisional"),
+        )
+        .where(newest.c.polarity.is_not(None))
+        .group_by(sa.text("bin"))
+    )
+    found = {row["bin"]: row for row in _all(engine, statement)}
+    width = 2 / BINS
+    bins = [
+        Bin(
+            round(n * width - 1, 6),
+            round((n + 1) * width - 1, 6),
+            found.get(n, {}).get("final", 0),
+            found.get(n, {}).get("provisional", 0),
+        )
+        for n in range(BINS)
+    ]
+    return bins, sum(b.final + b.provisional for b in bins)
+
+
+def whole(engine: Engine, record_id: int) -> Whole:
+    """A record and its history. Raises Unknown where there is none."""
+    c = CURRENT_SENTIMENT.c
+    found = _all(engine, sa.select(CURRENT_SENTIMENT).where(c.record_id == record_id))
+    if not found:
+        raise Unknown(f"There is no record {record_id}.")
+    record = found[0]
+    scores = sa.select(SCORES).where(SCORES.c.record_id == record_id)
+    revisions = sa.select(REVISIONS).where(REVISIONS.c.record_id == record_id)
+    overrides = sa.select(OVERRIDES).where(
+        OVERRIDES.c.source == record["source"], OVERRIDES.c.external_id == record["external_id"]
+    )
+    return Whole(
+        record,
+        _all(engine, scores.order_by(SCORES.c.scored_at.desc())),
+        _all(engine, revisions.order_by(REVISIONS.c.revision.desc())),
+        _all(engine, overrides.order_by(OVERRIDES.c.id.desc())),
+    )
+
+
+def quarantine_size(engine: Engine, source: str | None = None) -> int:
+    """How many rows are in quarantine."""
+    statement = sa.select(sa.func.count().label("rows")).select_from(REFUSED)
+    if source is not None:
+        statement = statement.where(REFUSED.c.source == source)
+    return int(_all(engine, statement)[0]["rows"])
+
+
+def pending(engine: Engine) -> list[Row]:
+    """What waits, by source."""
+    return _all(engine, sa.select(PENDING_WORK).order_by(PENDING_WORK.c.source))
+
+
+def backfills(engine: Engine, *, limit: int = 50) -> list[Row]:
+    """The newest first."""
+    return _all(engine, sa.select(BACKFILLS).order_by(BACKFILLS.c.id.desc()).limit(limit))
+
+
+def languages_and_models(engine: Engine, scope: Scope) -> list[Row]:
+    """Of the newest `NEWEST` records, how many say which language (None: the source does not) and
+    have their score of which model and version."""
+    c = CURRENT_SENTIMENT.c
+    keys = (c.language, c.model, c.model_version)
+    chosen = scores.by_time(scope.records(), NEWEST)
+    statement = sa.select(*keys, sa.func.count().label("records")).group_by(*keys)
+    return _all(engine, statement.where(c.record_id.in_(chosen)))
+
+
+def judged(engine: Engine, source: str | None) -> tuple[int, int]:
+    """How many records people judged that the machine had scored, and on how many both have the
+    same label."""
+    o = OVERRIDES.c
+    same = sa.func.count().filter(o.label == o.machine_label)
+    statement = sa.select(sa.func.count().label("judged"), same.label("agreed")).where(
+        o.in_force, o.machine_label.is_not(None)
+    )
+    if source is not None:
+        statement = statement.where(o.source == source)
+    with database.transaction(engine) as connection:
+        found, agreed = connection.execute(statement).one()
+    return found, agreed
+
+
+def _view(scope: Scope) -> Table:
+    return DAILY_BY_TAG if scope.tag else DAILY_SENTIMENT
+
+
+def _within(view: Table, scope: Scope) -> list[ColumnElement[bool]]:
+    c = view.c
+    conditions = [c.day >= scope.since, c.day < scope.until]
+    if scope.source is not None:
+        conditions.append(c.source_id == sa.func.analytics.source_id(scope.source))
+    if scope.tag is not None:
+        # Cut, as the roll-ups cut them.
+        conditions += [c.tag == scope.tag, c.value == (scope.value or "")[: scores.TAG_SHOWN]]
+    return conditions
+
+
+def _sums(view: Table, scope: Scope, key: ColumnElement[Any]) -> Select[Any]:
+    return _summed(view, key.label("key")).where(*_within(view, scope))
+
+
+def _summed(view: Table, *keys: ColumnElement[Any]) -> Select[Any]:
+    """The counts of `Tally`, added up by `keys`."""
+    c = view.c
+    scored = c.records - c.unscored
+    mean = sa.func.sum(c.mean_polarity * scored) / sa.func.nullif(sa.func.sum(scored), 0)
+    counts = [sa.cast(sa.func.sum(c[name]), sa.BigInteger).label(name) for name in _COUNTS]
+    return sa.select(*keys, *counts, mean.label("mean_polarity")).group_by(*keys)
+
+
+def _tally(row: Row) -> dict[str, Any]:
+    """The fields of a Tally from what was counted."""
+    found = net(row["positive"], row["neutral"], row["negative"])
+    nets = {"net": found.value, "net_low": found.low, "net_high": found.high} if found else {}
+    known = {each.name for each in fields(Tally)}
+    return {name: value for name, value in row.items() if name in known} | nets
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _all(engine: Engine, statement: Select[Any]) -> list[Row]:
+    with database.transaction(engine) as connection:
+        return [dict(row) for row in connection.execute(statement).mappings()]

@@ -1,0 +1,1 @@
+"""What has run and what may: runs, holds, cursors, pauses, plans, backfills, spending."""
