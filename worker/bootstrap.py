@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from secrets import token_hex
-from typing import Any
 
 from sqlalchemy import Engine
 
@@ -18,19 +16,17 @@ from worker import chunk
 from worker.aws import Access
 from worker.local import lambda_process, postgres
 from worker.log import get_logger
-from worker.pipeline.circuit import Circuit, CircuitState
-from worker.pipeline.cycle import Work
+from worker.operate.work import Worker
+from worker.pipeline.circuit import Circuit
 from worker.pipeline.fanout import AdaptiveLimit, FanOut, Shares
-from worker.pipeline.feed import SourceFeed, WindowFeed
 from worker.pipeline.judge import Judge
 from worker.pipeline.policy import FallbackPolicy, Policy
-from worker.pipeline.run import Parts, StopReason
+from worker.pipeline.run import Parts
 from worker.ports import Scorer, Source, Tracer
-from worker.records import NOTHING_AGAIN, Lane, Redrive, RunReport
+from worker.records import Lane
 from worker.scoring.aws_lambda import AwsLambdaScorer
 from worker.scoring.target import LambdaTarget
 from worker.scoring.textblob import TextBlobScorer, TextBlobStopgap, scorer_id
-from worker.selection import ChunkSizes
 from worker.settings import LOCAL_FUNCTION, FileSourceConfig, Settings, SqlSourceConfig
 from worker.sources.columns import Columns, told
 from worker.sources.files import FileSource
@@ -39,7 +35,7 @@ from worker.sources.sql import SqlSource, SqlTarget
 from worker.stages import Stages
 from worker.store import database, migrate, reading, roles
 from worker.store.journal.journal import PostgresJournal
-from worker.store.ledger import backfills, spending, unusual, watching
+from worker.store.ledger import spending, watching
 from worker.store.ledger.runs import PostgresLedger
 from worker.tracing import OtlpTracer, SilentTracer
 from worker.web import health, metrics
@@ -67,17 +63,6 @@ def unsaid(sentence: str) -> None:
 
 _MARK = token_hex(3)
 """Of this process."""
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """A worker that can run sources."""
-
-    parts: Parts
-    ledger: PostgresLedger
-    engine: Engine
-    target: LambdaTarget | None
-    """None for TextBlob by choice."""
 
 
 @contextmanager
@@ -193,46 +178,11 @@ async def open_worker(
         ledger = PostgresLedger(
             engine, worker=name, patience_s=patience, lease_s=settings.lease.total_seconds()
         )
-        yield Worker(parts, ledger, engine, target)
+        yield Worker(name, parts, ledger, engine, target)
     finally:
         await scorer.close()
         await stopgap.close()
         await asyncio.to_thread(tracer.close)
-
-
-def pull_work(
-    worker: Worker,
-    settings: Settings,
-    name: str,
-    kind: str,
-    source: Source | None,
-    trigger: str,
-    redrive: Redrive = NOTHING_AGAIN,
-) -> Work:
-    """A run of a source from its cursors on, or (`source` None) of what is pending of it."""
-    source_id = worker.ledger.source_id(name, kind)
-    if isinstance(source, FileSource):
-        source.empty_before = partial(unusual.empty_in_a_row, worker.engine, source_id)
-    parts = worker.parts
-    feed = SourceFeed(
-        *(parts.journal, parts.planner, source_id, source, redrive), expect=parts.fanout.expect
-    )
-    supervise = partial(_over_budget, worker.engine, settings)
-    limited = settings.budget_daily or settings.budget_monthly
-    return Work(name, Lane(source_id), feed, trigger, supervise if limited else None)
-
-
-def backfill_work(worker: Worker, settings: Settings, row: Mapping[str, Any]) -> Work:
-    """A run of a backfill, as `store.backfills.get` gives it."""
-    lane = Lane(row["source_id"], row["id"])
-    sizes = ChunkSizes(row["plan"]["chunk_texts"], row["plan"]["chunk_bytes"])
-    circuit = worker.parts.fanout.circuit
-    is_closed = partial(_is_closed, circuit)
-    feed = WindowFeed(worker.parts.journal, sizes.planner(), lane, is_closed)
-    supervise = partial(_backfill_stops, worker.engine, settings, lane, row["max_cost"])
-    # TextBlob by choice has versions of its own.
-    version = row["selection"]["target_version"] if worker.target else None
-    return Work(row["source"], lane, feed, "backfill", supervise, version=version)
 
 
 @contextmanager
@@ -266,21 +216,6 @@ def _seen(engine: Engine, settings: Settings, names: Collection[str]) -> metrics
     )
 
 
-def look_back(worker: Worker, work: Work, report: RunReport) -> list[str]:
-    """What of a run that pulled is unlike the last weeks, or remarked by its source: logged, and
-    kept with it."""
-    if work.trigger not in ("schedule", "once") or report.state not in unusual.STATES:
-        return []
-    c = report.counters
-    found = unusual.warnings(worker.engine, work.lane.source_id, report.run_id, c.new + c.changed)
-    if remark := work.feed.remark:
-        found.append(remark.what)
-    if found:
-        worker.ledger.warn(report.run_id, found, remark.waiting_s if remark else None)
-        log.warning("run.unusual", run=report.run_id, source=work.name, why=found)
-    return found
-
-
 @contextmanager
 def held_source(settings: Settings, engine: Engine, name: str) -> Iterator[int]:
     """The source's id, under its lock. Raises SourceBusy while a run holds it."""
@@ -293,57 +228,6 @@ def held_source(settings: Settings, engine: Engine, name: str) -> Iterator[int]:
     source_id = reading.source_id(engine, name)
     with ledger.exclusive(Lane(source_id), f"the source {name!r}"):
         yield source_id
-
-
-def close_backfill(worker: Worker, lane: Lane, stop_reason: str | None = None) -> None:
-    """Say of a backfill whose run has ended, or never began, what it is now.
-
-    One that stopped at its own limit, or by a signal, is paused; at a budget of the day or month it
-    goes on by itself when that is over; of one that was cancelled nothing stays open.
-    """
-    engine, by, backfill_id = worker.engine, worker_name(), lane.backfill_id
-    reasons = {
-        StopReason.MAX_COST: "its --max-cost is spent",
-        StopReason.SIGNAL: "its process was told to stop",
-        StopReason.VERSION: "the function answers with another model version than is wanted",
-    }
-    backfills.finish(engine, lane, by=by)  # it may have come to its end all the same
-    if stop_reason in reasons:
-        reason = reasons[StopReason(stop_reason)]
-        running = ("running",)
-        backfills.transition(
-            engine, backfill_id, "paused", by=by, reason=reason, from_states=running
-        )
-    elif stop_reason is StopReason.BUDGET:
-        backfills.explain(engine, backfill_id, "the budget of the day or month is spent")
-    if backfills.state_of(engine, backfill_id) == "cancelled":
-        backfills.revoke_leases(engine, lane, state="cancelled")
-
-
-def _is_closed(circuit: Circuit) -> bool:
-    return circuit.state is CircuitState.CLOSED
-
-
-def _backfill_stops(
-    engine: Engine, settings: Settings, lane: Lane, max_cost: float | None
-) -> StopReason | None:
-    """Why a backfill should stop now: a person's word, its own limit, or everybody's."""
-    if (state := backfills.state_of(engine, lane.backfill_id)) != "running":
-        return StopReason.CANCELLED if state == "cancelled" else StopReason.PAUSED
-    spent = spending.spent_by_backfill(engine, lane, settings.prices)
-    if max_cost is not None and spent >= max_cost:
-        return StopReason.MAX_COST
-    return _over_budget(engine, settings)
-
-
-def _over_budget(engine: Engine, settings: Settings) -> StopReason | None:
-    """The budgets of all sources together, by the day and month of UTC."""
-    daily, monthly = settings.budget_daily, settings.budget_monthly
-    if daily is None and monthly is None:
-        return None
-    today, month = spending.spent(engine, settings.prices)
-    over = (daily is not None and today >= daily) or (monthly is not None and month >= monthly)
-    return StopReason.BUDGET if over else None
 
 
 def lambda_target(settings: Settings, *, local_url: str | None = None) -> LambdaTarget:

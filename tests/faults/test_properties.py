@@ -27,7 +27,8 @@ from tests.faults.mix import verdict
 from tests.faults.world import World
 from tests.make import record
 from tests.rollups import WRONG_DAYS
-from worker import chunk, judge
+from worker import chunk
+from worker.pipeline import judge
 from worker.pipeline.judge import release
 from worker.records import (
     Answer,

@@ -17,8 +17,9 @@ from sqlalchemy import Engine
 from tests.make import record
 from tests.scripted_lambda import Response, ScriptedLambda, billed, scored
 from worker import bootstrap, cost
-from worker.bootstrap import Worker
 from worker.cli.progress import Silent
+from worker.operate import backfilling
+from worker.operate.work import Worker, pull_work
 from worker.pipeline.cycle import cycle
 from worker.pipeline.run import Run, StopReason
 from worker.records import Lane, Page, Remark, RunReport
@@ -57,7 +58,7 @@ class Desk:
 
         async def scene(worker: Worker) -> RunReport:
             page = Page("p", {"at": start + count, "of": text}, records)
-            work = bootstrap.pull_work(worker, self.settings, "s", "file", _Pages(page), "once")
+            work = pull_work(worker, self.settings, "s", "file", _Pages(page), "once")
             return await cycle(worker.parts, worker.ledger, work, observer=Silent())
 
         assert self.go(scene).state == "done"
@@ -96,11 +97,11 @@ class Desk:
     def run(self, backfill_id: int, on_start: Any = lambda run: None) -> RunReport:
         async def scene(worker: Worker) -> RunReport:
             row = backfills.get(self.engine, backfill_id)
-            work = bootstrap.backfill_work(worker, self.settings, row)
+            work = backfilling.backfill_work(worker, self.settings, row)
             report = await cycle(
                 worker.parts, worker.ledger, work, observer=Silent(), on_start=on_start
             )
-            bootstrap.close_backfill(worker, work.lane, report.stop_reason)
+            backfilling.close(worker, work.lane, report.stop_reason)
             return report
 
         found: RunReport = self.go(scene)

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from tests.make import record
-from worker import chunk, judge
+from worker import chunk
 from worker.errors import CursorMoved, SourceBusy, TakenOver
+from worker.pipeline import judge
 from worker.records import (
     Answer,
     Lane,

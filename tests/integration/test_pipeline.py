@@ -28,6 +28,7 @@ from worker import bootstrap, chunk
 from worker.aws import STANDARD
 from worker.cli.progress import Silent
 from worker.errors import SourceBusy
+from worker.operate.work import pull_work
 from worker.pipeline.circuit import Circuit
 from worker.pipeline.cycle import cycle
 from worker.pipeline.run import Run
@@ -66,7 +67,7 @@ class Bench:
         target = bootstrap.lambda_target(settings)
         async with bootstrap.open_worker(settings, self.engine, target) as worker:
             source = bootstrap.open_source(config, STANDARD)
-            work = bootstrap.pull_work(worker, settings, "records", "file", source, "once")
+            work = pull_work(worker, settings, "records", "file", source, "once")
             return await cycle(
                 worker.parts, worker.ledger, work, observer=Silent(), on_start=on_start
             )
@@ -305,7 +306,7 @@ def test_textblob_by_choice_is_not_provisional(bench: Bench) -> None:
         config = FileSourceConfig(kind="file", name="records", path=str(bench.file))
         async with bootstrap.open_worker(settings, bench.engine, None) as worker:
             source = bootstrap.open_source(config, STANDARD)
-            work = bootstrap.pull_work(worker, settings, "records", "file", source, "once")
+            work = pull_work(worker, settings, "records", "file", source, "once")
             return await cycle(worker.parts, worker.ledger, work, observer=Silent())
 
     bench.write("I love this", "Das ist schlecht")

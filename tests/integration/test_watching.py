@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 
 from tests.scripted_lambda import ScriptedLambda
 from worker import bootstrap
-from worker.bootstrap import Worker
 from worker.errors import DatabaseUnavailable, Stuck
+from worker.operate.work import Worker
 from worker.settings import Settings
 from worker.stages import Stage, Stages
 from worker.store import database

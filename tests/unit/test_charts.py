@@ -112,7 +112,7 @@ def test_nothing_to_draw_is_drawn() -> None:
 _IN_A_ZONE = """
 from datetime import date
 from tests.unit.test_charts import SCOPE, days
-from worker.analysis import charts, drawing
+from worker.insight import charts, drawing
 print(drawing.svg(charts.trend(days(3), SCOPE)) + drawing.svg(charts.calendar(days(3))))
 """
 

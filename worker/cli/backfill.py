@@ -33,11 +33,11 @@ from worker.cli.planning import (
     UntilOption,
     VersionOption,
     make_plan,
-    operator,
 )
 from worker.errors import ConfigurationError, Exit
 from worker.operate import backfilling
 from worker.operate.stopping import Stopper
+from worker.operate.who import operator
 from worker.records import RunReport
 from worker.selection import Only, Selection
 from worker.settings import Settings

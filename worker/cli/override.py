@@ -8,8 +8,9 @@ import typer
 
 from worker.cli.look import LimitOption, SourceOption, reading_from
 from worker.cli.output import ConfigOption, Output, OutputOption, VerboseOption, print_rows, say
-from worker.cli.planning import DryRunOption, operator
+from worker.cli.planning import DryRunOption
 from worker.errors import ConfigurationError
+from worker.operate.who import operator
 from worker.store.analytics import overrides, rollup
 
 app = typer.Typer(

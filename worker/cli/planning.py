@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,6 +16,7 @@ from worker import bootstrap, cost
 from worker.cli import progress
 from worker.cli.output import DATA, WORDS, Output, print_json, say
 from worker.errors import Exit
+from worker.operate.who import operator
 from worker.selection import ChunkSizes, Only, Plan, Selection
 from worker.settings import Settings
 from worker.store.ledger import plans, spending
@@ -77,15 +75,6 @@ def make_plan(
     if backfill_id is not None:
         say(f"Apply it: sentiment-worker backfill apply {backfill_id}")
     return Exit.DONE
-
-
-def operator() -> str:
-    """Who asks, for the ledger."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # a container's user need not be in its passwd
-        name = f"uid-{os.getuid()}"
-    return f"{name}@{socket.gethostname()}"
 
 
 def _print_plan(

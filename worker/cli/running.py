@@ -13,12 +13,12 @@ from functools import partial
 from sqlalchemy import Engine
 
 from worker import aws, bootstrap, words
-from worker.bootstrap import Worker
 from worker.cli import progress
 from worker.cli.output import STRAY_KEYS, WORDS, say, say_error
 from worker.cli.which import AnySource
 from worker.errors import DatabaseUnavailable, Exit, WorkerError
 from worker.operate.stopping import Stopper
+from worker.operate.work import Worker, look_back, pull_work
 from worker.pipeline.cycle import cycle
 from worker.pipeline.feed import in_a_thread
 from worker.pipeline.run import StopReason
@@ -116,14 +116,14 @@ async def _run_one(worker: Worker, settings: Settings, turn: Turn, stopper: Stop
         await in_a_thread(partial(source.require_alike, before))
     size = await in_a_thread(source.size) if source and WORDS.is_terminal else None
     about = (turn.name, turn.kind, source, turn.trigger, turn.redrive)
-    work = await asyncio.to_thread(bootstrap.pull_work, worker, settings, *about)
+    work = await asyncio.to_thread(pull_work, worker, settings, *about)
     with progress.bars(turn.name, size) as observer:
         report = await cycle(
             worker.parts, worker.ledger, work, observer=observer, on_start=stopper.watch
         )
     _tell(report)
     with contextlib.suppress(DatabaseUnavailable):  # the run itself has ended well
-        for warning in await asyncio.to_thread(bootstrap.look_back, worker, work, report):
+        for warning in await asyncio.to_thread(look_back, worker, work, report):
             say(f"Unusual: {warning}.", style="yellow")
         if source:
             await asyncio.to_thread(

@@ -21,11 +21,12 @@ from worker.cli.output import (
     say,
     settings_for,
 )
-from worker.cli.planning import DryRunOption, operator
+from worker.cli.planning import DryRunOption
 from worker.cli.which import configured
 from worker.cron import next_times, trigger_of
 from worker.durations import parse_duration
 from worker.errors import ConfigurationError
+from worker.operate.who import operator
 from worker.settings import SourceConfig
 from worker.store import reading
 from worker.store.ledger import pauses, runs

@@ -24,8 +24,9 @@ from worker.cli.output import (
     say,
     settings_for,
 )
-from worker.cli.planning import DryRunOption, operator
+from worker.cli.planning import DryRunOption
 from worker.errors import ConfigurationError
+from worker.operate.who import operator
 from worker.settings import Settings
 from worker.store.ledger import cursors
 

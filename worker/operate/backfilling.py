@@ -7,26 +7,29 @@ import contextlib
 import random
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine
 
-from worker import bootstrap
-from worker.bootstrap import Worker
-from worker.cli.planning import operator
 from worker.cost import Prices
 from worker.errors import ConfigurationError, DatabaseUnavailable
 from worker.log import get_logger
+from worker.operate.budget import over_budget
 from worker.operate.stopping import Stopper
-from worker.pipeline.cycle import cycle
+from worker.operate.who import operator
+from worker.operate.work import Worker
+from worker.pipeline.circuit import Circuit, CircuitState
+from worker.pipeline.cycle import Work, cycle
+from worker.pipeline.feed import WindowFeed
 from worker.pipeline.run import StopReason
 from worker.ports import Observer
 from worker.records import Answer, Failure, FailureKind, Lane, Outcome, RunReport
 from worker.scoring.aws_lambda import introduce
 from worker.scoring.target import LambdaTarget
-from worker.selection import Selection
+from worker.selection import ChunkSizes, Selection
 from worker.settings import Settings
-from worker.store.ledger import backfills
+from worker.store.ledger import backfills, spending
 
 Row = Mapping[str, Any]
 
@@ -65,7 +68,7 @@ async def run(
             await asyncio.to_thread(pause, worker.engine, row["id"], str(error))
         raise
     await asyncio.to_thread(backfills.explain, worker.engine, row["id"], None)
-    work = bootstrap.backfill_work(worker, settings, row)
+    work = backfill_work(worker, settings, row)
     report = await cycle(
         worker.parts, worker.ledger, work, observer=observer, on_start=stopper.watch
     )
@@ -73,7 +76,7 @@ async def run(
     if detached and told in (StopReason.SIGNAL, StopReason.VERSION):
         told = None
     with contextlib.suppress(DatabaseUnavailable):  # `serve`, or `resume`, closes it later
-        await asyncio.to_thread(bootstrap.close_backfill, worker, lane, told)
+        await asyncio.to_thread(close, worker, lane, told)
     return report
 
 
@@ -104,6 +107,44 @@ async def _introduced(target: LambdaTarget) -> Outcome:
             break
         await asyncio.sleep(random.uniform(0.5, 1.0) * pause_s)  # noqa: S311  not a secret
     return outcome
+
+
+def backfill_work(worker: Worker, settings: Settings, row: Mapping[str, Any]) -> Work:
+    """A run of a backfill, as `store.backfills.get` gives it."""
+    lane = Lane(row["source_id"], row["id"])
+    sizes = ChunkSizes(row["plan"]["chunk_texts"], row["plan"]["chunk_bytes"])
+    circuit = worker.parts.fanout.circuit
+    is_closed = partial(_is_closed, circuit)
+    feed = WindowFeed(worker.parts.journal, sizes.planner(), lane, is_closed)
+    supervise = partial(_stops, worker.engine, settings, lane, row["max_cost"])
+    # TextBlob by choice has versions of its own.
+    version = row["selection"]["target_version"] if worker.target else None
+    return Work(row["source"], lane, feed, "backfill", supervise, version=version)
+
+
+def close(worker: Worker, lane: Lane, stop_reason: str | None = None) -> None:
+    """Say of a backfill whose run has ended, or never began, what it is now.
+
+    One that stopped at its own limit, or by a signal, is paused; at a budget of the day or month it
+    goes on by itself when that is over; of one that was cancelled nothing stays open.
+    """
+    engine, by, backfill_id = worker.engine, worker.name, lane.backfill_id
+    reasons = {
+        StopReason.MAX_COST: "its --max-cost is spent",
+        StopReason.SIGNAL: "its process was told to stop",
+        StopReason.VERSION: "the function answers with another model version than is wanted",
+    }
+    backfills.finish(engine, lane, by=by)  # it may have come to its end all the same
+    if stop_reason in reasons:
+        reason = reasons[StopReason(stop_reason)]
+        running = ("running",)
+        backfills.transition(
+            engine, backfill_id, "paused", by=by, reason=reason, from_states=running
+        )
+    elif stop_reason is StopReason.BUDGET:
+        backfills.explain(engine, backfill_id, "the budget of the day or month is spent")
+    if backfills.state_of(engine, backfill_id) == "cancelled":
+        backfills.revoke_leases(engine, lane, state="cancelled")
 
 
 def pause(engine: Engine, backfill_id: int, reason: str) -> None:
@@ -156,3 +197,19 @@ def with_cost(row: Row, prices: Prices) -> dict[str, Any]:
     if "plan" in row:
         found["planned_usd"] = row["plan"].get("cost_usd")
     return found
+
+
+def _is_closed(circuit: Circuit) -> bool:
+    return circuit.state is CircuitState.CLOSED
+
+
+def _stops(
+    engine: Engine, settings: Settings, lane: Lane, max_cost: float | None
+) -> StopReason | None:
+    """Why a backfill should stop now: a person's word, its own limit, or everybody's."""
+    if (state := backfills.state_of(engine, lane.backfill_id)) != "running":
+        return StopReason.CANCELLED if state == "cancelled" else StopReason.PAUSED
+    spent = spending.spent_by_backfill(engine, lane, settings.prices)
+    if max_cost is not None and spent >= max_cost:
+        return StopReason.MAX_COST
+    return over_budget(engine, settings)

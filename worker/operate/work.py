@@ -1,0 +1,73 @@
+"""What a run of a source is about, and what is said of it afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import Engine
+
+from worker.log import get_logger
+from worker.operate.budget import over_budget
+from worker.pipeline.cycle import Work
+from worker.pipeline.feed import SourceFeed
+from worker.pipeline.run import Parts
+from worker.ports import Source
+from worker.records import NOTHING_AGAIN, Lane, Redrive, RunReport
+from worker.scoring.target import LambdaTarget
+from worker.settings import Settings
+from worker.sources.files import FileSource
+from worker.store.ledger import unusual
+from worker.store.ledger.runs import PostgresLedger
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker that can run sources."""
+
+    name: str
+    """Who holds leases, and is named in the ledger."""
+    parts: Parts
+    ledger: PostgresLedger
+    engine: Engine
+    target: LambdaTarget | None
+    """None for TextBlob by choice."""
+
+
+def pull_work(
+    worker: Worker,
+    settings: Settings,
+    name: str,
+    kind: str,
+    source: Source | None,
+    trigger: str,
+    redrive: Redrive = NOTHING_AGAIN,
+) -> Work:
+    """A run of a source from its cursors on, or (`source` None) of what is pending of it."""
+    source_id = worker.ledger.source_id(name, kind)
+    if isinstance(source, FileSource):
+        source.empty_before = partial(unusual.empty_in_a_row, worker.engine, source_id)
+    parts = worker.parts
+    feed = SourceFeed(
+        *(parts.journal, parts.planner, source_id, source, redrive), expect=parts.fanout.expect
+    )
+    supervise = partial(over_budget, worker.engine, settings)
+    limited = settings.budget_daily or settings.budget_monthly
+    return Work(name, Lane(source_id), feed, trigger, supervise if limited else None)
+
+
+def look_back(worker: Worker, work: Work, report: RunReport) -> list[str]:
+    """What of a run that pulled is unlike the last weeks, or remarked by its source: logged, and
+    kept with it."""
+    if work.trigger not in ("schedule", "once") or report.state not in unusual.STATES:
+        return []
+    c = report.counters
+    found = unusual.warnings(worker.engine, work.lane.source_id, report.run_id, c.new + c.changed)
+    if remark := work.feed.remark:
+        found.append(remark.what)
+    if found:
+        worker.ledger.warn(report.run_id, found, remark.waiting_s if remark else None)
+        log.warning("run.unusual", run=report.run_id, source=work.name, why=found)
+    return found
