@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from secrets import token_hex
@@ -22,16 +22,12 @@ from worker.pipeline.fanout import AdaptiveLimit, FanOut, Shares
 from worker.pipeline.judge import Judge
 from worker.pipeline.policy import FallbackPolicy, Policy
 from worker.pipeline.run import Parts
-from worker.ports import Scorer, Source, Tracer
+from worker.ports import Scorer, Tracer
 from worker.records import Lane
 from worker.scoring.aws_lambda import AwsLambdaScorer
 from worker.scoring.target import LambdaTarget
 from worker.scoring.textblob import TextBlobScorer, TextBlobStopgap, scorer_id
-from worker.settings import LOCAL_FUNCTION, FileSourceConfig, Settings, SqlSourceConfig
-from worker.sources.columns import Columns, told
-from worker.sources.files import FileSource
-from worker.sources.ids import IdRule
-from worker.sources.sql import SqlSource, SqlTarget
+from worker.settings import LOCAL_FUNCTION, Settings
 from worker.stages import Stages
 from worker.store import database, migrate, reading, roles
 from worker.store.journal.journal import PostgresJournal
@@ -52,14 +48,6 @@ QUESTIONS_AT_ONCE = 10
 
 WATCHING_TIMEOUT_S = 10.0
 """For a question of /metrics: Prometheus gives up after as long."""
-
-Tell = Callable[[str], None]
-"""Says a sentence to a person."""
-
-
-def unsaid(sentence: str) -> None:
-    """For where nobody watches."""
-
 
 _MARK = token_hex(3)
 """Of this process."""
@@ -253,48 +241,6 @@ def expected_concurrency(settings: Settings) -> int:
         return 1
     default = settings.local_environments if settings.uses_local_lambda else AWS_CONCURRENCY
     return settings.max_concurrency or default
-
-
-def open_source(
-    config: FileSourceConfig | SqlSourceConfig, access: Access, tell: Tell = unsaid
-) -> Source:
-    """The source that a configuration describes; nothing is read or connected yet. `access` is for
-    what lies at AWS; `tell` is told, in sentences, which columns were chosen."""
-    if isinstance(config, FileSourceConfig):
-        return FileSource(
-            config.name,
-            config.locations,
-            config.layout,
-            access=access,
-            chosen=lambda *choice: _columns_chosen(config.name, tell, *choice),
-            encoding=config.encoding,
-            delimiter=config.delimiter,
-            may_be_empty=config.empty == "warn",
-        )
-    target = SqlTarget(
-        url=config.url.get_secret_value(),
-        table=config.table,
-        query=config.query,
-        cursor=config.cursor,
-        tie_breaker=config.tie_breaker,
-        overlap=config.overlap,
-        timeout_s=config.timeout.total_seconds(),
-    )
-    return SqlSource(config.name, target, config.layout)
-
-
-def _columns_chosen(
-    source: str, tell: Tell, rule: IdRule, file: str, columns: Columns, available: Sequence[str]
-) -> None:
-    log.info(
-        "columns.chosen",
-        of=source,
-        file=file,
-        text=columns.text,
-        id=columns.id or rule.rule,
-        time=columns.time or "none",
-    )
-    tell(told(rule, file, columns, available))
 
 
 def worker_name() -> str:

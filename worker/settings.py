@@ -7,22 +7,18 @@ Kubernetes secrets), and may point to Parameter Store (ssm://name) or Secrets Ma
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta, tzinfo
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
+from typing import Any, Literal
 
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
+    InstanceOf,
     SecretStr,
     ValidationError,
     field_validator,
@@ -34,8 +30,9 @@ from worker.aws import Access
 from worker.cost import Prices
 from worker.durations import parse_duration
 from worker.errors import ConfigurationError
-from worker.records import Layout
 from worker.secrets import SCHEMES, resolve
+from worker.sources import kinds
+from worker.sources.config import Duration, SourceConfig, Strict
 
 DEFAULT_FILE = "sentiment-worker.toml"
 LOCAL_FUNCTION = "sentiment"
@@ -45,117 +42,7 @@ LOCAL = "local"
 """What LAMBDA_FUNCTION_NAME says where the local Lambda is meant."""
 
 
-def _zone(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return ZoneInfo(value)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"{value!r} is no time zone; write it like UTC or Europe/Berlin") from None
-
-
-def _duration(value: Any) -> Any:
-    return parse_duration(value) if isinstance(value, str) else value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-
-class _SourceBase(_Strict):
-    name: str = Field(min_length=1, max_length=200)
-    schedule: str | None = None
-    every: Duration | None = None
-    id: str | None = None
-    text: str | None = None
-    time: str | None = None
-    author: str | None = None
-    language: str | None = None
-    tags: tuple[str, ...] = ()
-    timezone: Annotated[tzinfo | None, BeforeValidator(_zone)] = None
-    time_format: str | None = None
-
-    @model_validator(mode="after")
-    def _one_rhythm(self) -> _SourceBase:
-        if self.schedule and self.every:
-            raise ValueError("give schedule or every, not both")
-        if self.every is not None and self.every < timedelta(seconds=1):
-            raise ValueError("every must be 1s or more")
-        if self.name.startswith("("):
-            raise ValueError("a name that begins with a parenthesis is the worker's own")
-        if not self.name.isprintable():
-            raise ValueError("the name holds characters that cannot be printed")
-        if self.schedule is not None:
-            from worker.cron import cron_trigger  # APScheduler is slow to import
-
-            cron_trigger(self.schedule)
-        return self
-
-    @property
-    def layout(self) -> Layout:
-        return Layout(
-            id=self.id,
-            text=self.text,
-            time=self.time,
-            author=self.author,
-            language=self.language,
-            tags=self.tags,
-            timezone=self.timezone,
-            time_format=self.time_format,
-        )
-
-
-class FileSourceConfig(_SourceBase):
-    kind: Literal["file"]
-    path: str | tuple[str, ...]
-    encoding: str = "utf-8-sig"
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    empty: Literal["warn", "error"] = "warn"
-
-    @field_validator("encoding")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        try:
-            "".encode(value)
-        except LookupError:
-            raise ValueError(f"{value!r} is no encoding; write it like utf-8 or cp1252") from None
-        return value
-
-    @property
-    def locations(self) -> Sequence[str]:
-        return (self.path,) if isinstance(self.path, str) else self.path
-
-
-class SqlSourceConfig(_SourceBase):
-    kind: Literal["sql"]
-    url: SecretStr
-    table: str | None = None
-    query: str | None = None
-    cursor: str | None = None
-    tie_breaker: str | None = None
-    overlap: float | Duration | None = None
-    timeout: Duration = timedelta(minutes=5)
-
-    @model_validator(mode="after")
-    def _one_relation(self) -> SqlSourceConfig:
-        if (self.table is None) == (self.query is None):
-            raise ValueError("give table or query, one of them")
-        if self.timeout < timedelta(seconds=1):
-            raise ValueError("timeout must be 1s or more")
-        overlap = self.overlap
-        seconds = overlap.total_seconds() if isinstance(overlap, timedelta) else overlap
-        if seconds is not None and not 0 <= seconds < math.inf:
-            raise ValueError("overlap must be 0 or more: it is how far each run goes back")
-        return self
-
-
-SourceConfig = Annotated[FileSourceConfig | SqlSourceConfig, Field(discriminator="kind")]
-
-
-class Settings(_Strict):
+class Settings(Strict):
     """All settings. The environment's names are in `ENVIRONMENT`; the file's are the fields'."""
 
     database_url: SecretStr | None = None
@@ -195,7 +82,7 @@ class Settings(_Strict):
     traces: Literal["off", "otlp"] = "off"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
-    source: tuple[SourceConfig, ...] = ()
+    source: tuple[InstanceOf[SourceConfig], ...] = ()
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -361,20 +248,56 @@ def load(
             if value is not None:
                 values[name], origins[name] = value, origin
                 break
+    _resolve_secrets(values, origins)
+    sources = values.get("source")
+    mistakes: list[Any] = []
+    if isinstance(sources, list):
+        values["source"] = [_source(number, each, mistakes) for number, each in enumerate(sources)]
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        mistakes += _mistakes(error)
+    if mistakes:
+        raise ConfigurationError(_explain(mistakes, origins, sources)) from None
+    return Loaded(settings, origins, found)
+
+
+def _resolve_secrets(values: dict[str, Any], origins: Mapping[str, str]) -> None:
+    """Put the secret in the place of each value that points to one; of sources, the url."""
     access = _access(values)
     for name, value in values.items():
         if isinstance(value, str):
             values[name] = resolve(value, origins[name], access)
-    sources = values.get("source", ())
+    sources = values.get("source")
     for source in sources if isinstance(sources, list) else ():
         if isinstance(source, dict) and isinstance(source.get("url"), str):
             origin = f"the url of source {source.get('name')!r}"
             source["url"] = resolve(source["url"], origin, access)
+
+
+def _source(number: int, values: Any, mistakes: list[Any]) -> SourceConfig | None:
+    """A source's configuration, by its kind; what is wrong with it is added to `mistakes`."""
+    where = ("source", number)
+    if not isinstance(values, dict) or "kind" not in values:
+        mistakes.append({"loc": where, "type": "no_kind", "msg": ""})
+        return None
     try:
-        settings = Settings.model_validate(values)
+        return kinds.find(str(values["kind"])).config.model_validate(values)
+    except ConfigurationError as error:
+        mistakes.append(
+            {"loc": (*where, "kind"), "type": "kind", "msg": f"{error} {error.hint}".rstrip(". ")}
+        )
+        return None
     except ValidationError as error:
-        raise ConfigurationError(_explain(error, origins, sources)) from None
-    return Loaded(settings, origins, found)
+        mistakes += [each | {"loc": (*where, *each["loc"])} for each in _mistakes(error)]
+        return None
+
+
+def _mistakes(error: ValidationError) -> list[Any]:
+    """Without the values that were given: they may be secrets. Of a source that is wrong, its own
+    mistakes say more than that there is none."""
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    return [dict(each) for each in found if each["type"] != "is_instance_of"]
 
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:
@@ -477,42 +400,43 @@ def _from_environment(variable: str, environ: Mapping[str, str]) -> tuple[str | 
 PLAIN = {
     "extra_forbidden": "there is no such setting",
     "tuple_type": 'write a list, like ["airline"]; sources begin with [[source]]',
-    "union_tag_invalid": "kind is file or sql",
-    "union_tag_not_found": "kind is missing: file or sql",
+    "no_kind": f"kind is missing: {', '.join(kinds.OURS)}, or another of `sources kinds`",
     "missing": "is missing",
 }
 """Instead of pydantic's own words."""
 
 
 def _place(loc: Sequence[int | str], sources: Any) -> str:
-    """`source 'reviews': tags` rather than `source.0.file.tags`."""
+    """`source 'reviews': tags` rather than `source.0.tags`."""
     if len(loc) < 2 or loc[0] != "source" or not isinstance(loc[1], int):
         return ".".join(str(part) for part in loc)
     source = sources[loc[1]] if isinstance(sources, list) and loc[1] < len(sources) else {}
     named = source.get("name") if isinstance(source, dict) else None
-    rest = ".".join(str(part) for part in loc[2:] if part not in ("file", "sql"))
+    rest = ".".join(str(part) for part in loc[2:])
     return f"source {named or loc[1] + 1!r}" + (f": {rest}" if rest else "")
 
 
-def _meant(name: str, of_a_source: bool) -> str:
+def _meant(loc: Sequence[int | str], sources: Any) -> str:
     """The setting that was probably meant."""
-    of_source = {*FileSourceConfig.model_fields, *SqlSourceConfig.model_fields}
-    return _question(words.nearest(name, of_source if of_a_source else Settings.model_fields))
+    known: Collection[str] = Settings.model_fields
+    if len(loc) > 1 and isinstance(loc[1], int):
+        known = kinds.find(sources[loc[1]]["kind"]).config.model_fields
+    return _question(words.nearest(str(loc[-1]), known))
 
 
 def _question(meant: str | None) -> str:
     return f"; did you mean {meant}?" if meant else ""
 
 
-def _explain(error: ValidationError, origins: Mapping[str, str], sources: Any) -> str:
+def _explain(mistakes: Sequence[Any], origins: Mapping[str, str], sources: Any) -> str:
     """One sentence a mistake, with where it stands; never the value, it may be a secret."""
     sentences = []
-    for mistake in error.errors(include_input=False, include_url=False, include_context=False):
+    for mistake in mistakes:
         where = _place(mistake["loc"], sources)
         origin = origins.get(str(mistake["loc"][0]) if mistake["loc"] else "", "")
         message = PLAIN.get(mistake["type"], mistake["msg"].removeprefix("Value error, "))
         if mistake["type"] == "extra_forbidden":
-            message += _meant(str(mistake["loc"][-1]), len(mistake["loc"]) > 1)
+            message += _meant(mistake["loc"], sources)
         place = f"{where} ({origin}): " if origin else f"{where}: " if where else ""
         sentences.append(f"{place}{message}")
     return "The configuration is wrong. " + "; ".join(sentences) + "."

@@ -25,7 +25,6 @@ from tests.scripted_lambda import (
     scored,
 )
 from worker import bootstrap, chunk
-from worker.aws import STANDARD
 from worker.cli.progress import Silent
 from worker.errors import SourceBusy
 from worker.operate.work import pull_work
@@ -33,7 +32,9 @@ from worker.pipeline.circuit import Circuit
 from worker.pipeline.cycle import cycle
 from worker.pipeline.run import Run
 from worker.records import Lane, RunReport
-from worker.settings import FileSourceConfig, Settings
+from worker.settings import Settings
+from worker.sources import kinds
+from worker.sources.file import FileSourceConfig
 from worker.store import reading
 from worker.store.ledger.runs import PostgresLedger
 
@@ -66,7 +67,7 @@ class Bench:
 
         target = bootstrap.lambda_target(settings)
         async with bootstrap.open_worker(settings, self.engine, target) as worker:
-            source = bootstrap.open_source(config, STANDARD)
+            source = kinds.open_source(config)
             work = pull_work(worker, settings, "records", "file", source, "once")
             return await cycle(
                 worker.parts, worker.ledger, work, observer=Silent(), on_start=on_start
@@ -305,7 +306,7 @@ def test_textblob_by_choice_is_not_provisional(bench: Bench) -> None:
         settings = Settings(use_lambda_sentiment=False)
         config = FileSourceConfig(kind="file", name="records", path=str(bench.file))
         async with bootstrap.open_worker(settings, bench.engine, None) as worker:
-            source = bootstrap.open_source(config, STANDARD)
+            source = kinds.open_source(config)
             work = pull_work(worker, settings, "records", "file", source, "once")
             return await cycle(worker.parts, worker.ledger, work, observer=Silent())
 

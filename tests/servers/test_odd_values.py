@@ -17,7 +17,7 @@ from tests.integration.test_sql_source import Reader
 from tests.servers.maria import Maria
 from worker.errors import ConfigurationError, WorkerError
 from worker.records import Layout
-from worker.sources import sql
+from worker.sources import tables
 
 LAYOUT = Layout(id="id", text="body", timezone=UTC)
 
@@ -43,7 +43,7 @@ class Table:
 
 @pytest.fixture
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
-    monkeypatch.setattr(sql, "PAGE_ROWS", 10)
+    monkeypatch.setattr(tables, "PAGE_ROWS", 10)
     return Table(tmp_path / "app.db")
 
 

@@ -60,7 +60,7 @@ def test_keys_are_demanded_when_they_are_the_method() -> None:
         ("chunk_textz = 1", "chunk_textz"),
         ("chunk_texts = 0", "chunk_texts"),
         ('fallback_policy = "later"', "fallback"),
-        ('[[source]]\nname = "a"\nkind = "ftp"', "source 'a'.*kind is file or sql"),
+        ('[[source]]\nname = "a"\nkind = "ftp"', "source 'a'.*no kind of source 'ftp'"),
         ('[[source]]\nname = "a"\nkind = "file"\npath = "p"\ntag = "x"', "mean tags"),
         ('[[source]]\nname = "a"\nkind = "file"\npath = "p"\ntags = "x"', "write a list"),
         ('[[source]]\nname = "a"\nkind = "sql"\nurl = "x"', "table or query"),

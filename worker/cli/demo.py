@@ -16,7 +16,8 @@ from worker.cli import report
 from worker.cli.output import DATA, VerboseOption, say, settings_for
 from worker.cli.running import Turn, run_all
 from worker.insight.summary import period, summarise
-from worker.settings import FileSourceConfig, Settings
+from worker.settings import Settings
+from worker.sources.file import FileSourceConfig
 from worker.store.analytics import questions
 
 SAMPLE = Path(worker.__file__).parent / "sample"

@@ -28,6 +28,8 @@ from worker.scoring import textblob
 from worker.scoring.aws_lambda import introduce
 from worker.scoring.target import LambdaTarget
 from worker.settings import Settings
+from worker.sources import kinds
+from worker.sources.kinds import Opening
 from worker.store import database, migrate
 from worker.store.ledger import cursors
 
@@ -146,9 +148,7 @@ def _moves(target: LambdaTarget) -> str:
 
 def _examine_identity(settings: Settings) -> Iterator[Finding]:
     """As whom AWS is called, where it is called at all."""
-    paths = (str(source.path) for source in settings.source if source.kind == "file")
-    needed = settings.calls_aws or any("s3://" in path for path in paths)
-    if not needed:
+    if not (settings.calls_aws or any(source.is_at_aws for source in settings.source)):
         return
     with_keys = settings.lambda_auth_method == "keys"
     advice = ""
@@ -196,7 +196,7 @@ def _examine_textblob() -> Finding:
 def _examine_sources(settings: Settings) -> Iterator[Finding]:
     known = _positions(settings)
     for config in settings.source:
-        source = bootstrap.open_source(config, settings.access)
+        source = kinds.open_source(config, Opening(settings.access))
         check = f"source {config.name}"
         try:
             pages = source.pages(known.get(config.name, {}))

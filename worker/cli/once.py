@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from worker import bootstrap
 from worker.cli.output import (
     ConfigOption,
     Output,
@@ -18,9 +17,12 @@ from worker.cli.output import (
     settings_for,
 )
 from worker.cli.running import Turn, run_all
-from worker.cli.which import AnySource, configured, from_paths
+from worker.cli.which import configured, from_paths
 from worker.records import RunReport
+from worker.sources import kinds
+from worker.sources.config import SourceConfig
 from worker.sources.files import FileSource
+from worker.sources.kinds import Opening
 
 _ONCE_EXAMPLES = (
     "Examples:  [bold]sentiment-worker once reviews.csv[/bold]\n\n"
@@ -90,10 +92,10 @@ def once(
         "delimiter": delimiter,
     }
     if paths:
-        sources: Sequence[AnySource] = from_paths(paths, name, layout)
+        sources: Sequence[SourceConfig] = from_paths(paths, name, layout)
         for ad_hoc in sources:
             # A mistyped path leaves no source behind.
-            found = bootstrap.open_source(ad_hoc, loaded.settings.access)
+            found = kinds.open_source(ad_hoc, Opening(loaded.settings.access))
             if isinstance(found, FileSource):
                 found.require_found()
     else:

@@ -21,11 +21,11 @@ from worker.cli.output import (
     settings_for,
 )
 from worker.cli.running import Turn, run_all
-from worker.cli.which import AnySource
 from worker.errors import ConfigurationError, Exit
 from worker.log import printable
 from worker.records import Redrive
 from worker.settings import Settings
+from worker.sources.config import SourceConfig
 from worker.store import reading
 from worker.store.analytics.scores import Row
 
@@ -140,7 +140,7 @@ def _turns(settings: Settings, chosen: Sequence[Row]) -> list[Turn]:
             unreadable.append(name)
             partitions = frozenset()
         records = tuple(row["record_id"] for row in rows if row["record_id"] is not None)
-        config: AnySource | None = configured.get(name) if partitions else None
+        config: SourceConfig | None = configured.get(name) if partitions else None
         if partitions or records:
             turns.append(Turn(name, kind, config, "redrive", Redrive(partitions, records)))
     if unreadable:

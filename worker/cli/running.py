@@ -15,7 +15,6 @@ from sqlalchemy import Engine
 from worker import aws, bootstrap, words
 from worker.cli import progress
 from worker.cli.output import STRAY_KEYS, WORDS, say, say_error
-from worker.cli.which import AnySource
 from worker.errors import DatabaseUnavailable, Exit, WorkerError
 from worker.operate.stopping import Stopper
 from worker.operate.work import Worker, look_back, pull_work
@@ -23,8 +22,12 @@ from worker.pipeline.cycle import cycle
 from worker.pipeline.feed import in_a_thread
 from worker.pipeline.run import StopReason
 from worker.records import NOTHING_AGAIN, ROW_ID, Redrive, RunReport
-from worker.settings import FileSourceConfig, Settings
+from worker.settings import Settings
+from worker.sources import kinds
+from worker.sources.config import SourceConfig
+from worker.sources.file import FileSourceConfig
 from worker.sources.files import FileSource
+from worker.sources.kinds import Opening
 from worker.store import migrate, reading
 from worker.store.analytics import questions
 from worker.store.ledger import cursors, pauses, spending
@@ -50,7 +53,7 @@ class Turn:
 
     name: str
     kind: str
-    config: AnySource | None
+    config: SourceConfig | None
     """What to read; None only works off what is pending."""
     trigger: str
     redrive: Redrive = NOTHING_AGAIN
@@ -110,7 +113,8 @@ async def _one_after_another(
 
 async def _run_one(worker: Worker, settings: Settings, turn: Turn, stopper: Stopper) -> RunReport:
     tell = _Teller()
-    source = bootstrap.open_source(turn.config, settings.access, tell) if turn.config else None
+    opening = Opening(settings.access, tell)
+    source = kinds.open_source(turn.config, opening) if turn.config else None
     before = await asyncio.to_thread(cursors.known, worker.engine, turn.name)
     if turn.alike and isinstance(source, FileSource):
         await in_a_thread(partial(source.require_alike, before))

@@ -27,7 +27,7 @@ from worker.cron import next_times, trigger_of
 from worker.durations import parse_duration
 from worker.errors import ConfigurationError
 from worker.operate.who import operator
-from worker.settings import SourceConfig
+from worker.sources.config import SourceConfig
 from worker.store import reading
 from worker.store.ledger import pauses, runs
 

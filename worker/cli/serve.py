@@ -67,7 +67,6 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
                         worker,
                         settings,
                         source,
-                        partial(bootstrap.open_source, source, settings.access),
                         stopper,
                         timetable,
                         gate,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn
@@ -23,10 +23,27 @@ from worker.cli.output import (
 )
 from worker.cli.planning import DryRunOption
 from worker.errors import ConfigurationError
+from worker.sources import kinds
 from worker.store import reading
 from worker.store.ledger import removal
 
-app = typer.Typer(help="What is held of a source, and taking one away.", no_args_is_help=True)
+app = typer.Typer(
+    help="Which kinds of sources there are; what is held of one, and taking it away.",
+    no_args_is_help=True,
+)
+
+
+@app.command("kinds", epilog="Example:  [bold]sentiment-worker sources kinds[/bold]")
+def kinds_(output: OutputOption = Output.TABLE) -> None:
+    """List the kinds of sources that are installed, and what a [[source]] of each may say."""
+    rows = [_described(name) for name in kinds.names()]
+    print_rows(rows, ("kind", "reads", "package", "keys"), output)
+
+
+def _described(name: str) -> dict[str, Any]:
+    kind = kinds.find(name)
+    keys = [key for key in kind.config.model_fields if key not in ("kind", "name")]
+    return {"kind": name, "reads": kind.about, "package": kinds.origin(name), "keys": keys}
 
 
 @app.command(

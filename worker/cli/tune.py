@@ -29,6 +29,8 @@ from worker.cli.which import from_paths
 from worker.errors import ConfigurationError, Exit
 from worker.scoring.target import LambdaTarget
 from worker.settings import Settings
+from worker.sources import kinds
+from worker.sources.kinds import Opening
 from worker.tuning import Trial, recommend
 
 DEFAULT_SIZES = (10, 25, 50, 100)
@@ -107,7 +109,7 @@ def _check(settings: Settings, memory: Sequence[int] | None) -> None:
 def _texts(path: str | None, access: Access) -> list[str]:
     """The first texts of a file, cleaned as a run would send them."""
     (config,) = from_paths([path or str(SAMPLE / "reviews.csv")], "tune", {})
-    pages = bootstrap.open_source(config, access).pages({})
+    pages = kinds.open_source(config, Opening(access)).pages({})
     records = itertools.chain.from_iterable(page.records for page in pages)
     found = (record.text for record in records if record.skip_reason is None)
     texts = list(dict.fromkeys(itertools.islice(found, MAX_TEXTS)))

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from worker import words
 from worker.clean import storable
 from worker.errors import ConfigurationError
-from worker.settings import FileSourceConfig, Settings, SqlSourceConfig
+from worker.settings import Settings
+from worker.sources.config import SourceConfig
+from worker.sources.file import FileSourceConfig
 
-AnySource = FileSourceConfig | SqlSourceConfig
 
-
-def configured(settings: Settings, names: Sequence[str] | None) -> Sequence[AnySource]:
+def configured(settings: Settings, names: Sequence[str] | None) -> Sequence[SourceConfig]:
     known = {source.name: source for source in settings.source}
     if not known:
         raise ConfigurationError(

@@ -20,9 +20,11 @@ from worker.operate.work import Worker, look_back, pull_work
 from worker.pipeline.circuit import CircuitState
 from worker.pipeline.cycle import Work, cycle
 from worker.pipeline.run import StopReason
-from worker.ports import Source
 from worker.records import Counters, Lane, RunReport
-from worker.settings import FileSourceConfig, Settings, SqlSourceConfig
+from worker.settings import Settings
+from worker.sources import kinds
+from worker.sources.config import SourceConfig
+from worker.sources.kinds import Opening
 from worker.store.ledger import backfills, pauses
 
 log = get_logger(__name__)
@@ -58,8 +60,7 @@ class Turns:
         self,
         worker: Worker,
         settings: Settings,
-        config: FileSourceConfig | SqlSourceConfig,
-        open_: Callable[[], Source],
+        config: SourceConfig,
         stopper: Stopper,
         timetable: Timetable,
         gate: asyncio.Semaphore,
@@ -68,7 +69,6 @@ class Turns:
         self._worker = worker
         self._settings = settings
         self._config = config
-        self._open = open_
         self._stopper = stopper
         self._timetable = timetable
         self._gate = gate
@@ -139,7 +139,7 @@ class Turns:
         c = self._config
         source, trigger = None, "drain"
         if pull:
-            source, trigger = self._open(), "schedule"
+            source, trigger = kinds.open_source(c, Opening(self._settings.access)), "schedule"
         return pull_work(self._worker, self._settings, c.name, c.kind, source, trigger)
 
     def _due_work(self, now: float) -> Work | None:

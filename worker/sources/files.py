@@ -26,7 +26,8 @@ from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger
 from worker.records import CONTENT_ID, ROW_ID, Layout, Page, Position, Record, Refusal, Remark
 from worker.sources import identity, ids, parquet, storage
-from worker.sources.columns import Chosen, FileMapping, RowRefused, unsaid
+from worker.sources.columns import Columns, FileMapping, RowRefused, told
+from worker.sources.kinds import unsaid
 from worker.sources.lines import (
     Row,
     Tape,
@@ -72,7 +73,7 @@ class FileSource:
         layout: Layout,
         *,
         access: Access = STANDARD,
-        chosen: Chosen = unsaid,
+        tell: Callable[[str], None] = unsaid,
         encoding: str = "utf-8-sig",
         delimiter: str | None = None,
         may_be_empty: bool = True,
@@ -82,7 +83,7 @@ class FileSource:
         self._locations = locations
         self._layout = layout
         self._access = access
-        self._chosen = chosen
+        self._tell = tell
         self._encoding = encoding
         self._delimiter = delimiter
         self._may_be_empty = may_be_empty
@@ -212,7 +213,20 @@ class FileSource:
         found = ids.choose(layout.id or usual, columns, rows, blob.name)
         self._rules[of] = found.rule
         layout = replace(layout, id=found.rule)
-        return FileMapping(layout, columns, file=blob.name, chosen=partial(self._chosen, found))
+        return FileMapping(layout, columns, file=blob.name, chosen=partial(self._say_chosen, found))
+
+    def _say_chosen(
+        self, rule: ids.IdRule, file: str, columns: Columns, available: Sequence[str]
+    ) -> None:
+        log.info(
+            "columns.chosen",
+            of=self.name,
+            file=file,
+            text=columns.text,
+            id=columns.id or rule.rule,
+            time=columns.time or "none",
+        )
+        self._tell(told(rule, file, columns, available))
 
     def _first_rows(self, blob: Blob) -> Iterator[Mapping[str, Any]]:
         """A file's first rows, by a reading of their own; what is broken is left out."""

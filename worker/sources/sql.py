@@ -1,498 +1,54 @@
-"""A table or a query of any database that SQLAlchemy speaks to.
-
-Three ways to know what is new, the safest that the table allows:
-
-xid8       a column that holds pg_current_xact_id() of the writing transaction. Rows are read
-           up to pg_snapshot_xmin(pg_current_snapshot()): no transaction below it is still
-           running, so none can commit behind the cursor. Nothing is lost, nothing is read twice.
-overlap    any other column (an id, updated_at) with a tie-breaker. A transaction that commits
-           late commits behind the cursor, so each run reads an overlap again; the store
-           absorbs what it knows. A commit later than the overlap is lost: choose it generously.
-none       every run reads everything; the store absorbs.
-"""
+"""SQL: a table or a query of any database that SQLAlchemy speaks to."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
-from pathlib import Path
-from secrets import token_hex
-from typing import Any
+from datetime import timedelta
+from typing import Literal
 
-import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Engine, event, exc
+from pydantic import SecretStr, model_validator
 
-from worker import urls
-from worker.errors import ConfigurationError, SourceUnavailable
-from worker.log import get_logger, printable
-from worker.records import Layout, Page, Position, Record, Refusal, Remark
-from worker.sources import identity, keys, place, waiting
-from worker.sources.columns import FileMapping, RowRefused, choose
-from worker.sources.keys import Xid8
-
-log = get_logger(__name__)
-
-PAGE_ROWS = 4_000
-PAGE_CHARS = 8 * 1024 * 1024
-"""Of a page's texts: rows are of any size, and a few pages are in memory at once."""
-
-FETCHED_ROWS = 200
-"""At once, at most; the first few are fetched five by five."""
-
-STATEMENT_ENDED = "57014"
-"""query_canceled: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
-
-REASON_CHARS = 200
-"""Of a server's message, in our errors."""
-
-_VALUE = re.compile(r": [\"'].*", re.DOTALL)
-"""'invalid input syntax for type integer: "...'."""
+from worker.ports import Source
+from worker.sources.config import Duration, SourceConfig
+from worker.sources.kinds import Kind, Opening
 
 
-@dataclass(frozen=True, slots=True)
-class SqlTarget:
-    """What to read. Exactly one of `table` and `query`."""
-
-    url: str
+class SqlSourceConfig(SourceConfig):
+    kind: Literal["sql"] = "sql"
+    url: SecretStr
     table: str | None = None
     query: str | None = None
     cursor: str | None = None
     tie_breaker: str | None = None
-    overlap: timedelta | float | None = None
-    timeout_s: float = 300.0
-    """Of one statement."""
+    overlap: float | Duration | None = None
+    timeout: Duration = timedelta(minutes=5)
+
+    @model_validator(mode="after")
+    def _one_relation(self) -> SqlSourceConfig:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("give table or query, one of them")
+        if self.timeout < timedelta(seconds=1):
+            raise ValueError("timeout must be 1s or more")
+        overlap = self.overlap
+        seconds = overlap.total_seconds() if isinstance(overlap, timedelta) else overlap
+        if seconds is not None and not 0 <= seconds < math.inf:
+            raise ValueError("overlap must be 0 or more: it is how far each run goes back")
+        return self
 
 
-class SqlSource:
-    """`worker.ports.Source` over a table or a query; one partition, named ""."""
+def open_source(config: SqlSourceConfig, _: Opening) -> Source:
+    from worker.sources.tables import SqlSource, SqlTarget  # slow to import
 
-    def __init__(self, name: str, target: SqlTarget, layout: Layout) -> None:
-        self.name = name
-        self.remark: Remark | None = None
-        self._target = target
-        self._layout = layout
-
-    def size(self) -> int | None:
-        return None
-
-    def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
-        engine = _engine(self._target.url, self._target.timeout_s)
-        try:
-            relation = _relation(engine, self._target)
-            reader = _Reader(self.name, engine, relation, self._target, self._layout)
-            self.remark = None
-            yield from reader.pages(positions.get("", {}))
-            self.remark = reader.remark()
-        except exc.NoSuchTableError as error:
-            raise ConfigurationError(
-                f"The source {self.name!r} has no table {self._target.table!r}.",
-                hint='Write table = "schema.name" if it is not in the default schema.',
-            ) from error
-        except exc.OperationalError as error:
-            if getattr(error.orig, "sqlstate", None) == STATEMENT_ENDED:
-                raise SourceUnavailable(
-                    f"A statement of source {self.name!r} was ended: {_reason(error)}.",
-                    hint=f"It may take {self._target.timeout_s:.0f} s: index the cursor's column,"
-                    " or raise the source's `timeout`.",
-                ) from error
-            raise SourceUnavailable(
-                f"The database of source {self.name!r} does not answer: {_reason(error)}",
-                hint="Its url is in the configuration; records that came before are kept.",
-            ) from error
-        except (exc.ProgrammingError, exc.DataError) as error:
-            raise ConfigurationError(
-                f"The database of source {self.name!r} refuses the query: {_reason(error)}",
-                hint="Check table, query, column names and the user's rights.",
-            ) from error
-        except exc.DBAPIError as error:
-            raise SourceUnavailable(
-                f"The database of source {self.name!r} failed: {_reason(error)}"
-            ) from error
-
-
-class _Reader:
-    def __init__(
-        self,
-        name: str,
-        engine: Engine,
-        relation: sa.FromClause,
-        target: SqlTarget,
-        layout: Layout,
-    ) -> None:
-        self._name = name
-        self._engine = engine
-        self._relation = relation
-        self._mapping = FileMapping(layout, list(relation.c.keys()), file=name)
-        self._columns = choose(layout, list(relation.c.keys()), f"The source {name!r}")
-        self._cursor = self._column(target.cursor) if target.cursor else None
-        self._named = self._cursor
-        if self._cursor is not None and engine.dialect.name == "sqlite":
-            self._cursor = keys.in_order(self._cursor)
-        tie = target.tie_breaker or self._columns.id
-        self._tie = self._column(tie) if tie else None
-        self._in_commit_order = self._cursor is not None and isinstance(self._cursor.type, Xid8)
-        self._overlap = target.overlap
-        self._in_utc = [column.name for column in relation.c if keys.is_utc(column)]
-        self._table = target.table
-        if isinstance(relation, sa.Table) and self._columns.id:
-            _require_unique(relation, self._columns.id)
-        if self._cursor is not None and self._tie is None:
-            raise ConfigurationError(
-                f"The source {name!r} has a cursor and no tie_breaker.",
-                hint='Name a unique column: tie_breaker = "id".',
-            )
-
-    def pages(self, position: Position) -> Iterator[Page]:
-        key = [c for c in (self._cursor, self._tie) if c is not None]
-        if not key:
-            raise ConfigurationError(
-                f"The source {self._name!r} has neither an id nor a cursor to read in order by.",
-                hint='Name the column: id = "...".',
-            )
-        identity.require_same(position, self._mapping.identity, "")
-        self._warn_of_nulls()
-        # In this order: after a failover between the two the cursor is of the older timeline, and
-        # the next run reads all again.
-        told = place.of(self._engine, self._table, self._named)
-        bound = self._watermark()
-        layout = repr(self._columns)
-        after = self._after(position, told, layout, bound)
-        now = place.carried(position.get("of") or {}) | told
-        highest = self._highest(position) if after is not None else None
-        reading = token_hex(4) if after is None else position.get("reading", "")
-        from_the_beginning = after is None
-        refusals = self._without_id(after, bound)
-        while True:
-            rows, last = self._read(key, after, bound)
-            if rows:
-                after = [rows[-1][c.name] for c in key]
-                self._require_steps(after[0])
-                highest = after if highest is None or after[0] >= highest[0] else highest
-            records, refused = self._records(rows)
-            refusals += refused
-            here: dict[str, Any] = {"layout": layout, "reading": reading, "of": now}
-            if self._cursor is None:
-                here["read"] = len(rows)
-            elif highest is not None:
-                here["after"] = keys.dumps(highest)
-            emptied = "after" in position and highest is None
-            if rows or refusals or (last and from_the_beginning and highest) or emptied:
-                yield Page(
-                    *("", here, records, refusals),
-                    identity=self._mapping.identity,
-                    reading=reading,
-                    complete=last,
-                )
-            if last:
-                return
-            refusals = []
-
-    def remark(self) -> Remark | None:
-        """Of a source in commit order: what rows wait for that are committed, if there are any."""
-        bound = self._watermark()
-        if bound is None:
-            return None
-        assert self._cursor is not None
-        held = sa.select(sa.exists().where(self._cursor >= bound).select_from(self._relation))
-        with self._engine.connect() as connection:
-            if not connection.scalar(held):
-                return None
-        return waiting.behind(self._engine, bound)
-
-    def _column(self, name: str) -> ColumnElement[Any]:
-        try:
-            return self._relation.c[name]
-        except KeyError:
-            raise ConfigurationError(
-                f"The source {self._name!r} has no column {name!r}.",
-                hint=f"Its columns are: {', '.join(self._relation.c.keys())}.",
-            ) from None
-
-    def _after(
-        self, position: Position, now: Mapping[str, Any], layout: str, bound: int | None
-    ) -> list[Any] | None:
-        """Where to begin; None: at the beginning. Raises ConfigurationError where the cursor means
-        nothing here, and rows would be left out."""
-        if self._cursor is None or "after" not in position:
-            return None
-        known = position.get("of") or {}
-        place.require_same(known, now, self._name)
-        if position.get("layout") != layout:
-            return None
-        if place.has_failed_over(known, now):
-            log.warning("source.failed_over", source=self._name, advice="it is read whole again")
-            return None
-        value, tie = self._start(position)
-        newest = self._newest()
-        if newest is None:
-            return None  # emptied: what comes next may count from one again
-        if bound is None:
-            self._require_reached(newest, value)
-        elif not place.same_cluster(known, now):
-            self._require_reached(bound - 1, value)
-        # A replica of the same cluster that lags behind will come to where its primary was read.
-        return [value, tie]
-
-    def _require_reached(self, newest: Any, value: Any) -> None:
-        if newest < value:
-            raise ConfigurationError(
-                f"The source {self._name!r} was read up to {value}, and now ends at {newest}: its"
-                " newest rows were deleted, or it is another table, or another database.",
-                hint=place.advice(self._name),
-            )
-
-    def _newest(self) -> Any:
-        """The cursor's highest value; None where there is no row."""
-        assert self._cursor is not None
-        held = sa.select(self._cursor).where(self._cursor.is_not(None), *self._finite())
-        with self._engine.connect() as connection:
-            return connection.scalar(held.order_by(self._cursor.desc()).limit(1))
-
-    def _require_steps(self, value: Any) -> None:
-        """Raises ConfigurationError for a cursor of texts or uuids, before a row is stored: the
-        next run could not begin an overlap earlier."""
-        if self._cursor is not None and not self._in_commit_order:
-            keys.minus(value, self._overlap)
-
-    def _start(self, position: Position) -> list[Any]:
-        """Behind the cursor by the overlap, unless commits are in order."""
-        value, tie = self._highest(position)
-        if self._in_commit_order:
-            return [value, tie]
-        return [keys.minus(value, self._overlap), None]
-
-    def _highest(self, position: Position) -> list[Any]:
-        """The key that the cursor stands at."""
-        value, tie = keys.loads(position["after"])
-        return [int(value) if self._in_commit_order else value, tie]
-
-    def _watermark(self) -> int | None:
-        """The oldest transaction that may still write: everything below it has committed."""
-        if not self._in_commit_order:
-            return None
-        with self._engine.connect() as connection:
-            now = sa.text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")
-            return int(connection.scalar(now) or 0)
-
-    def _read(
-        self, key: Sequence[ColumnElement[Any]], after: list[Any] | None, bound: int | None
-    ) -> tuple[list[dict[str, Any]], bool]:
-        """The next rows, and whether they are the last."""
-        names = self._columns.names()
-        wanted = [self._as_read(name) for name in names]
-        wanted += [c for c in key if c.name not in names]
-        statement = sa.select(*wanted).order_by(*key).limit(PAGE_ROWS)
-        if after is not None:
-            statement = statement.where(keys.beyond(key, after, self._engine.dialect.name))
-        statement = statement.where(*(c.is_not(None) for c in key), *self._finite())
-        return self._rows(statement, bound)
-
-    def _finite(self) -> list[ColumnElement[bool]]:
-        """Behind infinity, NaN and the last day of all nothing would ever be new; MariaDB's zero
-        date is no date."""
-        if self._cursor is None or self._engine.dialect.name not in keys.HAVE_ENDS:
-            return []
-        return keys.finite(self._cursor)
-
-    def _as_read(self, name: str) -> ColumnElement[Any]:
-        """SQLite keeps times as texts: one that is no time is that row's fault alone."""
-        column: ColumnElement[Any] = self._relation.c[name]
-        is_time = isinstance(column.type, sa.Date | sa.DateTime)
-        if self._engine.dialect.name == "sqlite" and is_time:
-            return sa.type_coerce(column, sa.String).label(name)
-        return column
-
-    def _rows(
-        self, statement: sa.Select[Any], bound: int | None
-    ) -> tuple[list[dict[str, Any]], bool]:
-        """A page's rows, and whether the statement has no more."""
-        if bound is not None:
-            assert self._cursor is not None
-            statement = statement.where(self._cursor < bound)
-        rows: list[dict[str, Any]] = []
-        chars = 0
-        options = {"stream_results": True, "max_row_buffer": FETCHED_ROWS}
-        with (
-            self._engine.connect() as connection,
-            connection.execute(statement, execution_options=options) as result,
-        ):
-            for row in result.mappings():
-                rows.append(dict(row))
-                chars += sum(len(v) for v in row.values() if isinstance(v, str | bytes))
-                if chars >= PAGE_CHARS:
-                    return rows, False
-        return rows, len(rows) < PAGE_ROWS
-
-    def _without_id(self, after: list[Any] | None, bound: int | None) -> list[Refusal]:
-        """Rows whose id is NULL stand nowhere in the order: they are asked for by themselves, a
-        page of them at most."""
-        if self._tie is None or not getattr(self._tie, "nullable", True):
-            return []
-        wanted = [self._as_read(name) for name in self._columns.names()]
-        statement = sa.select(*wanted).where(self._tie.is_(None)).limit(PAGE_ROWS)
-        if self._cursor is not None and after is not None:
-            # What stands at the cursor itself was read with it, but for an overlap.
-            strict = self._in_commit_order
-            statement = statement.where(
-                self._cursor > after[0] if strict else self._cursor >= after[0]
-            )
-        rows, complete = self._rows(statement, bound)
-        if not complete:
-            log.warning("source.rows_without_id", source=self._name, shown=len(rows))
-        why = f"no usable id in {self._tie.name!r}"
-        return [Refusal("without an id", why, repr(row).encode()) for row in rows]
-
-    def _records(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Record], list[Refusal]]:
-        records: list[Record] = []
-        refusals: list[Refusal] = []
-        for row in rows:
-            try:
-                records.append(self._mapping.record(self._with_zones(row)))
-            except RowRefused as error:
-                where = f"{self._columns.id} {row.get(self._columns.id or '')}"
-                refusals.append(Refusal(printable(where), str(error), repr(dict(row)).encode()))
-        self._mapping.raise_if_nothing_fits(records)
-        return records, refusals
-
-    def _with_zones(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The row, its times in UTC where the database says that they are."""
-        utc = {
-            name: row[name].replace(tzinfo=UTC)
-            for name in self._in_utc
-            if isinstance(row.get(name), datetime)
-        }
-        return {**row, **utc} if utc else row
-
-    def _warn_of_nulls(self) -> None:
-        if self._cursor is None:
-            log.warning("source.reads_everything", source=self._name, why="it names no cursor")
-            return
-        if not getattr(self._cursor, "nullable", True) and not self._finite():
-            return
-        without = sa.select(sa.literal(1)).select_from(self._relation)
-        unusable = sa.or_(self._cursor.is_(None), *(sa.not_(each) for each in self._finite()))
-        with self._engine.connect() as connection:
-            found = connection.scalar(sa.select(without.where(unusable).exists()))
-        if found:
-            log.warning(
-                "source.rows_without_cursor",
-                source=self._name,
-                column=self._cursor.name,
-                advice="they cannot be read: fill the column, or name another cursor",
-            )
-
-
-@lru_cache(maxsize=64)
-def _engine(url: str, timeout_s: float) -> Engine:
-    """One for a database, whatever the number of runs: SQLAlchemy's reflection remembers every
-    dialect that ever asked, and a compiled statement its table, which each run reflects anew."""
-    parsed = urls.parse(url, "The source's url")
-    try:
-        if parsed.drivername in ("postgres", "postgresql"):
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        arguments: dict[str, Any] = {
-            name: value
-            for name, value in _patience(parsed.drivername, timeout_s).items()
-            if name not in parsed.query
-        }
-        engine = sa.create_engine(
-            parsed, poolclass=sa.NullPool, query_cache_size=0, connect_args=arguments
-        )
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", keys.lenient_texts)
-        if engine.dialect.name in ("mysql", "mariadb"):
-            event.listen(engine, "connect", keys.in_utc)
-        if parsed.drivername == "postgresql+psycopg":
-            event.listen(engine, "connect", keys.lenient)
-            event.listen(engine, "begin", partial(_limit, timeout_s))
-        return engine
-    except (exc.NoSuchModuleError, ImportError) as error:
-        raise ConfigurationError(
-            f"The source's url needs a driver that is not installed: {error}.",
-            hint="Install the driver's package beside sentiment-worker.",
-        ) from error
-
-
-def _limit(timeout_s: float, connection: sa.Connection) -> None:
-    """Of each statement in a transaction, waiting for locks included; also behind a pooler, which
-    would keep a session's setting for others. psycopg reads times in the ISO form alone."""
-    connection.exec_driver_sql(
-        f"SET LOCAL statement_timeout = {int(timeout_s * 1000)}; SET LOCAL datestyle = ISO;"
-        " SET LOCAL intervalstyle = postgres"
+    target = SqlTarget(
+        url=config.url.get_secret_value(),
+        table=config.table,
+        query=config.query,
+        cursor=config.cursor,
+        tie_breaker=config.tie_breaker,
+        overlap=config.overlap,
+        timeout_s=config.timeout.total_seconds(),
     )
+    return SqlSource(config.name, target, config.layout)
 
 
-def _patience(driver: str, timeout_s: float) -> dict[str, Any]:
-    """For drivers whose names for it we know: a server that is gone, or a network that drops what
-    it is sent, is noticed within a minute."""
-    if driver == "postgresql+psycopg":
-        return {
-            "client_encoding": "utf8",
-            "connect_timeout": 10,
-            "keepalives_idle": 20,
-            "keepalives_interval": 10,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 30_000,
-        }
-    if driver in ("mysql+pymysql", "mariadb+pymysql"):
-        return {"connect_timeout": 10, "read_timeout": math.ceil(timeout_s), "write_timeout": 60}
-    return {}
-
-
-def _relation(engine: Engine, target: SqlTarget) -> sa.FromClause:
-    """The table as the database describes it, or the query as a subselect."""
-    file = engine.url.database if engine.dialect.name == "sqlite" else None
-    if file and not file.startswith((":memory:", "file:")) and not Path(file).exists():
-        raise ConfigurationError(f"There is no file {file}: SQLite would make an empty database.")
-    if target.table:
-        schema, _, name = target.table.rpartition(".")
-        metadata = sa.MetaData()
-        return sa.Table(name, metadata, schema=schema or None, autoload_with=engine)
-    assert target.query is not None
-    # A colon is the query's own, in ':foo' as in a cast: SQLAlchemy would take it for a parameter.
-    text = target.query.strip().rstrip(";").replace(":", r"\:")
-    with engine.connect() as connection:
-        # The query is the operator's own, from the configuration.
-        probe = connection.execute(sa.text(f"SELECT * FROM ({text}) q WHERE 1 = 0"))  # noqa: S608
-        columns: Any = probe.cursor.description
-        described = [sa.column(str(d[0]), keys.TYPES.get(d[1])) for d in columns]
-    return sa.text(text).columns(*described).subquery("q")
-
-
-def _require_unique(table: sa.Table, name: str) -> None:
-    """Raises ConfigurationError where a table's key says that a column is not unique by itself:
-    rows would replace each other."""
-    key = [column.name for column in table.primary_key.columns]
-    if len(key) < 2 or name not in key:
-        return
-    alone = [
-        [c.name for c in index.columns]
-        for index in table.indexes
-        if index.unique and index.dialect_kwargs.get("postgresql_where") is None
-    ]
-    alone += [
-        [c.name for c in constraint.columns]
-        for constraint in table.constraints
-        if isinstance(constraint, sa.UniqueConstraint)
-    ]
-    if [name] not in alone:
-        joined = " || ':' || ".join(key)
-        query = f"SELECT {joined} AS record_id, * FROM {table.fullname}"  # noqa: S608  shown, not run
-        raise ConfigurationError(
-            f"{name!r} alone is no id of {table.name}: its key is ({', '.join(key)}), and rows with"
-            " the same one would replace each other.",
-            hint=f'Read a query instead: query = "{query}" with id = "record_id".',
-        )
-
-
-def _reason(error: exc.DBAPIError) -> str:
-    """What the server says in its first line, without the values that it quotes: they are records,
-    and this goes into logs. No name in PostgreSQL has more than 63 bytes."""
-    primary = getattr(getattr(error.orig, "diag", None), "message_primary", None)
-    said = primary or (str(error.orig).strip().splitlines() or [type(error).__name__])[0]
-    said = _VALUE.sub(": (a value)", said)
-    return printable(said if len(said) <= REASON_CHARS else said[:REASON_CHARS] + "...")
+KIND = Kind("sql", "a table or a query of a database", SqlSourceConfig, open_source)

@@ -1,0 +1,55 @@
+"""Files: a path, a glob, a folder or an S3 place; CSV, TSV, JSON lines or Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from worker.ports import Source
+from worker.sources.config import SourceConfig
+from worker.sources.kinds import Kind, Opening
+
+
+class FileSourceConfig(SourceConfig):
+    kind: Literal["file"] = "file"
+    path: str | tuple[str, ...]
+    encoding: str = "utf-8-sig"
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    empty: Literal["warn", "error"] = "warn"
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            "".encode(value)
+        except LookupError:
+            raise ValueError(f"{value!r} is no encoding; write it like utf-8 or cp1252") from None
+        return value
+
+    @property
+    def locations(self) -> Sequence[str]:
+        return (self.path,) if isinstance(self.path, str) else self.path
+
+    @property
+    def is_at_aws(self) -> bool:
+        return any(location.startswith("s3://") for location in self.locations)
+
+
+def open_source(config: FileSourceConfig, opening: Opening) -> Source:
+    from worker.sources.files import FileSource  # slow to import
+
+    return FileSource(
+        config.name,
+        config.locations,
+        config.layout,
+        access=opening.access,
+        tell=opening.tell,
+        encoding=config.encoding,
+        delimiter=config.delimiter,
+        may_be_empty=config.empty == "warn",
+    )
+
+
+KIND = Kind("file", "files, folders and S3 places", FileSourceConfig, open_source)
