@@ -52,16 +52,15 @@ def _applied(
 
 
 def _grant(connection: Connection) -> None:
-    """A trigger that it made may write to a table that it made, and a worker's role is at work
-    meanwhile."""
+    """A new trigger may write to a new table while workers are running."""
     if connection.scalar(_HAS_ANALYTICS):
         sql = (Path(__file__).parent / "roles.sql").read_text(encoding="utf-8")
         connection.exec_driver_sql(sql.replace("%", "%%"))
 
 
 def _note_the_oldest_worker(connection: Connection, step: MigrationInfo) -> None:
-    """Which workers may go on working on the schema that it leaves. A migration that says nothing
-    tolerates those of its own version alone."""
+    """Record the oldest worker that may run on this schema. A migration that names none tolerates
+    only its own version."""
     steps = (step.up_revision,) if step.is_upgrade else step.down_revisions
     left = steps[0] if steps else None
     if isinstance(left, Script) and connection.scalar(_HAS_TOLERATED):

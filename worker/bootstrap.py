@@ -46,6 +46,9 @@ QUESTION_S = 10.0
 
 QUESTIONS_AT_ONCE = 10
 
+HELD_S = 600.0
+"""How long a command that is no run may hold a source."""
+
 WATCHING_TIMEOUT_S = 10.0
 """For a question of /metrics: Prometheus gives up after as long."""
 
@@ -214,7 +217,7 @@ def held_source(settings: Settings, engine: Engine, name: str) -> Iterator[int]:
         lease_s=settings.lease.total_seconds(),
     )
     source_id = reading.source_id(engine, name)
-    with ledger.exclusive(Lane(source_id), f"the source {name!r}"):
+    with ledger.exclusive(Lane(source_id), f"the source {name!r}", hold_s=HELD_S):
         yield source_id
 
 

@@ -69,6 +69,10 @@ class Child:
             self._process.kill()
 
     async def close(self) -> None:
+        async with self._starting:  # one that is being started has to be there to be ended
+            await self._end()
+
+    async def _end(self) -> None:
         if self._writer:
             self._writer.close()
         if self._reading:

@@ -343,6 +343,8 @@ class Remark:
     waiting_s: float | None = None
     """For rows that are there and cannot be read yet: how long what they wait for has been open; 0
     where that is not told."""
+    found_nothing: bool = False
+    """There is nothing to be read where the source should be."""
 
 
 @dataclass(frozen=True, slots=True)

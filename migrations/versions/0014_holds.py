@@ -22,7 +22,7 @@ oldest_worker = "0013"
 
 UPGRADE = """
 CREATE TABLE sentiment.hold (
-    source_id integer NOT NULL REFERENCES sentiment.source (id),
+    source_id integer NOT NULL REFERENCES sentiment.source (id) ON DELETE CASCADE,
     lane bigint NOT NULL DEFAULT 0,
     holder text NOT NULL,
     by_session boolean NOT NULL,
@@ -40,6 +40,9 @@ COMMENT ON COLUMN sentiment.run.concurrency IS
 ALTER TABLE sentiment.run ADD COLUMN waiting_s float8;
 COMMENT ON COLUMN sentiment.run.waiting_s IS
     'How long a transaction had been open behind which committed rows waited.';
+ALTER TABLE sentiment.run ADD COLUMN found_nothing boolean;
+COMMENT ON COLUMN sentiment.run.found_nothing IS
+    'There was no file where the source should be.';
 ALTER TABLE sentiment.run ADD COLUMN unreported bigint NOT NULL DEFAULT 0;
 ALTER TABLE sentiment.spend ADD COLUMN unreported bigint NOT NULL DEFAULT 0;
 
@@ -57,7 +60,7 @@ COMMENT ON COLUMN analytics.schema_version.revision IS 'The migration''s number.
 DROP TABLE sentiment.tolerated;
 ALTER TABLE sentiment.spend DROP COLUMN unreported;
 ALTER TABLE sentiment.run DROP COLUMN unreported, DROP COLUMN concurrency,
-    DROP COLUMN waiting_s;
+    DROP COLUMN waiting_s, DROP COLUMN found_nothing;
 DROP TABLE sentiment.hold;
 """
 

@@ -30,7 +30,6 @@ from worker.records import (
 )
 from worker.store import database
 from worker.store.journal.journal import PostgresJournal
-from worker.store.journal.writing import Holder
 from worker.store.ledger.runs import PostgresLedger
 
 MODEL = ScorerId("lambda", "model", "1")
@@ -161,9 +160,10 @@ def test_a_cursor_that_another_run_moved_is_not_moved_again(desk: Desk) -> None:
     assert desk.rows("SELECT count(*) FROM sentiment.record") == [(1,)]
 
 
-def test_a_lost_reply_to_commit_is_recognised_and_its_leases_taken_up(desk: Desk) -> None:
-    same = Holder("w1", 60, fence=77)  # done again within one call
-    desk.journal._holder = lambda: same  # type: ignore[method-assign]
+def test_a_lost_reply_to_commit_is_recognised_and_its_leases_taken_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.store.journal.journal.first_fence", lambda: 77)  # within one call
     first = desk.ingest(record("1", "a"), record("2", "b"), record("3", "c"))
     replayed = desk.ingest(record("1", "a"), record("2", "b"), record("3", "c"))
     assert sorted(lease.chunk.id for lease in replayed) == [lease.chunk.id for lease in first]

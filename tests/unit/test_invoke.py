@@ -21,7 +21,7 @@ def client_error(code: str, status: int) -> aws.ClientError:
     [
         (aws.NoCredentialsError(), FailureKind.MISCONFIGURED, Reach.NOT_SENT, "no AWS credentials"),
         (aws.ParamValidationError(report="x"), FailureKind.MISCONFIGURED, Reach.NOT_SENT, "ARN"),
-        (aws.SSLError(endpoint_url=URL, error="x"), FailureKind.UNAVAILABLE, Reach.NOT_SENT, "TLS"),
+        (aws.SSLError(endpoint_url=URL, error="x"), FailureKind.UNAVAILABLE, Reach.UNKNOWN, "TLS"),
         (
             aws.ProxyConnectionError(proxy_url=URL),
             FailureKind.UNAVAILABLE,

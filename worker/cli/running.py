@@ -30,7 +30,7 @@ from worker.sources.files import FileSource
 from worker.sources.kinds import Opening
 from worker.store import migrate, reading
 from worker.store.analytics import questions
-from worker.store.ledger import cursors, pauses, spending
+from worker.store.ledger import cursors, pauses, spending, unusual
 
 FILES_SHOWN = 5
 
@@ -113,7 +113,8 @@ async def _one_after_another(
 
 async def _run_one(worker: Worker, settings: Settings, turn: Turn, stopper: Stopper) -> RunReport:
     tell = _Teller()
-    opening = Opening(settings.access, tell)
+    empty_before = partial(unusual.empty_in_a_row, worker.engine, turn.name)
+    opening = Opening(settings.access, tell, empty_before)
     source = kinds.open_source(turn.config, opening) if turn.config else None
     before = await asyncio.to_thread(cursors.known, worker.engine, turn.name)
     if turn.alike and isinstance(source, FileSource):

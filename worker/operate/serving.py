@@ -8,6 +8,7 @@ import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from worker.cron import missed_times, trigger_of
@@ -25,7 +26,7 @@ from worker.settings import Settings
 from worker.sources import kinds
 from worker.sources.config import SourceConfig
 from worker.sources.kinds import Opening
-from worker.store.ledger import backfills, pauses
+from worker.store.ledger import backfills, pauses, unusual
 
 log = get_logger(__name__)
 
@@ -73,6 +74,8 @@ class Turns:
         self._timetable = timetable
         self._gate = gate
         self._trigger = trigger_of(config.schedule, config.every)
+        empty_before = partial(unusual.empty_in_a_row, worker.engine, config.name)
+        self._opening = Opening(settings.access, empty_before=empty_before)
         self._turn = asyncio.Lock()
         self._owed = False
         self._noted_to: datetime | None = None
@@ -139,7 +142,7 @@ class Turns:
         c = self._config
         source, trigger = None, "drain"
         if pull:
-            source, trigger = kinds.open_source(c, Opening(self._settings.access)), "schedule"
+            source, trigger = kinds.open_source(c, self._opening), "schedule"
         return pull_work(self._worker, self._settings, c.name, c.kind, source, trigger)
 
     def _due_work(self, now: float) -> Work | None:

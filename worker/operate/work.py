@@ -16,7 +16,6 @@ from worker.ports import Source
 from worker.records import NOTHING_AGAIN, Lane, Redrive, RunReport
 from worker.scoring.target import LambdaTarget
 from worker.settings import Settings
-from worker.sources.files import FileSource
 from worker.store.ledger import unusual
 from worker.store.ledger.runs import PostgresLedger
 
@@ -47,8 +46,6 @@ def pull_work(
 ) -> Work:
     """A run of a source from its cursors on, or (`source` None) of what is pending of it."""
     source_id = worker.ledger.source_id(name, kind)
-    if isinstance(source, FileSource):
-        source.empty_before = partial(unusual.empty_in_a_row, worker.engine, source_id)
     parts = worker.parts
     feed = SourceFeed(
         *(parts.journal, parts.planner, source_id, source, redrive), expect=parts.fanout.expect
@@ -61,13 +58,15 @@ def pull_work(
 def look_back(worker: Worker, work: Work, report: RunReport) -> list[str]:
     """What of a run that pulled is unlike the last weeks, or remarked by its source: logged, and
     kept with it."""
-    if work.trigger not in ("schedule", "once") or report.state not in unusual.STATES:
+    if work.trigger not in ("schedule", "once"):
         return []
-    c = report.counters
-    found = unusual.warnings(worker.engine, work.lane.source_id, report.run_id, c.new + c.changed)
+    c, found = report.counters, []
+    if report.state in unusual.STATES:
+        about = (work.lane.source_id, report.run_id, c.new + c.changed)
+        found = unusual.warnings(worker.engine, *about)
     if remark := work.feed.remark:
         found.append(remark.what)
     if found:
-        worker.ledger.warn(report.run_id, found, remark.waiting_s if remark else None)
+        worker.ledger.warn(report.run_id, found, remark)
         log.warning("run.unusual", run=report.run_id, source=work.name, why=found)
     return found

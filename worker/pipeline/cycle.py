@@ -87,9 +87,9 @@ async def _alone(
     started = time.monotonic()
     async with _held(ledger, work):
         crashpoint.reached("run.locked")
-        run_id = await asyncio.to_thread(ledger.start, work.lane, work.trigger, work.due_at)
         if proven := await asyncio.to_thread(ledger.proven_concurrency, work.lane):
             parts.fanout.limit.begin_at(proven)
+        run_id = await asyncio.to_thread(ledger.start, work.lane, work.trigger, work.due_at)
         run = Run(
             parts, work.feed, work.lane, run_id, observer, work.supervise, version=work.version
         )

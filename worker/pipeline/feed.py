@@ -35,8 +35,11 @@ GATHERED_ROWS = 1_000
 
 GATHERED_PAGES = 500
 
+GATHERED_CHARS = 4 * 1024 * 1024
+"""Of their texts: memory does not grow with the size of rows."""
+
 SOON_S = 0.05
-"""How long a small page waits for the next one."""
+"""How long to wait for another small page before storing what has been gathered."""
 
 
 class Batch(NamedTuple):
@@ -75,7 +78,7 @@ class SourceFeed:
         expect: Callable[[], None] = lambda: None,
     ) -> None:
         """`source` None reads nothing: only the redrive's records are scored anew. `expect` is
-        told that calls will come, while the first page is still being stored."""
+        called when a page with records arrives, so that the scorer starts while it is stored."""
         self.error: WorkerError | None = None
         self._journal = journal
         self._planner = planner
@@ -141,40 +144,54 @@ class SourceFeed:
 
 
 class Gathered:
-    """Small pages that share a transaction, and so their chunks: a thousand files of one row each
-    are not a thousand calls. Of different partitions, and without an id in common: a record that
-    two files bring is rewritten by the second, and its history kept."""
+    """Small pages that are stored in one transaction, so that their records share chunks: a
+    thousand files of one row each are not a thousand calls.
+
+    Pages of one partition, or with an id in common, are never gathered together: the second would
+    overwrite the first without a history.
+    """
 
     def __init__(self) -> None:
         self._pages: list[Page] = []
         self._ids: set[str] = set()
         self._partitions: set[str] = set()
-        self._rows = 0
+        self._rows = self._chars = 0
 
     def __len__(self) -> int:
         return len(self._pages)
 
     @property
     def is_full(self) -> bool:
-        return self._rows >= GATHERED_ROWS or len(self._pages) >= GATHERED_PAGES
+        return (
+            self._rows >= GATHERED_ROWS
+            or self._chars >= GATHERED_CHARS
+            or len(self._pages) >= GATHERED_PAGES
+        )
 
     def fits(self, page: Page) -> bool:
         if not self._pages:
             return True
         rows = self._rows + len(page.records) + len(page.refusals)
         apart = self._ids.isdisjoint(record.external_id for record in page.records)
-        return rows <= GATHERED_ROWS and apart and page.partition not in self._partitions
+        small = rows <= GATHERED_ROWS and self._chars + _chars(page) <= GATHERED_CHARS
+        return small and apart and page.partition not in self._partitions
 
     def add(self, page: Page) -> None:
         self._pages.append(page)
         self._ids.update(record.external_id for record in page.records)
         self._partitions.add(page.partition)
         self._rows += len(page.records) + len(page.refusals)
+        self._chars += _chars(page)
 
     def take(self) -> list[Page]:
         taken = self._pages
-        self._pages, self._ids, self._partitions, self._rows = [], set(), set(), 0
+        self._pages, self._ids, self._partitions = [], set(), set()
+        self._rows = self._chars = 0
         return taken
+
+
+def _chars(page: Page) -> int:
+    return sum(len(record.text) for record in page.records)
 
 
 class WindowFeed:

@@ -110,7 +110,7 @@ _NOT_SENT: Mapping[type[Exception], str] = {
     aws.EndpointConnectionError: "Nothing answers at the endpoint: check AWS_REGION and "
     "AWS_ENDPOINT_URL_LAMBDA, and that the name can be resolved",
 }
-"""Subclasses before their base."""
+_BEFORE_TLS = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")
 
 
 class Invoker:
@@ -145,7 +145,11 @@ def _reply(response: Any) -> Reply | Failure:
     content = payload.read(MAX_ANSWER + 1)
     if len(content) > MAX_ANSWER:
         payload.close()
-        return Failure(FailureKind.REJECTED, "answer_too_large", "The answer has no end.")
+        told = "The answer has no end."
+        bill = bill_of(response.get("LogResult"))
+        return Failure(
+            FailureKind.REJECTED, "answer_too_large", told, bill=bill, reach=Reach.UNKNOWN
+        )
     payload.read(1)  # only at the end does the SDK see that a body was cut
     return Reply(
         content,
@@ -208,21 +212,25 @@ def classify(error: Exception) -> Failure:
     code = type(error).__name__
     for unsent, why in _NOT_SENT.items():
         if isinstance(error, unsent):
-            told = f"{why} ({_innermost(error)})."
-            return Failure(FailureKind.UNAVAILABLE, code, told, reach=Reach.NOT_SENT)
+            cause = _innermost(error)
+            # TLS may also fail while an answer is read.
+            sent = unsent is aws.SSLError and cause not in _BEFORE_TLS
+            reach = Reach.UNKNOWN if sent else Reach.NOT_SENT
+            return Failure(FailureKind.UNAVAILABLE, code, f"{why} ({cause}).", reach=reach)
     told = f"No answer came back ({code}). If it lasts, compare LAMBDA_TIMEOUT with the function's."
     return Failure(FailureKind.UNAVAILABLE, code, told, reach=Reach.UNKNOWN)
 
 
 def _innermost(error: Exception) -> str:
-    """The type of what the SDK wrapped: NameResolutionError, SSLCertVerificationError."""
+    """The code or type of what the SDK wrapped: NameResolutionError, CERTIFICATE_VERIFY_FAILED."""
     wrapped = getattr(error, "kwargs", {}).get("error")
     inner: BaseException = wrapped if isinstance(wrapped, BaseException) else error
     reason = getattr(inner, "reason", None)
     while isinstance(reason, BaseException):
         inner, reason = reason, getattr(reason, "reason", None)
     cause = inner.args[0] if inner.args and isinstance(inner.args[0], BaseException) else inner
-    return type(cause).__name__
+    code = getattr(cause, "reason", None)
+    return code if isinstance(code, str) else type(cause).__name__
 
 
 def _client_error(error: aws.ClientError) -> Failure:

@@ -45,6 +45,12 @@ class Sender:
         """The function's reply, or why there is none. Never raises for what happened outside."""
         try:
             # The SDK's read timeout is for each read: a body that drips would never meet it.
+            await self._child.start()
+        except OSError as error:
+            told = f"The process that calls the Lambda cannot be started: {error.strerror}."
+            kind = FailureKind.UNAVAILABLE
+            return Failure(kind, "sender_not_started", told, reach=Reach.NOT_SENT)
+        try:
             async with asyncio.timeout(self._timeout_s):
                 reply: Reply | Failure = await self._child.call((payload, trace))
                 return reply

@@ -49,6 +49,7 @@ def open_source(config: FileSourceConfig, opening: Opening) -> Source:
         encoding=config.encoding,
         delimiter=config.delimiter,
         may_be_empty=config.empty == "warn",
+        empty_before=opening.empty_before,
     )
 
 

@@ -77,8 +77,10 @@ class FileSource:
         encoding: str = "utf-8-sig",
         delimiter: str | None = None,
         may_be_empty: bool = True,
+        empty_before: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Unless it `may_be_empty`, a place without a file fails the third run in a row."""
+        """Unless it `may_be_empty`, a place without a file fails the third run in a row;
+        `empty_before` says how many there were."""
         self.name = name
         self._locations = locations
         self._layout = layout
@@ -88,8 +90,7 @@ class FileSource:
         self._delimiter = delimiter
         self._may_be_empty = may_be_empty
         self.remark: Remark | None = None
-        self.empty_before: Callable[[], int] = lambda: 0
-        """How many runs in a row have found no file."""
+        self._empty_before = empty_before
         # Of ids, by the columns that a file has: files alike are read alike.
         self._rules: dict[str, str] = {}
 
@@ -129,7 +130,7 @@ class FileSource:
 
     def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
         blobs = self._find()
-        self.remark = None if blobs else self._empty()
+        self._look_at_emptiness(blobs)
         self._look_at_ids(positions, blobs)
         unread: SourceUnavailable | None = None
         for blob in blobs:
@@ -158,15 +159,17 @@ class FileSource:
     def _nothing(self) -> str:
         return f"no file to be read at {', '.join(self._locations)}"
 
-    def _empty(self) -> Remark:
+    def _look_at_emptiness(self, blobs: Sequence[Blob]) -> None:
         """Raises SourceUnavailable once there was no file too often."""
-        before = self.empty_before()
+        self.remark = None if blobs else Remark(self._nothing(), found_nothing=True)
+        if blobs:
+            return
+        before = self._empty_before()
+        if not before:
+            log.warning("source.empty", source=self.name, at=list(self._locations))
         if not self._may_be_empty and before + 1 >= EMPTY_RUNS:
             told = f"There is {self._nothing()}, for {EMPTY_RUNS} runs in a row."
             raise SourceUnavailable(told, hint=NOTHING_THERE)
-        if not before:
-            log.warning("source.empty", source=self.name, at=list(self._locations))
-        return Remark(self._nothing())
 
     def _look_at_ids(self, positions: Mapping[str, Position], blobs: Sequence[Blob]) -> None:
         self._rules |= identity.rules_in(positions)

@@ -84,19 +84,38 @@ class SqliteTime(sa.types.TypeDecorator[datetime]):
         return None if value is None else datetime.fromisoformat(value)
 
 
+class SqliteDate(sa.types.TypeDecorator[date]):
+    """A date as `in_order` writes it."""
+
+    impl = sa.String
+    cache_ok = True
+
+    @property
+    def python_type(self) -> type[date]:
+        return date
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        return None if value is None else value.isoformat()
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> date | None:
+        return None if value is None else date.fromisoformat(value)
+
+
 def in_order(cursor: ColumnElement[Any]) -> ColumnElement[Any]:
-    """SQLite keeps times as texts of many forms, which as texts stand in another order and are
-    never equal to ours: compared in one form, in UTC; NULL where it is no time."""
-    if not isinstance(cursor.type, sa.Date | sa.DateTime):
+    """SQLite stores times as texts in many forms, which do not sort in the order of time. This
+    converts them all to one form, in UTC; to NULL what is not a time."""
+    as_date = isinstance(cursor.type, sa.Date)
+    if not (as_date or isinstance(cursor.type, sa.DateTime)):
         return cursor
-    text = sa.func.strftime("%Y-%m-%d %H:%M:%f", sa.type_coerce(cursor, sa.String))
-    return sa.type_coerce(text, SqliteTime()).label(f"{cursor.name} in order")
+    form: Any = ("%Y-%m-%d", SqliteDate()) if as_date else ("%Y-%m-%d %H:%M:%f", SqliteTime())
+    text = sa.func.strftime(form[0], sa.type_coerce(cursor, sa.String))
+    return sa.type_coerce(text, form[1]).label(f"{cursor.name} in order")
 
 
 def finite(cursor: ColumnElement[Any]) -> list[ColumnElement[bool]]:
     """Conditions under which PostgreSQL's value has another behind it that Python can hold:
     infinity less itself is NaN, and NaN equals no number."""
-    if isinstance(cursor.type, sa.Date | sa.DateTime | SqliteTime):
+    if isinstance(cursor.type, sa.Date | sa.DateTime | SqliteDate | SqliteTime):
         return [cursor > sa.literal_column("'0001-01-02'"), cursor < sa.literal_column(_LAST_TIME)]
     if isinstance(cursor.type, sa.Numeric | sa.Float):
         return [cursor - cursor == 0]

@@ -39,6 +39,8 @@ class Opening:
     """To what lies at AWS."""
     tell: Callable[[str], None] = unsaid
     """Says a sentence to a person: which columns were chosen."""
+    empty_before: Callable[[], int] = lambda: 0
+    """How many runs in a row have found nothing to read."""
 
 
 @dataclass(frozen=True, slots=True)

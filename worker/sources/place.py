@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Engine, exc
 
 from worker import urls
 from worker.errors import ConfigurationError
+from worker.sources import keys
 
 # A cluster's identifier is given by initdb; a copy of its files keeps it, a dump does not.
 # https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-CONTROLDATA
@@ -100,6 +101,8 @@ def same_cluster(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 def _kind(cursor: ColumnElement[Any]) -> str | None:
     if isinstance(cursor.type, sa.types.NullType):
         return None
+    if keys.is_utc(cursor):
+        return "datetime in UTC"  # before 0014 it was kept in the session's zone
     try:
         kind = cursor.type.python_type.__name__
     except NotImplementedError:

@@ -86,7 +86,7 @@ class SqlSource:
             reader = _Reader(self.name, engine, relation, self._target, self._layout)
             self.remark = None
             yield from reader.pages(positions.get("", {}))
-            self.remark = reader.remark()
+            self.remark = self._remark(reader)
         except exc.NoSuchTableError as error:
             raise ConfigurationError(
                 f"The source {self.name!r} has no table {self._target.table!r}.",
@@ -113,6 +113,14 @@ class SqlSource:
                 f"The database of source {self.name!r} failed: {_reason(error)}"
             ) from error
 
+    def _remark(self, reader: _Reader) -> Remark | None:
+        """What has been read is read, whether or not the database tells what it could not give."""
+        try:
+            return reader.remark()
+        except exc.SQLAlchemyError as error:
+            log.warning("source.remark_failed", source=self.name, error=type(error).__name__)
+            return None
+
 
 class _Reader:
     def __init__(
@@ -136,6 +144,7 @@ class _Reader:
         self._tie = self._column(tie) if tie else None
         self._in_commit_order = self._cursor is not None and isinstance(self._cursor.type, Xid8)
         self._overlap = target.overlap
+        self._limit = PAGE_ROWS
         self._in_utc = [column.name for column in relation.c if keys.is_utc(column)]
         self._table = target.table
         if isinstance(relation, sa.Table) and self._columns.id:
@@ -285,7 +294,7 @@ class _Reader:
         names = self._columns.names()
         wanted = [self._as_read(name) for name in names]
         wanted += [c for c in key if c.name not in names]
-        statement = sa.select(*wanted).order_by(*key).limit(PAGE_ROWS)
+        statement = sa.select(*wanted).order_by(*key)
         if after is not None:
             statement = statement.where(keys.beyond(key, after, self._engine.dialect.name))
         statement = statement.where(*(c.is_not(None) for c in key), *self._finite())
@@ -314,7 +323,8 @@ class _Reader:
             assert self._cursor is not None
             statement = statement.where(self._cursor < bound)
         rows: list[dict[str, Any]] = []
-        chars = 0
+        chars, limit = 0, self._limit
+        statement = statement.limit(limit)
         options = {"stream_results": True, "max_row_buffer": FETCHED_ROWS}
         with (
             self._engine.connect() as connection,
@@ -323,9 +333,12 @@ class _Reader:
             for row in result.mappings():
                 rows.append(dict(row))
                 chars += sum(len(v) for v in row.values() if isinstance(v, str | bytes))
-                if chars >= PAGE_CHARS:
+                if chars >= PAGE_CHARS and len(rows) < limit:
+                    # Some drivers read on to the end of what was asked for: ask for less.
+                    self._limit = 2 * len(rows)
                     return rows, False
-        return rows, len(rows) < PAGE_ROWS
+        self._limit = min(2 * limit, PAGE_ROWS)
+        return rows, len(rows) < limit
 
     def _without_id(self, after: list[Any] | None, bound: int | None) -> list[Refusal]:
         """Rows whose id is NULL stand nowhere in the order: they are asked for by themselves, a
@@ -333,7 +346,7 @@ class _Reader:
         if self._tie is None or not getattr(self._tie, "nullable", True):
             return []
         wanted = [self._as_read(name) for name in self._columns.names()]
-        statement = sa.select(*wanted).where(self._tie.is_(None)).limit(PAGE_ROWS)
+        statement = sa.select(*wanted).where(self._tie.is_(None))
         if self._cursor is not None and after is not None:
             # What stands at the cursor itself was read with it, but for an overlap.
             strict = self._in_commit_order
@@ -381,7 +394,7 @@ class _Reader:
             log.warning(
                 "source.rows_without_cursor",
                 source=self._name,
-                column=self._cursor.name,
+                column=self._named.name if self._named is not None else "",
                 advice="they cannot be read: fill the column, or name another cursor",
             )
 

@@ -173,8 +173,6 @@ def downgrade(engine: Engine, revision: str) -> None:
     database.require_own_session(engine, "A migration")
     with _session(engine) as connection:
         command.downgrade(_config(connection), revision)
-    if state(engine).current:
-        grant_roles(engine)  # views that were made anew
 
 
 def grant_roles(engine: Engine) -> dict[str, bool]:

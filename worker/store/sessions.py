@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy import Engine, event
+from sqlalchemy.engine import Connection
 
 SETTINGS = {
     "lock_timeout": "30s",
@@ -40,6 +41,7 @@ _ARGUMENTS: dict[str, Any] = {
 _IN_THIS_TRANSACTION = "SELECT " + ", ".join(
     f"set_config('{name}', '{value}', true)" for name, value in SETTINGS.items()
 )
+PROBES = 5
 _PID = "SELECT pg_backend_pid()"
 _NO_LIMIT = "SET transaction_timeout = 0"
 """Since PostgreSQL 17; older servers refuse it as an option."""
@@ -61,12 +63,15 @@ def shares_sessions(engine: Engine) -> bool:
     takes the session, or makes the next one run elsewhere, shows it."""
     with engine.connect() as plain, engine.connect() as other:
         one = plain.execution_options(isolation_level="AUTOCOMMIT")
-        if not _is_pooled(one):
-            return False
-        before = one.scalar(sa.text(_PID))
-        with other.begin():
-            taken = other.scalar(sa.text(_PID)) == before
-            return bool(taken or one.scalar(sa.text(_PID)) != before)
+        # Several times: others use the pool meanwhile.
+        return _is_pooled(one) and any(_moves(one, other) for _ in range(PROBES))
+
+
+def _moves(one: Connection, other: Connection) -> bool:
+    before = one.scalar(sa.text(_PID))
+    with other.begin():
+        taken = other.scalar(sa.text(_PID)) == before
+        return bool(taken or one.scalar(sa.text(_PID)) != before)
 
 
 def _connect(dialect: sa.Dialect, record: Any, cargs: Any, cparams: dict[str, Any]) -> Any:

@@ -67,6 +67,7 @@ RUN = Table(
         SmallInteger,
         comment="How many calls at once were allowed at its end; the next run begins there.",
     ),
+    Column("found_nothing", Boolean, comment="There was no file where the source should be."),
     Column(
         "waiting_s",
         Double,
@@ -91,7 +92,12 @@ RUN = Table(
 HOLD = Table(
     "hold",
     METADATA,
-    Column("source_id", ForeignKey(SOURCE.c.id), primary_key=True, autoincrement=False),
+    Column(
+        "source_id",
+        ForeignKey(SOURCE.c.id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
     Column("lane", BigInteger, primary_key=True, server_default="0", autoincrement=False),
     Column("holder", Text, nullable=False),
     Column(

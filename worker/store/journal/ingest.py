@@ -14,7 +14,7 @@ from worker.errors import CursorMoved
 from worker.ports import Planner
 from worker.records import Chunk, Item, Lane, Lease, Member, Page, Record
 from worker.store.journal import leases, quarantine, writing
-from worker.store.journal.writing import Cursor, Holder
+from worker.store.journal.writing import Claimant, Cursor
 
 _STAGE_RECORDS = """
 CREATE TEMP TABLE IF NOT EXISTS incoming (
@@ -108,7 +108,8 @@ def store(
     run_id: int,
     pages: Sequence[Page],
     planner: Planner,
-    holder: Holder,
+    claimant: Claimant,
+    fence: int,
 ) -> tuple[list[Lease], dict[str, int]]:
     """Pages whose cursors were moved: their records and chunks. No id is in two of them."""
     crashpoint.reached("ingest.cursor_moved")
@@ -123,7 +124,7 @@ def store(
     ]
     wanted = [(i, r) for i, r in fresh + _unscored(cur, revised) if r.skip_reason is None]
     items = distinct((Member(i, r.content_hash), r.text) for i, r in wanted)
-    made = create_chunks(cur, Lane(source_id), run_id, list(planner(items)), holder)
+    made = create_chunks(cur, Lane(source_id), run_id, list(planner(items)), claimant, fence)
     quarantine.forget_records(cur, [i for i, _ in revised])
     for page in pages:
         quarantine.keep_rows(cur, source_id, run_id, page)
@@ -158,7 +159,7 @@ def move_cursors(
 
 
 def adopt(
-    cur: Cursor, source_id: int, run_id: int, page: Page, version: int, holder: Holder
+    cur: Cursor, source_id: int, run_id: int, page: Page, version: int, worker: str, fence: int
 ) -> tuple[list[Lease], dict[str, int]]:
     """The cursor is not where we left it: our own commit whose reply was lost, or another's. A
     commit moves all cursors of its pages: the first tells of all of them."""
@@ -176,7 +177,7 @@ def adopt(
         WHERE run_id = %s AND created_at = %s AND leased_by = %s AND fence = %s
           AND state = 'open'
     """
-    rows = writing.rows(cur, sql, (run_id, found[0][3], holder.worker, holder.fence))
+    rows = writing.rows(cur, sql, (run_id, found[0][3], worker, fence))
     return leases.load_leases(cur, Lane(source_id), rows), {}
 
 
@@ -188,10 +189,15 @@ def _moved(page: Page) -> CursorMoved:
 
 
 def create_chunks(
-    cur: Cursor, lane: Lane, run_id: int, groups: Sequence[tuple[Item, ...]], holder: Holder
+    cur: Cursor,
+    lane: Lane,
+    run_id: int,
+    groups: Sequence[tuple[Item, ...]],
+    claimant: Claimant,
+    fence: int,
 ) -> list[Lease]:
     """New chunks, leased to this worker from the start: they need no claim."""
-    worker, lease_s, fence = holder
+    worker, lease_s = claimant
     chunks = [
         Chunk(id=i, lane=lane, root_id=i, items=items)
         for i, items in zip(writing.reserve_ids(cur, len(groups)), groups, strict=True)

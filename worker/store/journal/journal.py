@@ -6,7 +6,6 @@ again while the database is away.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -17,7 +16,7 @@ from worker.records import Lane, Lease, Page, Pending, Position, ScorerId, Settl
 from worker.stages import Stage, Stages
 from worker.store import database
 from worker.store.journal import ingest, leases, settle, writing
-from worker.store.journal.writing import Cursor, Holder
+from worker.store.journal.writing import Claimant, Cursor, first_fence
 from worker.store.ledger import backfills, cursors, holds
 
 T = TypeVar("T")
@@ -40,8 +39,7 @@ class PostgresJournal:
         """`parked_s` is how long a parked chunk rests; `overdue_s` the age from which one
         without any score is handed out even while the Lambda is away (None: never)."""
         self._engine = engine
-        self._worker = worker
-        self._lease_s = lease_s
+        self._claimant = Claimant(worker, lease_s)
         self._patience_s = patience_s
         self._parked_s = parked_s
         self._overdue_s = overdue_s
@@ -66,13 +64,13 @@ class PostgresJournal:
         different partitions, and no id is in two of them. Returns the leases and what the pages
         add to the run's counters. Raises CursorMoved when a cursor is no longer at its version.
         """
-        holder = self._holder()  # the same where it is done again
+        fence = first_fence()  # the same where it is done again
 
         def write(cur: Cursor) -> tuple[list[Lease], dict[str, int]]:
             if not ingest.move_cursors(cur, source_id, run_id, pages):
-                return ingest.adopt(cur, source_id, run_id, *pages[0], holder)
+                return ingest.adopt(cur, source_id, run_id, *pages[0], self._claimant.worker, fence)
             read = [page for page, _ in pages]
-            return ingest.store(cur, source_id, run_id, read, planner, holder)
+            return ingest.store(cur, source_id, run_id, read, planner, self._claimant, fence)
 
         return self._transaction(write, "storing a page")
 
@@ -81,9 +79,10 @@ class PostgresJournal:
     ) -> tuple[list[Lease], dict[str, int]] | None:
         """Make the chunks of a backfill's next window, leased to this worker; None after the last
         one, and of a backfill that is not running."""
+        fence = first_fence()
 
         def write(cur: Cursor) -> tuple[list[Lease], dict[str, int]] | None:
-            return backfills.open_window(cur, lane, run_id, planner, self._holder())
+            return backfills.open_window(cur, lane, run_id, planner, self._claimant, fence)
 
         return self._transaction(write, "opening a window")
 
@@ -101,7 +100,7 @@ class PostgresJournal:
                 lane,
                 run_id,
                 count,
-                holder=self._holder(),
+                claimant=self._claimant,
                 parked=parked,
                 parked_s=self._parked_s,
                 overdue_s=self._overdue(lane),
@@ -118,7 +117,7 @@ class PostgresJournal:
     def renew(self, run_id: int, held: Sequence[Lease]) -> set[int]:
         """Say that the run lives and extend its leases; returns the ids of those that are no
         longer ours. Raises TakenOver when another process has taken the run's place."""
-        lease_s = self._lease_s
+        lease_s = self._claimant.lease_s
 
         def write(cur: Cursor) -> set[int]:
             lost = leases.renew(cur, run_id, held, lease_s)
@@ -144,9 +143,6 @@ class PostgresJournal:
         return self._transaction(
             lambda cur: leases.pending(cur, lane, self._overdue(lane)), "counting what waits"
         )
-
-    def _holder(self) -> Holder:
-        return Holder(self._worker, self._lease_s, fence=1 + secrets.randbits(60))
 
     def _overdue(self, lane: Lane) -> float | None:
         """A backfill's chunks get no provisional scores: nothing of them is ever overdue."""

@@ -16,7 +16,7 @@ from worker.chunk import distinct
 from worker.errors import TakenOver
 from worker.records import Chunk, Lane, Lease, Member, Pending
 from worker.store.journal import writing
-from worker.store.journal.writing import Cursor, Holder
+from worker.store.journal.writing import Claimant, Cursor
 
 _CLAIM = """
 WITH due AS MATERIALIZED (
@@ -70,13 +70,13 @@ def claim(
     run_id: int,
     count: int,
     *,
-    holder: Holder,
+    claimant: Claimant,
     parked: bool,
     parked_s: float,
     overdue_s: float | None,
 ) -> list[Lease]:
     """Lease up to `count` due chunks; see `PostgresJournal.claim`."""
-    worker, lease_s, _ = holder
+    worker, lease_s = claimant
     arguments = {
         "source_id": lane.source_id,
         "lane": lane.backfill_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -13,14 +14,18 @@ from worker.records import Chunk
 Cursor = psycopg.Cursor[Any]
 
 
-class Holder(NamedTuple):
-    """Who takes a lease."""
+class Claimant(NamedTuple):
+    """Who takes a lease, and for how long."""
 
     worker: str
     lease_s: float
-    fence: int
-    """Of chunks that are made with the lease. Not 1 for all: a standby that lacks commits gives out
-    chunks' numbers again, and a lease that it never heard of must not fit another chunk."""
+
+
+def first_fence() -> int:
+    """For chunks that one call of the journal makes. Not 1 for all of them: a standby that lacks
+    commits gives out chunks' numbers again, and a lease that it never heard of must not fit
+    another chunk."""
+    return 1 + secrets.randbits(60)
 
 
 def rows(cur: Cursor, sql: str, arguments: Any) -> list[Any]:

@@ -15,7 +15,7 @@ from worker.records import Lane, Lease, Member
 from worker.store import database
 from worker.store.analytics.views import BACKFILLS
 from worker.store.journal import ingest, writing
-from worker.store.journal.writing import Cursor, Holder
+from worker.store.journal.writing import Claimant, Cursor
 from worker.store.tables import BACKFILL, BACKFILL_WINDOW, RUN, SOURCE
 
 Row = Mapping[str, Any]
@@ -143,7 +143,7 @@ def has_windows(engine: Engine, backfill_id: int) -> bool:
 
 
 def open_window(
-    cur: Cursor, lane: Lane, run_id: int, planner: Planner, holder: Holder
+    cur: Cursor, lane: Lane, run_id: int, planner: Planner, claimant: Claimant, fence: int
 ) -> tuple[list[Lease], dict[str, int]] | None:
     """Make the chunks of the next window; None if there is none, or the backfill does not run."""
     sql = """
@@ -166,7 +166,7 @@ def open_window(
     members = [Member(i, bytes(digests[16 * n : 16 * n + 16])) for n, i in enumerate(ids)]
     same = [m for m in members if m.record_id in now and now[m.record_id][0] == m.content_hash]
     items = distinct((m, now[m.record_id][1]) for m in same)
-    leases = ingest.create_chunks(cur, lane, run_id, list(planner(items)), holder)
+    leases = ingest.create_chunks(cur, lane, run_id, list(planner(items)), claimant, fence)
     changes = {
         "read": len(members),
         "changed": len(members) - len(same),

@@ -62,20 +62,20 @@ WHERE a.datname = current_database()
       AND a.state_change < now() - :lease_s * interval '1 second'))
 """  # noqa: S608  only _LOCKED goes in
 
-# A holder whose lock is gone is dead, if it had one.
+# Nobody takes a lane whose lock another session has: workers of 0013 have nothing else. A holder
+# that had the lock and has lost it is dead.
 _TAKE = f"""
 INSERT INTO sentiment.hold AS h (source_id, lane, holder, by_session, until)
-VALUES (:source, :lane, :worker, :by_session, now() + :lease_s * interval '1 second')
+SELECT :source, :lane, :worker, :by_session, now() + :lease_s * interval '1 second'
+WHERE NOT EXISTS (SELECT FROM pg_locks l WHERE {_LOCKED} AND l.pid <> pg_backend_pid())
 ON CONFLICT (source_id, lane) DO UPDATE
 SET holder = excluded.holder, by_session = excluded.by_session, until = excluded.until
-WHERE h.until <= now() OR h.holder = excluded.holder
-   OR (h.by_session AND NOT EXISTS (
-       SELECT FROM pg_locks l WHERE {_LOCKED} AND l.pid <> pg_backend_pid()))
+WHERE h.until <= now() OR h.holder = excluded.holder OR h.by_session
 RETURNING true
 """  # noqa: S608  as above
 
 _HOLDER = """
-SELECT holder, to_char(until AT TIME ZONE 'UTC', 'HH24:MI:SS') AS until
+SELECT holder, by_session, to_char(until AT TIME ZONE 'UTC', 'HH24:MI:SS') AS until
 FROM sentiment.hold WHERE source_id = :source AND lane = :lane AND until > now()
 """
 
@@ -113,11 +113,15 @@ class Holds:
         self._lease_s = lease_s
 
     @contextmanager
-    def exclusive(self, lane: Lane, name: str) -> Iterator[None]:
-        """Hold the lane against every other run, in any process. Raises SourceBusy."""
+    def exclusive(self, lane: Lane, name: str, *, hold_s: float | None = None) -> Iterator[None]:
+        """Hold the lane against every other run, in any process. Raises SourceBusy.
+
+        A run's heartbeat holds it for another lease each time. What has no heartbeat says for how
+        long it holds it at most: it matters where a pooler shares the sessions.
+        """
         connection = database.retrying(self._session, patience_s=self._patience_s)
         with connection:
-            if not self._take(connection, lane):
+            if not self._take(connection, lane, hold_s or self._lease_s):
                 raise self._busy(connection, lane, name)
             try:
                 yield
@@ -135,26 +139,25 @@ class Holds:
             log.warning("database.pooled", what=database.SHARED, advice=database.SHARED_ADVICE)
         return not shared
 
-    def _take(self, connection: Connection, lane: Lane) -> bool:
-        about = self._about(lane)
+    def _take(self, connection: Connection, lane: Lane, hold_s: float) -> bool:
         with database.translated():
-            if self._by_session and not self._lock(connection, lane):
-                return False
-            if connection.scalar(sa.text(_TAKE), about):
+            if self._has_taken(connection, lane, hold_s):
                 return True
-            self._unlock(connection, lane)
-            return False
-
-    def _lock(self, connection: Connection, lane: Lane) -> bool:
-        about = self._about(lane)
-        take = sa.text("SELECT pg_try_advisory_lock(:space, :id)")
-        if connection.scalar(take, about):
-            return True
-        connection.execute(sa.text(_EVICT), about)
-        taken = bool(connection.scalar(take, about))
+            connection.execute(sa.text(_EVICT), self._about(lane))
+            taken = self._has_taken(connection, lane, hold_s)
         if taken:
             log.warning("source.taken_over", lane=list(lane), silent_for_s=self._lease_s)
         return taken
+
+    def _has_taken(self, connection: Connection, lane: Lane, hold_s: float) -> bool:
+        about = self._about(lane) | {"lease_s": hold_s}
+        lock = sa.text("SELECT pg_try_advisory_lock(:space, :id)")
+        if self._by_session and not connection.scalar(lock, about):
+            return False
+        if connection.scalar(sa.text(_TAKE), about):
+            return True
+        self._unlock(connection, lane)
+        return False
 
     def _unlock(self, connection: Connection, lane: Lane) -> None:
         if self._by_session:
@@ -177,7 +180,7 @@ class Holds:
             found = connection.execute(sa.text(_HOLDER), self._about(lane)).first()
         holder = f" ({found.holder})" if found else ""
         hint = "Wait for it to end; `sentiment-worker runs` shows it."
-        if found and not self._by_session:
+        if found and not found.by_session:
             hint += f" If it was killed, it is free at {found.until} UTC."
         return SourceBusy(f"Another run holds {name}{holder}.", hint=hint)
 

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from worker.errors import ConfigurationError, TakenOver
 from worker.log import get_logger
-from worker.records import Counters, Lane
+from worker.records import Counters, Lane, Remark
 from worker.store import database
 from worker.store.analytics import rollup
 from worker.store.ledger.holds import Holds
@@ -64,9 +64,11 @@ class PostgresLedger:
         register = partial(register_source, self._engine, name, kind)
         return database.retrying(register, patience_s=self._patience_s)
 
-    def exclusive(self, lane: Lane, name: str) -> AbstractContextManager[None]:
-        """Hold the lane against every other run, in any process. Raises SourceBusy."""
-        return self._holds.exclusive(lane, name)
+    def exclusive(
+        self, lane: Lane, name: str, *, hold_s: float | None = None
+    ) -> AbstractContextManager[None]:
+        """Hold the lane against every other run, in any process; see `Holds`. Raises SourceBusy."""
+        return self._holds.exclusive(lane, name, hold_s=hold_s)
 
     def start(self, lane: Lane, trigger: str, due_at: datetime | None = None) -> int:
         """Open a run. Call it under `exclusive`: what still says "running" is then lost, and
@@ -127,8 +129,12 @@ class PostgresLedger:
             .order_by(RUN.c.started_at.desc())
             .limit(1)
         )
-        with database.transaction(self._engine) as connection:
-            return connection.scalar(statement)
+
+        def read() -> int | None:
+            with database.transaction(self._engine) as connection:
+                return connection.scalar(statement)
+
+        return database.retrying(read, patience_s=self._patience_s)
 
     def last_heard_of(self, lane: Lane) -> tuple[datetime, datetime] | None:
         """When the lane's last run ended, or was heard of last, or a time was noted as missed; and
@@ -172,12 +178,17 @@ class PostgresLedger:
                 )
             )
 
-    def warn(self, run_id: int, warnings: Sequence[str], waiting_s: float | None) -> None:
-        """Keep with a run what was unlike the last weeks, and for how many seconds what it could
-        not read yet has waited."""
+    def warn(self, run_id: int, warnings: Sequence[str], remark: Remark | None) -> None:
+        """Keep with a run what was unlike the last weeks, and what its source remarked."""
         noted = sa.update(RUN).where(RUN.c.id == run_id)
         with database.transaction(self._engine) as connection:
-            connection.execute(noted.values(warnings=list(warnings), waiting_s=waiting_s))
+            connection.execute(
+                noted.values(
+                    warnings=list(warnings),
+                    waiting_s=remark.waiting_s if remark else None,
+                    found_nothing=bool(remark and remark.found_nothing),
+                )
+            )
 
     def finish(
         self, run_id: int, state: str, error: str | None, concurrency: int | None = None

@@ -38,24 +38,21 @@ FROM (
 """
 
 
-_EMPTY = """
+_FOUND_NOTHING = """
 SELECT count(*) FROM (
-    SELECT bool_and(coalesce(concat(error, array_to_string(warnings, ' ')), '')
-               LIKE '%no file to be read at %') OVER (ORDER BY id DESC) AS still
-    FROM (
-        SELECT id, error, warnings FROM sentiment.run
-        WHERE source_id = :source AND lane = 0 AND trigger IN ('schedule', 'once')
-          AND state NOT IN ('running', 'missed', 'lost')
-        ORDER BY id DESC LIMIT 100
-    ) lately
-) run WHERE still
+    SELECT bool_and(coalesce(r.found_nothing, false)) OVER (ORDER BY r.id DESC) AS still
+    FROM sentiment.run r JOIN sentiment.source s ON s.id = r.source_id
+    WHERE s.name = :source AND r.lane = 0 AND r.trigger IN ('schedule', 'once')
+      AND r.state NOT IN ('running', 'missed', 'lost')
+    ORDER BY r.id DESC LIMIT 100
+) lately WHERE still
 """
 
 
-def empty_in_a_row(engine: Engine, source_id: int) -> int:
-    """How many of the last runs, without a break, have found no file (`FileSource` says so)."""
+def empty_in_a_row(engine: Engine, source: str) -> int:
+    """How many of the last runs, without a break, have found nothing to read."""
     with database.transaction(engine) as connection:
-        return int(connection.scalar(sa.text(_EMPTY), {"source": source_id}) or 0)
+        return int(connection.scalar(sa.text(_FOUND_NOTHING), {"source": source}) or 0)
 
 
 def warnings(engine: Engine, source_id: int, run_id: int, arrived: int) -> list[str]:
