@@ -31,7 +31,7 @@ class Source(Protocol):
 
     name: str
     remark: Remark | None
-    """Of the last reading."""
+    """What a person should know about the last reading."""
 
     def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
         """Rows after `positions` (by partition), a page at a time, in the source's order.

@@ -34,7 +34,7 @@ class Stages:
     def __init__(
         self, runs_at_once: int = 1, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Of `runs_at_once` sources that hang, nothing else can be read."""
+        """If `runs_at_once` sources hang, no other source can be read."""
         self._runs_at_once = runs_at_once
         self._clock = clock
         self._under_way: dict[object, tuple[Stage, str, float]] = {}

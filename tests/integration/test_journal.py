@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -171,6 +172,52 @@ def test_a_lost_reply_to_commit_is_recognised_and_its_leases_taken_up(
     assert desk.settle(*map(done, first))["scored"] == 3
     assert not desk.settle(*map(done, first)).get("scored")
     assert desk.rows("SELECT scored, fenced FROM sentiment.run") == [(3, 0)]
+
+
+def pages_of(desk: Desk, *ids: str, versions: Sequence[int] = ()) -> list[tuple[Page, int]]:
+    """A page a partition, each with one record."""
+    known = versions or (0,) * len(ids)
+    return [
+        (Page(f"p{id_}", {"offset": version + 1}, [record(id_, f"text {id_}")]), version)
+        for id_, version in zip(ids, known, strict=True)
+    ]
+
+
+def test_pages_that_are_stored_together_share_chunks_and_move_their_cursors(desk: Desk) -> None:
+    leases, changes = desk.journal.ingest(
+        desk.source_id, desk.run_id, pages_of(desk, "1", "2"), PLANNER
+    )
+    assert [lease.chunk.record_count for lease in leases] == [2]
+    assert (changes["read"], changes["new"]) == (2, 2)
+    assert {p: v for p, (_, v) in desk.journal.positions(desk.source_id).items()} == {
+        "p1": 1,
+        "p2": 1,
+    }
+
+
+def test_a_lost_reply_of_several_pages_is_recognised(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.store.journal.journal.first_fence", lambda: 77)
+    about = (desk.source_id, desk.run_id, pages_of(desk, "1", "2"), PLANNER)
+    first, _ = desk.journal.ingest(*about)
+    again, changes = desk.journal.ingest(*about)
+    assert [lease.chunk.id for lease in again] == [lease.chunk.id for lease in first]
+    assert changes == {}
+    assert desk.rows("SELECT read FROM sentiment.run") == [(2,)]
+
+
+@pytest.mark.parametrize("versions", [(0, 1), (1, 0)])
+def test_one_cursor_that_moved_holds_back_all_pages_of_a_commit(
+    desk: Desk, versions: tuple[int, int]
+) -> None:
+    desk.journal.ingest(desk.source_id, desk.run_id, pages_of(desk, "1", "2"), PLANNER)
+    before = desk.journal.positions(desk.source_id)
+    with pytest.raises(CursorMoved):
+        desk.journal.ingest(
+            desk.source_id, desk.run_id, pages_of(desk, "1", "2", versions=versions), PLANNER
+        )
+    assert desk.journal.positions(desk.source_id) == before
 
 
 def test_a_lease_that_ended_is_claimed_by_another_and_the_first_is_fenced(desk: Desk) -> None:

@@ -12,10 +12,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import structlog
 
 from tests.integration.test_sql_source import Reader
 from tests.servers.maria import Maria
-from worker.errors import ConfigurationError, WorkerError
+from worker.errors import ConfigurationError
 from worker.records import Layout
 from worker.sources import tables
 
@@ -65,6 +66,20 @@ def test_a_cursor_that_is_no_time_in_sqlite_is_that_rows_fault(table: Table, val
     assert {"1", "3"} <= set(table.reader().read())
 
 
+def test_a_cursor_of_dates_in_sqlite_goes_back_a_day(tmp_path: Path) -> None:
+    """A date knows nothing smaller; a position of before 0014 is a date too."""
+    path = tmp_path / "app.db"
+    with contextlib.closing(sqlite3.connect(path)) as app, app:
+        app.execute("CREATE TABLE review (id INTEGER PRIMARY KEY, body TEXT, day DATE)")
+        app.execute("INSERT INTO review VALUES (1, 'a', '2026-03-01')")
+    reader = Reader(f"sqlite:///{path}", layout=LAYOUT, table="review", cursor="day")
+    assert reader.read() == ["1"]
+    assert reader.positions[""]["after"] == [{"date": "2026-03-01"}, 1]
+    with contextlib.closing(sqlite3.connect(path)) as app, app:
+        app.execute("INSERT INTO review VALUES (2, 'b', '2026-02-28')")
+    assert reader.read() == ["2", "1"]
+
+
 def test_a_text_that_is_not_utf8_in_sqlite_is_one_rows_fault(table: Table) -> None:
     table.insert(["2026-01-01 10:00:00"] * 3)
     with contextlib.closing(sqlite3.connect(table.path)) as app, app:
@@ -73,15 +88,13 @@ def test_a_text_that_is_not_utf8_in_sqlite_is_one_rows_fault(table: Table) -> No
 
 
 def test_no_text_of_sqlite_is_in_an_error(table: Table) -> None:
-    table.insert(["2026-01-01 10:00:00"])
+    table.insert(["2026-01-01 10:00:00"] * 2)
     with contextlib.closing(sqlite3.connect(table.path)) as app, app:
-        app.execute("UPDATE review SET body = CAST(x'736563726574ff' AS TEXT)")
-    said = ""
-    try:
-        table.reader("id").read()
-    except WorkerError as error:
-        said = str(error)
-    assert "secret" not in said
+        app.execute("UPDATE review SET body = CAST(x'736563726574ff' AS TEXT) WHERE id = 2")
+    ((page,),) = [list(table.reader("id").source.pages({}))]
+    (refused,) = page.refusals
+    assert refused.reason
+    assert "secret" not in refused.reason
 
 
 def test_a_sqlite_that_is_not_there_is_said_and_not_made(tmp_path: Path) -> None:
@@ -116,9 +129,23 @@ def test_zero_dates_in_mariadb_are_warned_of(maria: Maria) -> None:
     _made(maria, "id int PRIMARY KEY, body text, updated_at datetime")
     maria.run("INSERT INTO review VALUES (1, 'a', '0000-00-00')")
     reader = Reader(maria.url, layout=LAYOUT, table="review", cursor="updated_at")
-    assert reader.read() in ([], ["1"])
+    with structlog.testing.capture_logs() as logs:
+        assert reader.read() == []
+    warned = [line for line in logs if line["event"] == "source.rows_without_cursor"]
+    assert [line["column"] for line in warned] == ["updated_at"]
     maria.run("INSERT INTO review VALUES (2, 'b', '2026-01-01')")
-    assert "2" in reader.read()
+    assert reader.read() == ["2"]
+
+
+def test_a_cursor_of_mysql_that_was_kept_in_the_sessions_zone_is_refused_once(maria: Maria) -> None:
+    """As before migration 0014: it is later, or earlier, than the rows that it stands for."""
+    _made(maria, "id int PRIMARY KEY, body text, updated_at timestamp NULL")
+    maria.run("INSERT INTO review VALUES (1, 'a', '2026-01-01')")
+    reader = Reader(maria.url, layout=LAYOUT, table="review", cursor="updated_at")
+    reader.read()
+    reader.positions[""]["of"] |= {"type": "datetime"}
+    with pytest.raises(ConfigurationError, match="in another place"):
+        reader.read()
 
 
 def test_an_hour_that_comes_twice_in_mariadb_is_read_twice(maria: Maria) -> None:

@@ -24,7 +24,7 @@ from tests.scripted_lambda import Response, ScriptedLambda, scored
 from worker.store import database
 
 ROWS = 300
-LEASE_S = 6
+LEASE_S = 12
 NOBODY = 65_534
 
 
@@ -139,7 +139,7 @@ def test_a_source_is_held_and_given_back(
     slow = Slow(scripted_lambda)
     with pooled.started("once", "a.csv") as first:
         assert slow.asked.wait(30)
-        time.sleep(1.5 * LEASE_S)
+        time.sleep(1.25 * LEASE_S)
         refused = pooled("once", "a.csv")
         assert (refused.code, "Another run holds" in refused.err) == (4, True)
         assert ("is free at" in refused.err) == is_shared(pooled)

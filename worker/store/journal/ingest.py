@@ -159,17 +159,23 @@ def move_cursors(
 
 
 def adopt(
-    cur: Cursor, source_id: int, run_id: int, page: Page, version: int, worker: str, fence: int
+    cur: Cursor,
+    source_id: int,
+    run_id: int,
+    pages: Sequence[tuple[Page, int]],
+    worker: str,
+    fence: int,
 ) -> tuple[list[Lease], dict[str, int]]:
-    """The cursor is not where we left it: our own commit whose reply was lost, or another's. A
-    commit moves all cursors of its pages: the first tells of all of them."""
+    """The cursors are not where we left them: our own commit whose reply was lost, or another's.
+    Raises CursorMoved for another's."""
     sql = """
         SELECT version, run_id, position, updated_at FROM sentiment.cursor
         WHERE source_id = %s AND partition = %s
     """
-    found = writing.rows(cur, sql, (source_id, page.partition))
-    if not found or found[0][:3] != (version + 1, run_id, dict(page.position)):
-        raise _moved(page)
+    for page, version in pages:
+        found = writing.rows(cur, sql, (source_id, page.partition))
+        if not found or found[0][:3] != (version + 1, run_id, dict(page.position)):
+            raise _moved(page)
     sql = """
         SELECT id, fence, root_id, attempts, reason, repeats, parked, provisional,
                0::float8, record_ids, content_hashes

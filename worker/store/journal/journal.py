@@ -68,7 +68,7 @@ class PostgresJournal:
 
         def write(cur: Cursor) -> tuple[list[Lease], dict[str, int]]:
             if not ingest.move_cursors(cur, source_id, run_id, pages):
-                return ingest.adopt(cur, source_id, run_id, *pages[0], self._claimant.worker, fence)
+                return ingest.adopt(cur, source_id, run_id, pages, self._claimant.worker, fence)
             read = [page for page, _ in pages]
             return ingest.store(cur, source_id, run_id, read, planner, self._claimant, fence)
 
