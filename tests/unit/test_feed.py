@@ -24,10 +24,10 @@ def test_what_is_gathered_is_bounded_in_rows_and_in_size() -> None:
     gathered.add(page("a", *map(str, range(GATHERED_ROWS - 1))))
     assert not gathered.is_full
     assert not gathered.fits(page("b", "x", "y"))
-    gathered.take()
-    gathered.add(page("a", "1", text="x" * (GATHERED_CHARS // 2)))
-    assert not gathered.fits(page("b", "2", text="x" * (GATHERED_CHARS // 2 + 1)))
-    gathered.add(page("b", "2", text="x" * (GATHERED_CHARS // 2 + 1)))
-    assert gathered.is_full
-    assert [each.partition for each in gathered.take()] == ["a", "b"]
-    assert len(gathered) == 0
+    large = Gathered()
+    large.add(page("a", "1", text="x" * (GATHERED_CHARS // 2)))
+    assert not large.fits(page("b", "2", text="x" * (GATHERED_CHARS // 2 + 1)))
+    large.add(page("b", "2", text="x" * (GATHERED_CHARS // 2 + 1)))
+    assert large.is_full
+    assert [each.partition for each in large.take()] == ["a", "b"]
+    assert len(large) == 0
