@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from tests.acceptance.command import COMMAND, Shell
-from worker.cli import app
+from worker.cli.commands import LISTED, load
 
 TEXT, NUMBER, FLAG, MAYBE = str, (int, float), bool, type(None)
 
@@ -139,16 +138,35 @@ def test_the_keys_and_types_that_programs_rely_on(desk: Shell, command: str) -> 
     assert not wrong
 
 
-def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from commands(command, (*path, name))
-        else:
-            yield (*path, name), command
+def all_of(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """A command, or each of a group."""
+    if not hasattr(command, "commands"):
+        yield path, command
+        return
+    for name, each in command.commands.items():
+        yield from all_of(each, (*path, name))
+
+
+def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
+    said = {listed.name: load(listed).get_short_help_str(200) for listed in LISTED}
+    assert said == {listed.name: listed.about for listed in LISTED}
+
+
+def test_the_list_of_commands_imports_none_of_them() -> None:
+    """SQLAlchemy takes longer to import than the list to print."""
+    shown = "import sys; from worker.cli import app; app(['--help'], standalone_mode=False)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{shown}; sys.exit('sqlalchemy' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Operate" in done.stdout
 
 
 def test_every_command_says_what_it_does_and_shows_an_example() -> None:
-    found = list(commands(typer.main.get_command(app)))
+    found = [each for listed in LISTED for each in all_of(load(listed), (listed.name,))]
     assert len(found) >= 40
     silent = [" ".join(path) for path, command in found if not command.help]
     assert not silent

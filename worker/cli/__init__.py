@@ -13,36 +13,13 @@ from typing import Annotated, TextIO
 import typer
 
 from worker import __version__, log
-from worker.cli import (
-    backfill,
-    config,
-    cost,
-    dashboard,
-    database,
-    demo,
-    doctor,
-    lambda_,
-    look,
-    mcp,
-    once,
-    override,
-    quarantine,
-    report,
-    rescore,
-    runs,
-    schedule,
-    score,
-    scores,
-    serve,
-    sources,
-    sql,
-    state,
-)
+from worker.cli.commands import Commands
 from worker.cli.output import say, say_error
 from worker.errors import Exit, WorkerError
 
 app = typer.Typer(
     name="sentiment-worker",
+    cls=Commands,
     help="Turns records that keep arriving into sentiment that people can trust.\n\n"
     "Try it: [bold]sentiment-worker demo[/bold], or on your own file: "
     "[bold]sentiment-worker once reviews.csv[/bold]",
@@ -60,22 +37,6 @@ def options(
     if version:
         typer.echo(__version__)
         raise typer.Exit
-
-
-for module in (score, once, serve, scores, sql, report, dashboard, mcp, look, doctor, demo):
-    module.register(app)
-app.add_typer(backfill.app, name="backfill")
-app.add_typer(rescore.app, name="rescore")
-app.add_typer(runs.app, name="runs")
-app.add_typer(override.app, name="override")
-app.add_typer(cost.app, name="cost")
-app.add_typer(state.app, name="state")
-app.add_typer(sources.app, name="sources")
-app.add_typer(schedule.app, name="schedule")
-app.add_typer(quarantine.app, name="quarantine")
-app.add_typer(database.app, name="db")
-app.add_typer(config.app, name="config")
-app.add_typer(lambda_.app, name="lambda")
 
 
 def main() -> None:
