@@ -112,10 +112,10 @@ def _local_lambda(serve: psutil.Process) -> psutil.Process | None:
 def _postmaster(serve: psutil.Process) -> psutil.Process | None:
     """The server whose lock `serve` holds; it is no child of it."""
     base = next(Path(f.path).parent for f in serve.open_files() if f.path.endswith("users.lock"))
-    for process in psutil.process_iter(["cmdline"]):
-        if {"-D", str(base / "data")} <= set(process.info["cmdline"] or ()):
-            return process
-    return None
+    try:
+        return psutil.Process(int((base / "data" / "postmaster.pid").read_text().split()[0]))
+    except (OSError, IndexError, psutil.Error):  # it is just being started
+        return None
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:
