@@ -22,7 +22,7 @@ from worker.pipeline.fanout import AdaptiveLimit, FanOut, Shares
 from worker.pipeline.judge import Judge
 from worker.pipeline.policy import FallbackPolicy, Policy
 from worker.pipeline.run import Parts
-from worker.ports import Scorer, Tracer
+from worker.ports import Planner, Scorer, Tracer
 from worker.records import Lane
 from worker.scoring.aws_lambda import AwsLambdaScorer
 from worker.scoring.target import LambdaTarget
@@ -133,9 +133,14 @@ def open_lambda(settings: Settings, *, stores: bool = True) -> Iterator[LambdaTa
 
 @asynccontextmanager
 async def open_worker(
-    settings: Settings, engine: Engine, target: LambdaTarget | None
+    settings: Settings,
+    engine: Engine,
+    target: LambdaTarget | None,
+    *,
+    circuit: Circuit | None = None,
+    planner: Planner | None = None,
 ) -> AsyncIterator[Worker]:
-    """Everything that runs of this process share."""
+    """Everything that runs of this process share; `circuit` and `planner` in place of ours."""
     name = worker_name()
     patience = settings.database_patience_s
     stopgap = TextBlobStopgap()
@@ -143,7 +148,8 @@ async def open_worker(
     scorer: Scorer = AwsLambdaScorer(target, tracer) if target else TextBlobScorer(stopgap)
     policy = _policy(settings)
     stages = Stages(settings.runs_at_once)
-    circuit = Circuit(window_s=policy.parked_s)
+    circuit = circuit or Circuit(window_s=policy.parked_s)
+    cut = partial(chunk.plan, max_items=settings.chunk_texts, max_bytes=settings.chunk_bytes)
     ceiling = target.max_concurrency if target else 1
     parts = Parts(
         journal=PostgresJournal(
@@ -159,7 +165,7 @@ async def open_worker(
             scorer, AdaptiveLimit(ceiling), circuit, shares=Shares(settings.backfill_share)
         ),
         judge=Judge(policy, stopgap, scorer_id()),
-        planner=partial(chunk.plan, max_items=settings.chunk_texts, max_bytes=settings.chunk_bytes),
+        planner=planner or cut,
         lease_s=settings.lease.total_seconds(),
         grace_s=settings.grace.total_seconds(),
         tracer=tracer,

@@ -110,12 +110,25 @@ SCHEDULE = 0
 """The lane of scheduled work."""
 
 
+class LaneKind(StrEnum):
+    SCHEDULE = "schedule"
+    BACKFILL = "backfill"
+
+
 class Lane(NamedTuple):
     """Whose work: a source's scheduled work, or one backfill's. Lanes do not take each other's
     chunks, and have their own locks and runs."""
 
     source_id: int
     backfill_id: int = SCHEDULE
+
+    @property
+    def is_backfill(self) -> bool:
+        return self.backfill_id != SCHEDULE
+
+    @property
+    def kind(self) -> LaneKind:
+        return LaneKind.BACKFILL if self.is_backfill else LaneKind.SCHEDULE
 
 
 class Member(NamedTuple):

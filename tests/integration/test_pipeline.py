@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +46,8 @@ class Bench:
         self.server = server
         self.file = folder / "records.csv"
         self.options: dict[str, Any] = {"circuit_window": 0.2, "chunk_texts": 10}
+        self.parts: dict[str, Any] = {}
+        """Of the worker, in place of the usual ones."""
 
     def write(self, *texts: str) -> None:
         with open(self.file, "w", encoding="utf-8", newline="") as file:
@@ -66,7 +67,7 @@ class Bench:
                 asyncio.get_running_loop().call_later(stop_after_s, run.stop)
 
         target = bootstrap.lambda_target(settings)
-        async with bootstrap.open_worker(settings, self.engine, target) as worker:
+        async with bootstrap.open_worker(settings, self.engine, target, **self.parts) as worker:
             source = kinds.open_source(config)
             work = pull_work(worker, settings, "records", "file", source, "once")
             return await cycle(
@@ -246,10 +247,8 @@ def test_a_function_that_fails_for_everybody_condemns_nobody(bench: Bench, fault
     assert bench.scorers() == {"lambda": 9}
 
 
-def test_throttles_without_end_are_an_outage_and_the_run_ends(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bootstrap, "Circuit", partial(Circuit, throttled_s=2.0))
+def test_throttles_without_end_are_an_outage_and_the_run_ends(bench: Bench) -> None:
+    bench.parts = {"circuit": Circuit(window_s=0.2, throttled_s=2.0)}
     bench.server.script = lambda request, n: aws_error(429, "TooManyRequestsException")
     bench.write("I love this")
     report = bench.run()
@@ -270,11 +269,12 @@ def test_an_error_in_ingest_ends_the_run_while_chunks_are_in_hand(
             raise RuntimeError("planned to fail")
         return chunk.plan(items, max_items=10, max_bytes=100_000)
 
-    monkeypatch.setattr(bootstrap, "partial", lambda *_, **__: planner)
+    bench.parts = {"planner": planner}
     bench.write(*many(1000))
     with _slow(bench.server, 0.02), pytest.raises(RuntimeError, match="planned"):
         bench.run()
     monkeypatch.undo()
+    bench.parts = {}
     bench.release_leases()
     assert bench.run().state == "done"
     assert bench.scorers() == {"lambda": 1000}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.make import chunk
 from worker.pipeline.circuit import Circuit
 from worker.pipeline.fanout import AdaptiveLimit, FanOut, Shares
-from worker.records import Answer, Chunk, Failure, FailureKind, Lane, Outcome, ScorerId
+from worker.records import Answer, Chunk, Failure, FailureKind, Lane, LaneKind, Outcome, ScorerId
 
 
 def test_doubles_each_round_trip_until_the_first_throttle() -> None:
@@ -40,6 +40,9 @@ def test_never_below_one_nor_above_the_ceiling() -> None:
     for _ in range(50):
         limit.succeeded()
     assert limit.current == 3
+
+
+BACKFILL, SCHEDULE = LaneKind.BACKFILL, LaneKind.SCHEDULE
 
 
 class Counting:
@@ -94,30 +97,30 @@ def test_neither_lane_starves_and_an_idle_one_lends_its_share(
     share: float, scenes: list[str]
 ) -> None:
     shares = Shares(share)
-    waits = {True: 0, False: 0}
+    waits = dict.fromkeys(LaneKind, 0)
     for scene in scenes:
-        waiting = {"both": [True, False], "live": [False], "back": [True]}[scene]
+        waiting = {"both": [*LaneKind], "live": [SCHEDULE], "back": [BACKFILL]}[scene]
         chosen = shares.next(waiting)
         assert chosen in waiting, "a turn is never wasted"
-        for kind, turns in ((True, 1 / share), (False, 1 / (1 - share))):
+        for kind, turns in ((BACKFILL, 1 / share), (SCHEDULE, 1 / (1 - share))):
             waits[kind] = waits[kind] + 1 if kind in waiting and kind != chosen else 0
             assert waits[kind] <= turns + 1
 
 
-@given(st.floats(0.05, 0.95), st.lists(st.booleans(), max_size=50))
+@given(st.floats(0.05, 0.95), st.lists(st.sampled_from(LaneKind), max_size=50))
 def test_two_that_wait_get_their_shares_whatever_was_before(
-    share: float, before: list[bool]
+    share: float, before: list[LaneKind]
 ) -> None:
     shares = Shares(share)
     for alone in before:
         shares.next([alone])
-    turns = [shares.next([True, False]) for _ in range(400)]
-    assert abs(sum(turns) - 400 * share) <= 1 / min(share, 1 - share) + 1
+    turns = [shares.next([*LaneKind]) for _ in range(400)]
+    assert abs(turns.count(BACKFILL) - 400 * share) <= 1 / min(share, 1 - share) + 1
 
 
 def test_lanes_share_the_calls_that_are_under_way() -> None:
-    async def scene() -> Counter[bool]:
-        started: Counter[bool] = Counter()
+    async def scene() -> Counter[LaneKind]:
+        started: Counter[LaneKind] = Counter()
         scorer = Counting()
         fanout = FanOut(scorer, AdaptiveLimit(4, start=4), Circuit(), shares=Shares(0.25))
 
@@ -125,7 +128,7 @@ def test_lanes_share_the_calls_that_are_under_way() -> None:
             async with asyncio.TaskGroup() as group:
                 while started.total() < 400:
                     await fanout.slot(which)
-                    started[bool(which.backfill_id)] += 1
+                    started[which.kind] += 1
                     call = group.create_task(fanout.send(chunk("a")))
                     call.add_done_callback(lambda _: fanout.release())
 
@@ -133,7 +136,7 @@ def test_lanes_share_the_calls_that_are_under_way() -> None:
         return started
 
     started = asyncio.run(scene())
-    assert 90 <= started[True] <= 110
+    assert 90 <= started[BACKFILL] <= 110
 
 
 def test_a_waiter_that_is_cancelled_takes_no_slot_with_it() -> None:
@@ -156,14 +159,14 @@ def test_a_waiter_that_is_cancelled_takes_no_slot_with_it() -> None:
 def test_calls_that_end_together_are_shared_too(share: float) -> None:
     """Many slots come free in one tick; the first lane to come must not take them all."""
 
-    async def scene() -> Counter[bool]:
-        started: Counter[bool] = Counter()
+    async def scene() -> Counter[LaneKind]:
+        started: Counter[LaneKind] = Counter()
         fanout = FanOut(Counting(), AdaptiveLimit(64, start=64), Circuit(), shares=Shares(share))
 
         async def lane(which: Lane) -> None:
             while started.total() < 2_000:
                 await fanout.slot(which)
-                started[bool(which.backfill_id)] += 1
+                started[which.kind] += 1
 
         async def ends() -> None:
             while started.total() < 2_000:
@@ -178,7 +181,7 @@ def test_calls_that_end_together_are_shared_too(share: float) -> None:
         return started
 
     started = asyncio.run(scene())
-    assert started[True] / started.total() == pytest.approx(share, abs=0.03)
+    assert started[BACKFILL] / started.total() == pytest.approx(share, abs=0.03)
 
 
 def test_a_limit_begins_where_an_earlier_process_was_until_a_call_has_told() -> None:

@@ -20,9 +20,9 @@ from worker.operate.stopping import Stopper
 from worker.operate.who import operator
 from worker.operate.work import Worker
 from worker.pipeline.circuit import Circuit, CircuitState
-from worker.pipeline.cycle import Work, cycle
+from worker.pipeline.cycle import cycle
 from worker.pipeline.feed import WindowFeed
-from worker.pipeline.run import StopReason
+from worker.pipeline.run import StopReason, Work
 from worker.ports import Observer
 from worker.records import Answer, Failure, FailureKind, Lane, Outcome, RunReport
 from worker.scoring.aws_lambda import introduce

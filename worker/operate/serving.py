@@ -19,8 +19,8 @@ from worker.operate.schedule import Job, Timetable
 from worker.operate.stopping import Stopper
 from worker.operate.work import Worker, look_back, pull_work
 from worker.pipeline.circuit import CircuitState
-from worker.pipeline.cycle import Work, cycle
-from worker.pipeline.run import StopReason
+from worker.pipeline.cycle import cycle
+from worker.pipeline.run import StopReason, Work
 from worker.records import Counters, Lane, RunReport
 from worker.settings import Settings
 from worker.sources import kinds

@@ -9,9 +9,8 @@ from sqlalchemy import Engine
 
 from worker.log import get_logger
 from worker.operate.budget import over_budget
-from worker.pipeline.cycle import Work
 from worker.pipeline.feed import SourceFeed
-from worker.pipeline.run import Parts
+from worker.pipeline.run import Parts, Work
 from worker.ports import Source
 from worker.records import NOTHING_AGAIN, Lane, Redrive, RunReport
 from worker.scoring.target import LambdaTarget

@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import structlog
@@ -19,8 +18,7 @@ from worker import crashpoint
 from worker.errors import DatabaseUnavailable, Exit, WorkerError
 from worker.log import get_logger
 from worker.pipeline.circuit import Circuit
-from worker.pipeline.feed import Feed
-from worker.pipeline.run import Parts, Run, StopReason
+from worker.pipeline.run import Parts, Run, StopReason, Work
 from worker.ports import Ledger, Observer, Span
 from worker.records import Counters, Failure, FailureKind, Lane, Pending, RunReport
 
@@ -35,25 +33,6 @@ class Ending:
     exit_code: int
     error: str | None = None
     hint: str = ""
-
-
-Supervise = Callable[[], StopReason | None] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a run is about."""
-
-    name: str
-    """The source's."""
-    lane: Lane
-    feed: Feed
-    trigger: str
-    supervise: Supervise = None
-    due_at: datetime | None = None
-    """When the schedule wanted it."""
-    version: str | None = None
-    """The model version that is wanted; None: whichever there is."""
 
 
 async def cycle(
@@ -90,9 +69,7 @@ async def _alone(
         if proven := await asyncio.to_thread(ledger.proven_concurrency, work.lane):
             parts.fanout.limit.begin_at(proven)
         run_id = await asyncio.to_thread(ledger.start, work.lane, work.trigger, work.due_at)
-        run = Run(
-            parts, work.feed, work.lane, run_id, observer, work.supervise, version=work.version
-        )
+        run = Run(parts, work, run_id, observer)
         on_start(run)
         with (
             parts.tracer.span("run", _described(run_id, work)) as span,
@@ -163,7 +140,7 @@ async def _executed(run: Run, parts: Parts, ledger: Ledger, run_id: int, lane: L
 @asynccontextmanager
 async def _held(ledger: Ledger, work: Work) -> AsyncIterator[None]:
     """The lane's lock, taken and dropped in a thread: the database may take its time."""
-    what = f"backfill {work.lane.backfill_id}" if work.lane.backfill_id else f"source {work.name!r}"
+    what = f"backfill {work.lane.backfill_id}" if work.lane.is_backfill else f"source {work.name!r}"
     lock = ledger.exclusive(work.lane, f"the {what}")
     await asyncio.to_thread(lock.__enter__)
     try:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from worker.pipeline.circuit import Circuit, CircuitState
 from worker.ports import Scorer
-from worker.records import Answer, Chunk, Failure, FailureKind, Lane, Outcome
+from worker.records import Answer, Chunk, Failure, FailureKind, Lane, LaneKind, Outcome
 
 
 class AdaptiveLimit:
@@ -85,13 +85,21 @@ class Shares:
 
     def __init__(self, backfill: float = 0.25) -> None:
         """`backfill` in (0, 1) is the backfills' share while scheduled work waits too."""
-        self._stride = {True: 1.0 / backfill, False: 1.0 / (1.0 - backfill)}
-        self._passes = {True: 0.0, False: 0.0}
+        self._stride = {
+            LaneKind.BACKFILL: 1.0 / backfill,
+            LaneKind.SCHEDULE: 1.0 / (1.0 - backfill),
+        }
+        self._passes = dict.fromkeys(LaneKind, 0.0)
         self._now = 0.0
 
-    def next(self, waiting: Collection[bool]) -> bool:
-        """Of the lanes that wait (True: a backfill), the one whose turn it is; it is taken."""
-        chosen = min(waiting, key=lambda kind: (max(self._passes[kind], self._now), kind))
+    def next(self, waiting: Collection[LaneKind]) -> LaneKind:
+        """Of the lanes that wait, the kind whose turn it is; it is taken. The schedule goes first
+        where both are due."""
+
+        def due(kind: LaneKind) -> tuple[float, bool]:
+            return max(self._passes[kind], self._now), kind is LaneKind.BACKFILL
+
+        chosen = min(waiting, key=due)
         self._now = max(self._passes[chosen], self._now)
         self._passes[chosen] = self._now + self._stride[chosen]
         return chosen
@@ -117,7 +125,9 @@ class FanOut:
         self._under_way = 0
         self._admitting = False
         self._preparing: asyncio.Future[None] | None = None
-        self._waiting: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}
+        self._waiting: dict[LaneKind, deque[asyncio.Future[None]]] = {
+            kind: deque() for kind in LaneKind
+        }
 
     @property
     def under_way(self) -> int:
@@ -132,7 +142,7 @@ class FanOut:
         """Wait for room for one more call, and for the lane's turn; give it back with `release`,
         whatever happens."""
         waiter = asyncio.get_running_loop().create_future()
-        queue = self._waiting[bool(lane.backfill_id)]
+        queue = self._waiting[lane.kind]
         queue.append(waiter)
         self._admit_soon()
         try:

@@ -102,7 +102,7 @@ class Judge:
                 return became(kind, parts=parts, attempts=used, repeats=repeats)
             case Defer(after_s):
                 return became(SettlementKind.PARK, after_s=after_s)
-            case Fallback(after_s) if chunk.lane.backfill_id:
+            case Fallback(after_s) if chunk.lane.is_backfill:
                 return became(SettlementKind.PARK, after_s=after_s)  # most have a model's score
             case Fallback(after_s):
                 settlement = became(SettlementKind.PARK, after_s=after_s)

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from worker import crashpoint
@@ -82,36 +83,39 @@ class Parts:
     stages: Stages
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run is about."""
+
+    name: str
+    """The source's."""
+    lane: Lane
+    feed: Feed
+    trigger: str
+    supervise: Callable[[], StopReason | None] | None = None
+    """Asked first, and then once a second, in a thread: why to stop?"""
+    due_at: datetime | None = None
+    """When the schedule wanted it."""
+    version: str | None = None
+    """The model version that is wanted: the first answer of another one stops the run, and is not
+    kept. None: whichever there is."""
+
+
 class Run:
     """Takes what its feed gives, sees every chunk of its lane to its end, and returns."""
 
-    def __init__(
-        self,
-        parts: Parts,
-        feed: Feed,
-        lane: Lane,
-        run_id: int,
-        observer: Observer,
-        supervise: Callable[[], StopReason | None] | None = None,
-        *,
-        version: str | None = None,
-    ) -> None:
-        """`supervise` is asked first, and then once a second, in a thread, whether to stop.
-
-        Where a model `version` is wanted, the first answer of another one stops the run, and no
-        such answer is kept.
-        """
+    def __init__(self, parts: Parts, work: Work, run_id: int, observer: Observer) -> None:
         self.counters = Counters()
         self.stop_reason: StopReason | None = None
         self.failure: Failure | None = None
         """The last call that failed for other reasons than its texts."""
         self._parts = parts
-        self._feed = feed
-        self._lane = lane
+        self._feed = work.feed
+        self._lane = work.lane
         self._run_id = run_id
         self._observer = observer
-        self._supervise = supervise
-        self._version = version
+        self._supervise = work.supervise
+        self._version = work.version
         self._bytes_read = 0
         self._hand: dict[int, Lease] = {}
         self._ready: asyncio.Queue[Lease] = asyncio.Queue(READY_CHUNKS)

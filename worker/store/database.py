@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -108,6 +108,14 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     limit_s = engine.get_execution_options().get("limit_s")
     with translated(limit_s), engine.begin() as connection:
         yield connection
+
+
+def rows(
+    engine: Engine, statement: sa.Executable, arguments: Mapping[str, Any] | None = None
+) -> list[Mapping[str, Any]]:
+    """What a statement gives, in a transaction of its own."""
+    with transaction(engine) as connection:
+        return [dict(row) for row in connection.execute(statement, arguments).mappings()]
 
 
 @contextmanager

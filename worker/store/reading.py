@@ -123,9 +123,7 @@ WHERE shared > 0 ORDER BY partition, source LIMIT :limit
 def read_elsewhere(engine: Engine, source: str, limit: int) -> list[Row]:
     """Sources that have read a file of this one too, by its place or by its content: (partition,
     source, records, shared). Of this source's `records`, `shared` have a text that is there."""
-    with database.transaction(engine) as connection:
-        found = connection.execute(sa.text(_ELSEWHERE), {"source": source, "limit": limit})
-        return [dict(row) for row in found.mappings()]
+    return database.rows(engine, sa.text(_ELSEWHERE), {"source": source, "limit": limit})
 
 
 def source_id(engine: Engine, name: str) -> int:
@@ -203,5 +201,4 @@ def redrivable(
 
 
 def _all(engine: Engine, statement: Select[Any]) -> list[Row]:
-    with database.transaction(engine) as connection:
-        return [dict(row) for row in connection.execute(statement).mappings()]
+    return database.rows(engine, statement)

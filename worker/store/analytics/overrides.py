@@ -77,8 +77,7 @@ def listed(engine: Engine, *, source: str | None, limit: int) -> list[Row]:
     statement = sa.select(OVERRIDES).order_by(OVERRIDES.c.id.desc()).limit(limit)
     if source is not None:
         statement = statement.where(OVERRIDES.c.source == source)
-    with database.transaction(engine) as connection:
-        return [dict(row) for row in connection.execute(statement).mappings()]
+    return database.rows(engine, statement)
 
 
 def agreement(engine: Engine, *, source: str | None) -> list[Row]:

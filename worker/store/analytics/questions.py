@@ -483,5 +483,4 @@ def _midnight(day: date) -> datetime:
 
 
 def _all(engine: Engine, statement: Select[Any]) -> list[Row]:
-    with database.transaction(engine) as connection:
-        return [dict(row) for row in connection.execute(statement).mappings()]
+    return database.rows(engine, statement)

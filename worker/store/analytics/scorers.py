@@ -52,8 +52,7 @@ def listed(engine: Engine) -> list[Row]:
     statement = sa.select(
         SCORER, scores.label("scores"), (SCORER.c.promoted_at == last).is_(True).label("current")
     ).order_by(SCORER.c.promoted_at.desc().nulls_last(), SCORER.c.id)
-    with database.transaction(engine) as connection:
-        return [dict(row) for row in connection.execute(statement).mappings()]
+    return database.rows(engine, statement)
 
 
 def named(engine: Engine, version: str) -> Row:
@@ -111,5 +110,4 @@ def demote(engine: Engine, scorer_id: int) -> Row:
 
 
 def _rows(engine: Engine, sql: str, arguments: Mapping[str, Any]) -> list[Row]:
-    with database.transaction(engine) as connection:
-        return [dict(row) for row in connection.execute(sa.text(sql), arguments).mappings()]
+    return database.rows(engine, sa.text(sql), arguments)

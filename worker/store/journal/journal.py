@@ -146,7 +146,7 @@ class PostgresJournal:
 
     def _overdue(self, lane: Lane) -> float | None:
         """A backfill's chunks get no provisional scores: nothing of them is ever overdue."""
-        return None if lane.backfill_id else self._overdue_s
+        return None if lane.is_backfill else self._overdue_s
 
     def _learn(self, scorer: ScorerId) -> None:
         if scorer not in self._scorer_ids:

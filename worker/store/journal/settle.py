@@ -84,7 +84,7 @@ def settle(
         s
         for s in accepted
         if s.kind is SettlementKind.DONE
-        and (s.lease.chunk.last_reason or s.lease.chunk.lane.backfill_id)
+        and (s.lease.chunk.last_reason or s.lease.chunk.lane.is_backfill)
     ]
     quarantine.forget_members(cur, [member for s in again for member, _ in s.scores])
     changes = _settled_counters(accepted)

@@ -69,8 +69,7 @@ def listed(engine: Engine, *, states: Sequence[str] | None = None, limit: int = 
     statement = sa.select(BACKFILLS, _at_work).order_by(BACKFILLS.c.id.desc()).limit(limit)
     if states is not None:
         statement = statement.where(BACKFILLS.c.state.in_(states))
-    with database.transaction(engine) as connection:
-        return [dict(row) for row in connection.execute(statement).mappings()]
+    return database.rows(engine, statement)
 
 
 def transition(

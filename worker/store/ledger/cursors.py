@@ -113,8 +113,7 @@ def history(engine: Engine, source: str, *, limit: int) -> list[Row]:
         .order_by(c.id.desc())
         .limit(limit)
     )
-    with database.transaction(engine) as connection:
-        return [dict(row) for row in connection.execute(statement).mappings()]
+    return database.rows(engine, statement)
 
 
 def before(engine: Engine, source: str, change_id: int) -> dict[str, Any]:

@@ -191,8 +191,8 @@ class Holds:
             "worker": self._worker,
             "by_session": self._by_session,
             "lease_s": self._lease_s,
-            "space": _LOCK_SPACES[bool(lane.backfill_id)],
-            "id": lane.backfill_id or lane.source_id,
+            "space": _LOCK_SPACES[lane.is_backfill],
+            "id": lane.backfill_id if lane.is_backfill else lane.source_id,
         }
 
 

@@ -57,8 +57,7 @@ def by(
         statement = statement.where(SPEND.c.day < until)
     if source is not None:
         statement = statement.where(SOURCE.c.name == source)
-    with database.transaction(engine) as connection:
-        return [dict(row) for row in connection.execute(statement).mappings()]
+    return database.rows(engine, statement)
 
 
 def spent(engine: Engine, prices: Prices) -> tuple[float, float]:

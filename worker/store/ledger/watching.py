@@ -65,8 +65,7 @@ WHERE state = 'running'
 
 def sources(engine: Engine) -> list[Row]:
     """A row a source, with the keys that `worker.web.metrics` names."""
-    with database.transaction(engine) as connection:
-        return [dict(row) for row in connection.execute(sa.text(_SOURCES)).mappings()]
+    return database.rows(engine, sa.text(_SOURCES))
 
 
 def backfills(engine: Engine) -> tuple[int, int]:
