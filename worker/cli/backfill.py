@@ -41,6 +41,7 @@ from worker.operate.who import operator
 from worker.records import RunReport
 from worker.selection import Only, Selection
 from worker.settings import Settings
+from worker.states import BackfillState
 from worker.store import migrate
 from worker.store.ledger import backfills, plans
 
@@ -123,7 +124,7 @@ def apply(
             raise ConfigurationError(
                 f"Backfill {backfill_id} is {row['state']}, and is applied once.",
                 hint=f"Go on with: sentiment-worker backfill resume {backfill_id}"
-                if row["state"] in ("running", "paused")
+                if row["state"] in (BackfillState.RUNNING, BackfillState.PAUSED)
                 else "Plan it anew: sentiment-worker backfill plan",
             )
         selection = Selection.from_json(row["selection"])
@@ -136,7 +137,7 @@ def apply(
         if dry_run:
             say(f"Backfill {backfill_id} stands as it was planned. Nothing was done.")
             return
-    raise typer.Exit(_go(settings, backfill_id, ("planned",), output, detach=detach))
+    raise typer.Exit(_go(settings, backfill_id, (BackfillState.PLANNED,), output, detach=detach))
 
 
 @app.command(epilog="Example:  [bold]sentiment-worker backfill resume 3[/bold]")
@@ -158,7 +159,7 @@ def resume(
     settings = settings_for(config, verbose=verbose, quiet=True).settings
     with reading_from(config, verbose=verbose) as engine:
         row = backfills.get(engine, backfill_id)
-    if row["state"] not in ("paused", "running"):
+    if row["state"] not in (BackfillState.PAUSED, BackfillState.RUNNING):
         raise ConfigurationError(
             f"Backfill {backfill_id} is {row['state']}: there is nothing to go on with.",
             hint="See: sentiment-worker backfill status",
@@ -169,7 +170,7 @@ def resume(
     if max_cost is not None:
         with reading_from(config, verbose=verbose) as engine:
             backfills.allow(engine, backfill_id, max_cost)
-    states = ("paused", "running")
+    states = (BackfillState.PAUSED, BackfillState.RUNNING)
     raise typer.Exit(_go(settings, backfill_id, states, output, detach=detach))
 
 
@@ -184,7 +185,12 @@ def _go(
     with bootstrap.open_database(settings) as engine, bootstrap.open_lambda(settings) as target:
         migrate.require_current(engine)
         if not backfills.transition(
-            engine, backfill_id, "running", by=operator(), reason=None, from_states=from_states
+            engine,
+            backfill_id,
+            BackfillState.RUNNING,
+            by=operator(),
+            reason=None,
+            from_states=from_states,
         ):
             raise ConfigurationError(f"Backfill {backfill_id} was changed by somebody else.")
         if detach:
@@ -216,7 +222,7 @@ def _tell(row: Mapping[str, Any], report: RunReport, prices: cost.Prices) -> Non
     )
     if report.error:
         say(f"{report.error}.", style="yellow")
-    if row["state"] in ("paused", "running"):
+    if row["state"] in (BackfillState.PAUSED, BackfillState.RUNNING):
         say(report.hint or f"Go on with: sentiment-worker backfill resume {row['id']}")
 
 
@@ -288,7 +294,14 @@ def pause(
 ) -> None:
     """Stop it within seconds, with nothing leased; `resume` goes on where it stood."""
     with reading_from(config, verbose=verbose) as engine:
-        _stop(engine, backfill_id, "paused", ("running",), reason, dry_run=dry_run)
+        _stop(
+            engine,
+            backfill_id,
+            BackfillState.PAUSED,
+            (BackfillState.RUNNING,),
+            reason,
+            dry_run=dry_run,
+        )
 
 
 @app.command(epilog="Example:  [bold]sentiment-worker backfill cancel 3[/bold]")
@@ -301,7 +314,14 @@ def cancel(
 ) -> None:
     """End it for good. What it has scored stays, what waits is dropped; nothing is leased."""
     with reading_from(config, verbose=verbose) as engine:
-        _stop(engine, backfill_id, "cancelled", backfills.CANCELLABLE, reason, dry_run=dry_run)
+        _stop(
+            engine,
+            backfill_id,
+            BackfillState.CANCELLED,
+            backfills.CANCELLABLE,
+            reason,
+            dry_run=dry_run,
+        )
 
 
 def _stop(

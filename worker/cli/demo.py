@@ -18,6 +18,7 @@ from worker.cli.running import Turn, run_all
 from worker.insight.summary import period, summarise
 from worker.settings import Settings
 from worker.sources.file import FileSourceConfig
+from worker.states import Trigger
 from worker.store.analytics import questions
 
 SAMPLE = Path(worker.__file__).parent / "sample"
@@ -59,7 +60,7 @@ def demo(
     own = (home or Settings().home) / "demo"
     settings = Settings(home=own)
     say("Starting PostgreSQL and the Lambda on this machine ...")
-    _, code = run_all(settings, [Turn(s.name, s.kind, s, "once") for s in SOURCES])
+    _, code = run_all(settings, [Turn(s.name, s.kind, s, Trigger.ONCE) for s in SOURCES])
     with bootstrap.open_database(settings) as engine:
         first, _ = questions.extent(engine) or (None, None)
         summary = summarise(engine, period(engine, since=first))

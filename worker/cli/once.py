@@ -23,6 +23,7 @@ from worker.sources import kinds
 from worker.sources.config import SourceConfig
 from worker.sources.files import FileSource
 from worker.sources.kinds import Opening
+from worker.states import Trigger
 
 _ONCE_EXAMPLES = (
     "Examples:  [bold]sentiment-worker once reviews.csv[/bold]\n\n"
@@ -101,7 +102,7 @@ def once(
     else:
         sources = configured(loaded.settings, source)
     unnamed = bool(paths) and name is None
-    turns = [Turn(s.name, s.kind, s, "once", alike=unnamed) for s in sources]
+    turns = [Turn(s.name, s.kind, s, Trigger.ONCE, alike=unnamed) for s in sources]
     results, code = run_all(loaded.settings, turns)
     if output is Output.JSON:
         print_json([_as_json(report) for report in results])

@@ -26,6 +26,7 @@ from worker.log import printable
 from worker.records import Redrive
 from worker.settings import Settings
 from worker.sources.config import SourceConfig
+from worker.states import Trigger
 from worker.store import reading
 from worker.store.analytics.scores import Row
 
@@ -142,7 +143,7 @@ def _turns(settings: Settings, chosen: Sequence[Row]) -> list[Turn]:
         records = tuple(row["record_id"] for row in rows if row["record_id"] is not None)
         config: SourceConfig | None = configured.get(name) if partitions else None
         if partitions or records:
-            turns.append(Turn(name, kind, config, "redrive", Redrive(partitions, records)))
+            turns.append(Turn(name, kind, config, Trigger.REDRIVE, Redrive(partitions, records)))
     if unreadable:
         problem = ConfigurationError(
             f"Not in the configuration, so not read anew: {', '.join(unreadable)}.",

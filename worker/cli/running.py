@@ -28,6 +28,7 @@ from worker.sources.config import SourceConfig
 from worker.sources.file import FileSourceConfig
 from worker.sources.files import FileSource
 from worker.sources.kinds import Opening
+from worker.states import RunState, Trigger
 from worker.store import migrate, reading
 from worker.store.analytics import questions
 from worker.store.ledger import cursors, pauses, spending, unusual
@@ -92,7 +93,7 @@ async def _one_after_another(
     for turn in turns:
         if stopper.signal:
             break
-        if (pause := paused.get(turn.name)) and turn.trigger == "once":
+        if (pause := paused.get(turn.name)) and turn.trigger == Trigger.ONCE:
             say(
                 f"{turn.name!r} rests until {pause['until']:%Y-%m-%d %H:%M} UTC: {pause['reason']}."
             )
@@ -152,7 +153,7 @@ class _Teller:
 
 def _each_row(turn: Turn) -> str:
     """How to make each row of a file a record, after its first run."""
-    if turn.trigger != "once" or not isinstance(turn.config, FileSourceConfig):
+    if turn.trigger != Trigger.ONCE or not isinstance(turn.config, FileSourceConfig):
         return ""
     files = " ".join(os.path.basename(path) for path in turn.config.locations)
     if any(map(os.path.isdir, turn.config.locations)):
@@ -170,7 +171,7 @@ def _each_row(turn: Turn) -> str:
 def _tell_of_rows(worker: Worker, report: RunReport, *, is_first: bool, again: str) -> None:
     """Why there are fewer records than rows, and whether they are stored twice."""
     c = report.counters
-    if not c.read and report.state == "done":
+    if not c.read and report.state == RunState.DONE:
         empty = "There was no row: what was read is empty, or has a header alone."
         nothing = "Nothing is new since the last run"
         nothing += "; what waited was scored." if c.scored else "."

@@ -22,12 +22,13 @@ from worker.cli.planning import DryRunOption
 from worker.cli.running import Turn, run_all
 from worker.errors import ConfigurationError, Exit
 from worker.records import Redrive
+from worker.states import BackfillState, RunState, Trigger
 from worker.store import reading
 from worker.store.ledger import backfills
 
 app = typer.Typer(help="The ledger of runs.", invoke_without_command=True)
 
-WENT_WELL = ("done", "running", "missed")
+WENT_WELL = (RunState.DONE, RunState.RUNNING, RunState.MISSED)
 
 _COLUMNS = (
     *("id", "source", "trigger", "state", "started_at", "duration", "read", "scored"),
@@ -106,7 +107,11 @@ def retry(
         backfill = found["backfill_id"]
         state = backfill and backfills.state_of(engine, backfill)
     if backfill is not None:
-        again = f"resume {backfill}" if state in ("running", "paused") else "plan --help"
+        again = (
+            f"resume {backfill}"
+            if state in (BackfillState.RUNNING, BackfillState.PAUSED)
+            else "plan --help"
+        )
         raise ConfigurationError(
             f"Run {run_id} belongs to backfill {backfill}, which is {state}.",
             hint=f"sentiment-worker backfill {again}",
@@ -132,6 +137,6 @@ def retry(
         say(f"{again}tries {count:,} rows of quarantine again, and what waits for the model.")
         return
     kind = configured.kind if configured else "file"
-    turn = Turn(found["source"], kind, configured, "retry", Redrive(partitions, records))
+    turn = Turn(found["source"], kind, configured, Trigger.RETRY, Redrive(partitions, records))
     _, code = run_all(loaded.settings, [turn])
     raise typer.Exit(code or (Exit.QUARANTINED if unread else Exit.DONE))

@@ -29,6 +29,7 @@ from worker.scoring.aws_lambda import introduce
 from worker.scoring.target import LambdaTarget
 from worker.selection import ChunkSizes, Selection
 from worker.settings import Settings
+from worker.states import BackfillState, Trigger
 from worker.store.ledger import backfills, spending
 
 Row = Mapping[str, Any]
@@ -119,7 +120,7 @@ def backfill_work(worker: Worker, settings: Settings, row: Mapping[str, Any]) ->
     supervise = partial(_stops, worker.engine, settings, lane, row["max_cost"])
     # TextBlob by choice has versions of its own.
     version = row["selection"]["target_version"] if worker.target else None
-    return Work(row["source"], lane, feed, "backfill", supervise, version=version)
+    return Work(row["source"], lane, feed, Trigger.BACKFILL, supervise, version=version)
 
 
 def close(worker: Worker, lane: Lane, stop_reason: str | None = None) -> None:
@@ -137,21 +138,21 @@ def close(worker: Worker, lane: Lane, stop_reason: str | None = None) -> None:
     backfills.finish(engine, lane, by=by)  # it may have come to its end all the same
     if stop_reason in reasons:
         reason = reasons[StopReason(stop_reason)]
-        running = ("running",)
+        running = (BackfillState.RUNNING,)
         backfills.transition(
-            engine, backfill_id, "paused", by=by, reason=reason, from_states=running
+            engine, backfill_id, BackfillState.PAUSED, by=by, reason=reason, from_states=running
         )
     elif stop_reason is StopReason.BUDGET:
         backfills.explain(engine, backfill_id, "the budget of the day or month is spent")
-    if backfills.state_of(engine, backfill_id) == "cancelled":
-        backfills.revoke_leases(engine, lane, state="cancelled")
+    if backfills.state_of(engine, backfill_id) == BackfillState.CANCELLED:
+        backfills.revoke_leases(engine, lane, state=BackfillState.CANCELLED)
 
 
 def pause(engine: Engine, backfill_id: int, reason: str) -> None:
     """Pause one that is running; nothing happens to another."""
-    running = ("running",)
+    running = (BackfillState.RUNNING,)
     backfills.transition(
-        engine, backfill_id, "paused", by=operator(), reason=reason, from_states=running
+        engine, backfill_id, BackfillState.PAUSED, by=operator(), reason=reason, from_states=running
     )
 
 
@@ -185,12 +186,12 @@ def with_cost(row: Row, prices: Prices) -> dict[str, Any]:
     spent = prices.usd(invocations=row["invocations"], mb_ms=row["billed_mb_ms"])
     left, done = row["records"] - row["finished"], row["finished"]
     rate = done / row["seconds"] if row["seconds"] else 0.0
-    known = row["state"] == "running" and rate
+    known = row["state"] == BackfillState.RUNNING and rate
     found = {name: value for name, value in row.items() if name != "at_work"} | {
         "cost_usd": round(spent, 6),
         "time_left_s": round(left / rate, 1) if known else (0.0 if not left else None),
     }
-    if row["state"] == "running" and not row["at_work"] and not row["reason"]:
+    if row["state"] == BackfillState.RUNNING and not row["at_work"] and not row["reason"]:
         found["reason"] = (
             f"no process is at work on it: start `serve`, or: backfill resume {row['id']}"
         )
@@ -207,8 +208,8 @@ def _stops(
     engine: Engine, settings: Settings, lane: Lane, max_cost: float | None
 ) -> StopReason | None:
     """Why a backfill should stop now: a person's word, its own limit, or everybody's."""
-    if (state := backfills.state_of(engine, lane.backfill_id)) != "running":
-        return StopReason.CANCELLED if state == "cancelled" else StopReason.PAUSED
+    if (state := backfills.state_of(engine, lane.backfill_id)) != BackfillState.RUNNING:
+        return StopReason.CANCELLED if state == BackfillState.CANCELLED else StopReason.PAUSED
     spent = spending.spent_by_backfill(engine, lane, settings.prices)
     if max_cost is not None and spent >= max_cost:
         return StopReason.MAX_COST

@@ -26,6 +26,7 @@ from worker.settings import Settings
 from worker.sources import kinds
 from worker.sources.config import SourceConfig
 from worker.sources.kinds import Opening
+from worker.states import BackfillState, Trigger
 from worker.store.ledger import backfills, pauses, unusual
 
 log = get_logger(__name__)
@@ -140,9 +141,9 @@ class Turns:
 
     def _work(self, *, pull: bool) -> Work:
         c = self._config
-        source, trigger = None, "drain"
+        source, trigger = None, Trigger.DRAIN
         if pull:
-            source, trigger = kinds.open_source(c, self._opening), "schedule"
+            source, trigger = kinds.open_source(c, self._opening), Trigger.SCHEDULE
         return pull_work(self._worker, self._settings, c.name, c.kind, source, trigger)
 
     def _due_work(self, now: float) -> Work | None:
@@ -232,7 +233,9 @@ class Backfills:
         """Backfills with something to do. One whose last run could not say how it ended is
         closed; one that may spend no more is paused."""
         engine, found = self._worker.engine, []
-        for listed in reversed(backfills.listed(engine, states=("running",), limit=100)):
+        for listed in reversed(
+            backfills.listed(engine, states=(BackfillState.RUNNING,), limit=100)
+        ):
             row = backfills.get(engine, listed["id"])
             lane = Lane(row["source_id"], row["id"])
             if now < self._ask_again_at.get(row["id"], 0.0):

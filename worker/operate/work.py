@@ -15,6 +15,7 @@ from worker.ports import Source
 from worker.records import NOTHING_AGAIN, Lane, Redrive, RunReport
 from worker.scoring.target import LambdaTarget
 from worker.settings import Settings
+from worker.states import Trigger
 from worker.store.ledger import unusual
 from worker.store.ledger.runs import PostgresLedger
 
@@ -57,7 +58,7 @@ def pull_work(
 def look_back(worker: Worker, work: Work, report: RunReport) -> list[str]:
     """What of a run that pulled is unlike the last weeks, or remarked by its source: logged, and
     kept with it."""
-    if work.trigger not in ("schedule", "once"):
+    if work.trigger not in (Trigger.SCHEDULE, Trigger.ONCE):
         return []
     c, found = report.counters, []
     if report.state in unusual.STATES:

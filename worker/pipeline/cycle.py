@@ -21,6 +21,7 @@ from worker.pipeline.circuit import Circuit
 from worker.pipeline.run import Parts, Run, StopReason, Work
 from worker.ports import Ledger, Observer, Span
 from worker.records import Counters, Failure, FailureKind, Lane, Pending, RunReport
+from worker.states import RunState
 
 log = get_logger(__name__)
 
@@ -129,11 +130,11 @@ async def _executed(run: Run, parts: Parts, ledger: Ledger, run_id: int, lane: L
     except WorkerError as error:
         log.error("run.failed", error=str(error), hint=error.hint)
         if not isinstance(error, DatabaseUnavailable):  # else there is nowhere to write
-            await asyncio.to_thread(ledger.finish, run_id, "failed", str(error))
+            await asyncio.to_thread(ledger.finish, run_id, RunState.FAILED, str(error))
         raise
     except Exception as error:
         sentence = f"This should not have happened: {type(error).__name__}."
-        await asyncio.to_thread(ledger.finish, run_id, "failed", sentence)
+        await asyncio.to_thread(ledger.finish, run_id, RunState.FAILED, sentence)
         raise
 
 
@@ -167,23 +168,23 @@ def judge_ending(
     """The worst thing that happened names the run."""
     if source_error is not None:
         # What was read before the error is stored and scored.
-        state = "partial" if counters.read else "failed"
+        state = RunState.PARTIAL if counters.read else RunState.FAILED
         return Ending(state, source_error.exit_code, str(source_error), source_error.hint)
     cause = circuit.cause
     if cause is not None and cause.kind is FailureKind.MISCONFIGURED:
         hint = "What TextBlob scored meanwhile is provisional, and replaced after the repair."
-        return Ending("degraded", Exit.MISUSED, cause.message, hint)
+        return Ending(RunState.DEGRADED, Exit.MISUSED, cause.message, hint)
     if stopped in (StopReason.BUDGET, StopReason.MAX_COST):
         what = "The budget" if stopped is StopReason.BUDGET else "Its --max-cost"
         waits = f"{pending_records:,} records wait" if pending_records else "nothing more was read"
         why = f"{what} is spent; {waits}"
-        return Ending("over_budget", Exit.OVER_BUDGET, why, _GO_ON[stopped])
+        return Ending(RunState.OVER_BUDGET, Exit.OVER_BUDGET, why, _GO_ON[stopped])
     if stopped in (StopReason.PAUSED, StopReason.CANCELLED):
-        return Ending("paused", Exit.DEGRADED, f"It was {stopped} while it ran")
+        return Ending(RunState.PAUSED, Exit.DEGRADED, f"It was {stopped} while it ran")
     if stopped is StopReason.VERSION:
         hint = "Deploy the version that is wanted, or name it with LAMBDA_QUALIFIER; then resume."
         why = "The function answers with another model version than is wanted; none of it is kept"
-        return Ending("degraded", Exit.MISUSED, why, hint)
+        return Ending(RunState.DEGRADED, Exit.MISUSED, why, hint)
     if stopped:
         return Ending(stopped, Exit.DONE)
     if pending_records:
@@ -191,13 +192,13 @@ def judge_ending(
         if found := cause or failure:
             why += f": {found.message}"
         hint = "The lane's next run, or `serve`, scores them as soon as the Lambda answers."
-        return Ending("degraded", Exit.DEGRADED, why, hint)
+        return Ending(RunState.DEGRADED, Exit.DEGRADED, why, hint)
     refused = counters.quarantined + counters.dead
     if refused:
         hint = "Look at them with: sentiment-worker quarantine list"
         why = f"{refused:,} row{'s' if refused != 1 else ''} went to quarantine"
-        return Ending("quarantined", Exit.QUARANTINED, why, hint)
-    return Ending("done", Exit.DONE)
+        return Ending(RunState.QUARANTINED, Exit.QUARANTINED, why, hint)
+    return Ending(RunState.DONE, Exit.DONE)
 
 
 def _note_end(report: RunReport, span: Span) -> None:

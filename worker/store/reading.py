@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Engine, Select
 
 from worker import words
 from worker.errors import ConfigurationError, Unknown
+from worker.states import Trigger
 from worker.store import database
 from worker.store.analytics.views import PENDING_WORK, REFUSED, RUN_HISTORY, SOURCES
 from worker.store.tables import (
@@ -34,7 +35,7 @@ def status(engine: Engine) -> list[Row]:
         .where(
             RUN_HISTORY.c.source == s.c.name,
             RUN_HISTORY.c.backfill_id.is_(None),
-            RUN_HISTORY.c.trigger != "drain",
+            RUN_HISTORY.c.trigger != Trigger.DRAIN,
         )
         .order_by(RUN_HISTORY.c.id.desc())
         .limit(1)
@@ -152,7 +153,7 @@ def outcomes(engine: Engine, source: str, limit: int) -> list[str]:
     """How its last runs by schedule or by hand ended, the newest first."""
     c = RUN_HISTORY.c
     statement = sa.select(c.state).where(
-        c.source == source, c.backfill_id.is_(None), c.trigger != "drain"
+        c.source == source, c.backfill_id.is_(None), c.trigger != Trigger.DRAIN
     )
     return [row["state"] for row in _all(engine, statement.order_by(c.id.desc()).limit(limit))]
 

@@ -12,6 +12,7 @@ from worker.chunk import distinct
 from worker.errors import ConfigurationError
 from worker.ports import Planner
 from worker.records import Lane, Lease, Member
+from worker.states import BackfillState, RunState
 from worker.store import database
 from worker.store.analytics.views import BACKFILLS
 from worker.store.journal import ingest, writing
@@ -20,7 +21,7 @@ from worker.store.tables import BACKFILL, BACKFILL_WINDOW, RUN, SOURCE
 
 Row = Mapping[str, Any]
 
-CANCELLABLE = ("planned", "running", "paused")
+CANCELLABLE = (BackfillState.PLANNED, BackfillState.RUNNING, BackfillState.PAUSED)
 """States from which a backfill can still be cancelled."""
 
 
@@ -30,7 +31,7 @@ _at_work = (
     sa.exists()
     .where(
         RUN.c.lane == BACKFILLS.c.id,
-        RUN.c.state == "running",
+        RUN.c.state == RunState.RUNNING,
         RUN.c.heartbeat_at > sa.func.now() - _HEARD_OF,
     )
     .label("at_work")
@@ -93,7 +94,9 @@ def transition(
 
 def explain(engine: Engine, backfill_id: int, reason: str | None) -> None:
     """Say why one that is running does not go on now; None: it does."""
-    update = sa.update(BACKFILL).where(BACKFILL.c.id == backfill_id, BACKFILL.c.state == "running")
+    update = sa.update(BACKFILL).where(
+        BACKFILL.c.id == backfill_id, BACKFILL.c.state == BackfillState.RUNNING
+    )
     with database.transaction(engine) as connection:
         connection.execute(update.values(reason=reason))
 
@@ -127,7 +130,7 @@ def revoke_leases(engine: Engine, lane: Lane, *, state: str) -> int:
         "source": lane.source_id,
         "lane": lane.backfill_id,
         "state": state,
-        "cancel": state == "cancelled",
+        "cancel": state == BackfillState.CANCELLED,
     }
     with database.transaction(engine) as connection:
         return connection.execute(sa.text(sql), arguments).rowcount

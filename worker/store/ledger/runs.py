@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from worker.errors import ConfigurationError, TakenOver
 from worker.log import get_logger
 from worker.records import Counters, Lane, Remark
+from worker.states import RunState, Trigger
 from worker.store import database
 from worker.store.analytics import rollup
 from worker.store.ledger.holds import Holds
@@ -78,10 +79,10 @@ class PostgresLedger:
             .where(
                 RUN.c.source_id == lane.source_id,
                 RUN.c.lane == lane.backfill_id,
-                RUN.c.state == "running",
+                RUN.c.state == RunState.RUNNING,
             )
             .values(
-                state="lost",
+                state=RunState.LOST,
                 finished_at=RUN.c.heartbeat_at,
                 error="The process ended, or slept, without a word; its chunks are free again.",
             )
@@ -142,7 +143,7 @@ class PostgresLedger:
         statement = (
             sa.select(sa.func.coalesce(RUN.c.finished_at, RUN.c.heartbeat_at), sa.func.now())
             .where(RUN.c.source_id == lane.source_id, RUN.c.lane == lane.backfill_id)
-            .where(RUN.c.trigger != "drain")
+            .where(RUN.c.trigger != Trigger.DRAIN)
             .order_by(RUN.c.started_at.desc())
             .limit(1)
         )
@@ -161,7 +162,7 @@ class PostgresLedger:
         now = sa.func.now()
         with database.transaction(self._engine) as connection:
             found = connection.execute(last).first()
-            if found and found.state == "missed" and found.error == why:
+            if found and found.state == RunState.MISSED and found.error == why:
                 again = sa.update(RUN).where(RUN.c.id == found.id).values(finished_at=now)
                 connection.execute(again)
                 return
@@ -169,8 +170,8 @@ class PostgresLedger:
                 sa.insert(RUN).values(
                     source_id=lane.source_id,
                     lane=lane.backfill_id,
-                    trigger="schedule",
-                    state="missed",
+                    trigger=Trigger.SCHEDULE,
+                    state=RunState.MISSED,
                     worker=self._worker,
                     finished_at=now,
                     due_at=due_at,
@@ -196,7 +197,7 @@ class PostgresLedger:
         """Close a run and return its counters as the database holds them; `concurrency` is kept of
         one that made calls. One that was taken over stays lost. What this process still has leased
         of the lane (it was stopped while a transaction was under way) is free at once."""
-        lost = RUN.c.state == "lost"
+        lost = RUN.c.state == RunState.LOST
         statement = (
             sa.update(RUN)
             .where(RUN.c.id == run_id)

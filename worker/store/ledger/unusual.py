@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
+from worker.states import RunState
 from worker.store import database
 
-STATES = ("done", "quarantined", "degraded")
+STATES = (RunState.DONE, RunState.QUARANTINED, RunState.DEGRADED)
 """Runs that read their source to its end: only these are compared."""
 
 MIN_RUNS = 20
