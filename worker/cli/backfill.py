@@ -120,7 +120,7 @@ def apply(
     settings = settings_for(config, verbose=verbose, quiet=True).settings
     with reading_from(config, verbose=verbose) as engine:
         row = backfills.get(engine, backfill_id)
-        if row["state"] != "planned":
+        if row["state"] != BackfillState.PLANNED:
             raise ConfigurationError(
                 f"Backfill {backfill_id} is {row['state']}, and is applied once.",
                 hint=f"Go on with: sentiment-worker backfill resume {backfill_id}"
@@ -278,7 +278,7 @@ def _followed(engine: Engine, row: dict[str, Any], prices: cost.Prices) -> dict[
         task = bar.add_task(f"backfill {row['id']}", total=row["records"])
         while True:
             bar.update(task, completed=row["finished"])
-            if row["state"] != "running":
+            if row["state"] != BackfillState.RUNNING:
                 return row
             time.sleep(0.5)
             row = backfilling.with_cost(backfills.get(engine, row["id"]), prices)
