@@ -41,7 +41,10 @@ def kinds_(output: OutputOption = Output.TABLE) -> None:
 
 
 def _described(name: str) -> dict[str, Any]:
-    kind = kinds.find(name)
+    try:
+        kind = kinds.find(name)
+    except ConfigurationError as error:
+        return {"kind": name, "reads": str(error), "package": kinds.origin(name), "keys": []}
     keys = [key for key in kind.config.model_fields if key not in ("kind", "name")]
     return {"kind": name, "reads": kind.about, "package": kinds.origin(name), "keys": keys}
 
