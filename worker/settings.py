@@ -251,6 +251,10 @@ def load(
     _resolve_secrets(values, origins)
     sources = values.get("source")
     mistakes: list[Any] = []
+    if isinstance(sources, dict):
+        raise ConfigurationError(
+            f"{found} has [source]; each source begins with [[source]], in double brackets."
+        )
     if isinstance(sources, list):
         values["source"] = [_source(number, each, mistakes) for number, each in enumerate(sources)]
     try:
@@ -372,7 +376,10 @@ def _from_file(path: Path) -> dict[str, Any]:
             hint="Check the path given with --config.",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"The configuration {path} is not valid TOML: {error}.") from error
+        raise ConfigurationError(
+            f"The configuration {path} is not valid TOML: {error}.",
+            hint="Each source begins with [[source]], in double brackets; texts are in quotes.",
+        ) from error
 
 
 def _from_environment(variable: str, environ: Mapping[str, str]) -> tuple[str | None, str]:
@@ -399,7 +406,7 @@ def _from_environment(variable: str, environ: Mapping[str, str]) -> tuple[str | 
 
 PLAIN = {
     "extra_forbidden": "there is no such setting",
-    "tuple_type": 'write a list, like ["airline"]; sources begin with [[source]]',
+    "tuple_type": 'write a list, like ["airline"]',
     "no_kind": f"kind is missing: {', '.join(kinds.OURS)}, or another of `sources kinds`",
     "missing": "is missing",
 }

@@ -67,10 +67,12 @@ def report(
         found = spending.by(engine, groups, since=first, until=_day(end), source=source)
         today, month = spending.spent(engine, settings.prices)
     rows = [_priced(row, settings.prices) for row in found]
-    columns = (*groups, "invocations", "texts", "records", "gb_seconds", "cost_usd", "saved_usd")
+    columns = [*groups, "invocations", "texts", "records", "gb_seconds", "cost_usd", "saved_usd"]
+    if unreported := sum(row["unreported"] for row in rows):
+        columns.insert(len(groups) + 1, "unreported")
     if not print_rows(rows, columns, output):
         say("Nothing was called in this time.")
-    if unreported := sum(row["unreported"] for row in rows):
+    if unreported:
         say(
             f"{words.many(unreported, 'call', 'calls')} brought no report line (no answer, or none"
             " in the log): counted at the most that they can have cost.",

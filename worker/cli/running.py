@@ -131,7 +131,7 @@ async def _run_one(worker: Worker, settings: Settings, turn: Turn, stopper: Stop
     with contextlib.suppress(DatabaseUnavailable):  # the run itself has ended well
         for warning in await asyncio.to_thread(look_back, worker, work, report):
             say(f"Unusual: {warning}.", style="yellow")
-        if source:
+        if source and not (source.remark and source.remark.found_nothing):
             await asyncio.to_thread(
                 _tell_of_rows, worker, report, is_first=not before, again=_each_row(turn)
             )

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from worker import bootstrap
 from worker.cli.look import reading_from
 from worker.cli.output import (
+    DATA,
     WORDS,
     ConfigOption,
     Output,
@@ -35,9 +36,18 @@ app = typer.Typer(
 
 @app.command("kinds", epilog="Example:  [bold]sentiment-worker sources kinds[/bold]")
 def kinds_(output: OutputOption = Output.TABLE) -> None:
-    """List the kinds of sources that are installed, and what a [[source]] of each may say."""
+    """List the kinds of sources that are installed, and the keys that a source of each may have.
+
+    docs/operations.md says what each key means. Another package adds a kind under the entry point
+    group sentiment_worker.sources.
+    """
     rows = [_described(name) for name in kinds.names()]
-    print_rows(rows, ("kind", "reads", "package", "keys"), output)
+    if output is Output.JSON:
+        print_json(rows)
+        return
+    for row in rows:
+        DATA.print(f"{row['kind']}: {row['reads']} ({row['package']})", markup=False)
+        DATA.print(f"    {', '.join(row['keys'])}", markup=False)
 
 
 def _described(name: str) -> dict[str, Any]:

@@ -191,7 +191,7 @@ def judge_ending(
         why = f"{pending_records:,} records wait for the model"
         if found := cause or failure:
             why += f": {found.message}"
-        hint = "The lane's next run, or `serve`, scores them as soon as the Lambda answers."
+        hint = "The next run, or `serve`, scores them as soon as the Lambda answers."
         return Ending(RunState.DEGRADED, Exit.DEGRADED, why, hint)
     refused = counters.quarantined + counters.dead
     if refused:

@@ -209,8 +209,9 @@ def minus(value: Any, overlap: timedelta | float | None) -> Any:
     if isinstance(value, Decimal):
         return value - Decimal(str(step))
     raise ConfigurationError(
-        f"A cursor of {type(value).__name__} has no overlap.",
-        hint="Use a column of numbers or times as cursor.",
+        f"The cursor's column holds values of type {type(value).__name__}: none of them is a"
+        " number or a time, so a run could not begin a little earlier than the last one ended.",
+        hint="Name a column of numbers or times as cursor.",
     )
 
 

@@ -115,6 +115,8 @@ def find(location: str, access: Access) -> list[Blob]:
         _require_supported(location)
         return [_local(str(path))]
     matches = sorted(glob.glob(str(path), recursive=True))
+    if not matches and glob.has_magic(str(path)):
+        return []  # what matches may come later
     files = [name for name in matches if os.path.isfile(name)]
     if files or any(map(os.path.isdir, matches)):
         return [_local(name) for name in files if _supported(name)]
