@@ -13,24 +13,21 @@ none       every run reads everything; the store absorbs.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Engine, event, exc
+from sqlalchemy import ColumnElement, Engine, exc
 
-from worker import urls
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger, printable
 from worker.records import Layout, Page, Position, Record, Refusal, Remark
-from worker.sources import identity, keys, place, waiting
+from worker.sources import engines, identity, keys, place, waiting
 from worker.sources.columns import FileMapping, RowRefused, choose
 from worker.sources.keys import Xid8
 
@@ -80,7 +77,7 @@ class SqlSource:
         return None
 
     def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
-        engine = _engine(self._target.url, self._target.timeout_s)
+        engine = engines.engine(self._target.url, self._target.timeout_s)
         try:
             relation = _relation(engine, self._target)
             reader = _Reader(self.name, engine, relation, self._target, self._layout)
@@ -397,63 +394,6 @@ class _Reader:
                 column=self._named.name if self._named is not None else "",
                 advice="they cannot be read: fill the column, or name another cursor",
             )
-
-
-@lru_cache(maxsize=64)
-def _engine(url: str, timeout_s: float) -> Engine:
-    """One for a database, whatever the number of runs: SQLAlchemy's reflection remembers every
-    dialect that ever asked, and a compiled statement its table, which each run reflects anew."""
-    parsed = urls.parse(url, "The source's url")
-    try:
-        if parsed.drivername in ("postgres", "postgresql"):
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        arguments: dict[str, Any] = {
-            name: value
-            for name, value in _patience(parsed.drivername, timeout_s).items()
-            if name not in parsed.query
-        }
-        engine = sa.create_engine(
-            parsed, poolclass=sa.NullPool, query_cache_size=0, connect_args=arguments
-        )
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", keys.lenient_texts)
-        if engine.dialect.name in ("mysql", "mariadb"):
-            event.listen(engine, "connect", keys.in_utc)
-        if parsed.drivername == "postgresql+psycopg":
-            event.listen(engine, "connect", keys.lenient)
-            event.listen(engine, "begin", partial(_limit, timeout_s))
-        return engine
-    except (exc.NoSuchModuleError, ImportError) as error:
-        raise ConfigurationError(
-            f"The source's url needs a driver that is not installed: {error}.",
-            hint="Install the driver's package beside sentiment-worker.",
-        ) from error
-
-
-def _limit(timeout_s: float, connection: sa.Connection) -> None:
-    """Of each statement in a transaction, waiting for locks included; also behind a pooler, which
-    would keep a session's setting for others. psycopg reads times in the ISO form alone."""
-    connection.exec_driver_sql(
-        f"SET LOCAL statement_timeout = {int(timeout_s * 1000)}; SET LOCAL datestyle = ISO;"
-        " SET LOCAL intervalstyle = postgres"
-    )
-
-
-def _patience(driver: str, timeout_s: float) -> dict[str, Any]:
-    """For drivers whose names for it we know: a server that is gone, or a network that drops what
-    it is sent, is noticed within a minute."""
-    if driver == "postgresql+psycopg":
-        return {
-            "client_encoding": "utf8",
-            "connect_timeout": 10,
-            "keepalives_idle": 20,
-            "keepalives_interval": 10,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 30_000,
-        }
-    if driver in ("mysql+pymysql", "mariadb+pymysql"):
-        return {"connect_timeout": 10, "read_timeout": math.ceil(timeout_s), "write_timeout": 60}
-    return {}
 
 
 def _relation(engine: Engine, target: SqlTarget) -> sa.FromClause:
