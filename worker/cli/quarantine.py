@@ -23,9 +23,8 @@ from worker.cli.output import (
 from worker.cli.running import Turn, run_all
 from worker.errors import ConfigurationError, Exit
 from worker.log import printable
-from worker.records import Redrive
+from worker.operate.redrive import again
 from worker.settings import Settings
-from worker.sources.config import SourceConfig
 from worker.states import Trigger
 from worker.store import reading
 from worker.store.analytics.scores import Row
@@ -136,14 +135,12 @@ def _turns(settings: Settings, chosen: Sequence[Row]) -> list[Turn]:
     turns: list[Turn] = []
     unreadable: list[str] = []
     for (name, kind), rows in by_source.items():
-        partitions = frozenset(row["partition"] for row in rows if row["stage"] == "read")
-        if partitions and name not in configured:
+        wanted = again(rows, is_configured=name in configured)
+        if wanted.unread:
             unreadable.append(name)
-            partitions = frozenset()
-        records = tuple(row["record_id"] for row in rows if row["record_id"] is not None)
-        config: SourceConfig | None = configured.get(name) if partitions else None
-        if partitions or records:
-            turns.append(Turn(name, kind, config, Trigger.REDRIVE, Redrive(partitions, records)))
+        if not wanted.is_empty:
+            config = configured.get(name) if wanted.redrive.partitions else None
+            turns.append(Turn(name, kind, config, Trigger.REDRIVE, wanted.redrive))
     if unreadable:
         problem = ConfigurationError(
             f"Not in the configuration, so not read anew: {', '.join(unreadable)}.",

@@ -21,7 +21,7 @@ from worker.cli.output import (
 from worker.cli.planning import DryRunOption
 from worker.cli.running import Turn, run_all
 from worker.errors import ConfigurationError, Exit
-from worker.records import Redrive
+from worker.operate.redrive import again
 from worker.states import BackfillState, RunState, Trigger
 from worker.store import reading
 from worker.store.ledger import backfills
@@ -107,36 +107,32 @@ def retry(
         backfill = found["backfill_id"]
         state = backfill and backfills.state_of(engine, backfill)
     if backfill is not None:
-        again = (
+        command = (
             f"resume {backfill}"
             if state in (BackfillState.RUNNING, BackfillState.PAUSED)
             else "plan --help"
         )
         raise ConfigurationError(
             f"Run {run_id} belongs to backfill {backfill}, which is {state}.",
-            hint=f"sentiment-worker backfill {again}",
+            hint=f"sentiment-worker backfill {command}",
         )
     if found["state"] in WENT_WELL and not rows:
         say(f"Run {run_id} is {found['state']}; there is nothing to do again.")
         return
     configured = {source.name: source for source in loaded.settings.source}.get(found["source"])
-    partitions = frozenset(row["partition"] for row in rows if row["stage"] == "read")
-    records = tuple(row["record_id"] for row in rows if row["record_id"] is not None)
-    unread = 0
-    if configured is None and partitions:
-        unread = sum(row["stage"] == "read" for row in rows)
-        partitions = frozenset()
+    wanted = again(rows, is_configured=configured is not None)
+    if wanted.unread:
         say(
-            f"The source {found['source']!r} is not configured, so its {unread:,} unread rows stay"
+            f"The source {found['source']!r} is not configured, so its {wanted.unread:,} rows stay"
             " in quarantine: give its file again, with `once`.",
             style="yellow",
         )
     if dry_run:
-        again = "reads the source on, " if configured else ""
-        count = len(rows) - unread
-        say(f"{again}tries {count:,} rows of quarantine again, and what waits for the model.")
+        reads = "reads the source on, " if configured else ""
+        count = len(rows) - wanted.unread
+        say(f"{reads}tries {count:,} rows of quarantine again, and what waits for the model.")
         return
     kind = configured.kind if configured else "file"
-    turn = Turn(found["source"], kind, configured, Trigger.RETRY, Redrive(partitions, records))
+    turn = Turn(found["source"], kind, configured, Trigger.RETRY, wanted.redrive)
     _, code = run_all(loaded.settings, [turn])
-    raise typer.Exit(code or (Exit.QUARANTINED if unread else Exit.DONE))
+    raise typer.Exit(code or (Exit.QUARANTINED if wanted.unread else Exit.DONE))
