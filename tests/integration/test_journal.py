@@ -246,7 +246,7 @@ def test_a_stale_answer_is_refused_even_before_anybody_claimed(desk: Desk) -> No
 
 def test_who_slept_past_its_lease_loses_lock_run_and_leases(desk: Desk) -> None:
     (lease,) = desk.ingest(record("1", "a"))
-    asleep = PostgresLedger(desk.engine, worker="w1", patience_s=1)
+    asleep = PostgresLedger(desk.engine, worker="w1", patience_s=1, lease_s=0.2)
     patient = PostgresLedger(desk.engine, worker="w2", patience_s=1, lease_s=60)
     with asleep.exclusive(Lane(desk.source_id), "s"):
         with pytest.raises(SourceBusy), patient.exclusive(Lane(desk.source_id), "s"):
@@ -260,7 +260,8 @@ def test_who_slept_past_its_lease_loses_lock_run_and_leases(desk: Desk) -> None:
             assert desk.settle(done(lease))["fenced"] == 1
             other = Desk(desk.engine, name="w3", run_id=run_id)
             assert [taken.chunk.id for taken in other.claim()] == [lease.chunk.id]
-    asleep.finish(desk.run_id, "done", None)
+    with pytest.raises(TakenOver):
+        asleep.finish(desk.run_id, "done", None)
     assert desk.rows("SELECT state FROM sentiment.run ORDER BY id") == [("lost",), ("running",)]
 
 
@@ -316,6 +317,15 @@ def test_a_lane_outlives_the_session_that_locked_it(desk: Desk) -> None:
             pass
     with other.exclusive(lane, "s"):
         pass
+
+
+def test_a_worker_with_a_shorter_lease_does_not_end_a_healthy_run(desk: Desk) -> None:
+    lane = Lane(desk.source_id)
+    with PostgresLedger(desk.engine, worker="w1", patience_s=1, lease_s=60).exclusive(lane, "s"):
+        time.sleep(0.3)
+        hasty = PostgresLedger(desk.engine, worker="w2", patience_s=1, lease_s=0.2)
+        with pytest.raises(SourceBusy), hasty.exclusive(lane, "s"):
+            pass
 
 
 def test_a_killed_process_holds_nothing(desk: Desk) -> None:

@@ -60,7 +60,9 @@ def test_times_of_any_form_in_sqlite_are_read_to_the_last(table: Table, form: st
     assert {r.external_id for page in pages for r in page.records} == set(map(str, range(1, 36)))
 
 
-@pytest.mark.parametrize("value", ["yesterday", "", 1767261600, 1767261600.5])
+@pytest.mark.parametrize(
+    "value", ["yesterday", "", "now", "12:00", "2024-02-30 10:00", 1767261600, 2460000.5]
+)
 def test_a_cursor_that_is_no_time_in_sqlite_is_that_rows_fault(table: Table, value: Any) -> None:
     table.insert(["2026-01-01 10:00:00", value, "2026-01-01 12:00:00"])
     assert {"1", "3"} <= set(table.reader().read())

@@ -43,6 +43,9 @@ def test_a_function_that_logs_as_json_reports_in_json() -> None:
     assert bill_of(log(f'{{"type": "platform.start"}}\n{report}')) == Bill(13, 1769)
 
 
+ABSURD = '{"type": "platform.report", "record": {"metrics": {"billedDurationMs": 1e999, "memorySizeMB": 9}}}'
+
+
 @pytest.mark.parametrize(
     "tail",
     [
@@ -56,3 +59,7 @@ def test_a_function_that_logs_as_json_reports_in_json() -> None:
 )
 def test_without_a_report_line_there_is_no_bill(tail: str | None) -> None:
     assert bill_of(tail) is None
+
+
+def test_an_absurd_report_costs_no_answer() -> None:
+    assert bill_of(log(f"{ABSURD}\n")) is None

@@ -67,7 +67,9 @@ def _run() -> int:
     except SystemExit as ended:
         # Typer makes of a reader that went away (`| head`) the exit code 1.
         gone = isinstance(ended.__context__, BrokenPipeError)
-        return Exit.DONE if gone else ended.code if isinstance(ended.code, int) else Exit.DONE
+        if gone or ended.code is None:
+            return Exit.DONE
+        return ended.code if isinstance(ended.code, int) else Exit.FAILED
     except WorkerError as error:
         say_error(error)
         return error.exit_code

@@ -65,7 +65,7 @@ class Turn:
 def run_all(settings: Settings, turns: Sequence[Turn]) -> tuple[list[RunReport], int]:
     """Run the turns; returns their reports and the command's exit code."""
     settings.require_scorer()
-    if settings.database_url is None and not settings.home.exists():
+    if settings.database_url is None and not os.path.exists(settings.home):
         say(f"Starting PostgreSQL; its data will be in {settings.home} (the first time: seconds).")
     with bootstrap.open_database(settings) as engine:
         migrate.wait_until_current(engine, patience_s=settings.database_patience_s)

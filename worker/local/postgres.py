@@ -63,7 +63,7 @@ def running(home: Path) -> Iterator[str]:
 
     Raises ConfigurationError (not installed, no rights), DatabaseUnavailable (does not start).
     """
-    server = _Server(home.absolute())
+    server = _Server(_resolved(home))
     with server.shared() as lock:
         try:
             yield server.url
@@ -73,9 +73,25 @@ def running(home: Path) -> Iterator[str]:
 
 def revive(home: Path) -> None:
     """Start a server again that died under its users. Raises as `running`."""
-    server = _Server(home.absolute())
+    server = _Server(_resolved(home))
     with server.starting():
         server.ensure_running()
+
+
+def _resolved(home: Path) -> Path:
+    """One folder is one server, by whatever link it is named. Raises ConfigurationError."""
+    if "\n" in str(home) or not str(home).isprintable():
+        raise ConfigurationError(
+            "SENTIMENT_HOME has a line break, or characters that are not UTF-8.",
+            hint="Name another folder, or set DATABASE_URL.",
+        )
+    try:
+        return home.resolve()
+    except OSError as error:
+        raise ConfigurationError(
+            f"SENTIMENT_HOME cannot be used: {error.strerror}.",
+            hint="Name another folder, or set DATABASE_URL.",
+        ) from error
 
 
 class _Server:
@@ -128,7 +144,12 @@ class _Server:
             return
         # Of a server that is gone, or of the folder that this one is a copy of: pg_ctl would take
         # whatever process has its number by now for the server.
-        (self._data / PID_FILE).unlink(missing_ok=True)
+        for left in (
+            self._data / PID_FILE,
+            self._sockets / SOCKET,
+            self._sockets / f"{SOCKET}.lock",
+        ):
+            left.unlink(missing_ok=True)
         settings = SERVER_SETTINGS | {"cluster_name": self._mark}
         options = " ".join(f"-c {name}={value or chr(39) * 2}" for name, value in settings.items())
         self._run(

@@ -183,7 +183,7 @@ def _reported_in_json(tail: str) -> Iterator[tuple[int, int]]:
     for line in tail.splitlines():
         if '"platform.report"' not in line:
             continue
-        with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+        with contextlib.suppress(ValueError, TypeError, KeyError, OverflowError, RecursionError):
             metrics = json.loads(line)["record"]["metrics"]
             yield int(metrics["billedDurationMs"]), int(metrics["memorySizeMB"])
 

@@ -28,6 +28,13 @@ class FileSourceConfig(SourceConfig):
             raise ValueError(f"{value!r} is no encoding; write it like utf-8 or cp1252") from None
         return value
 
+    @field_validator("path")
+    @classmethod
+    def _without_nul(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if any("\0" in path for path in ((value,) if isinstance(value, str) else value)):
+            raise ValueError("a path cannot hold the character NUL")
+        return value
+
     @property
     def locations(self) -> Sequence[str]:
         return (self.path,) if isinstance(self.path, str) else self.path

@@ -129,10 +129,9 @@ class FileSource:
             raise ConfigurationError(f"There is {self._nothing()}.", hint=NOTHING_THERE)
 
     def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
-        blobs = self._find()
-        self._look_at_emptiness(blobs)
+        blobs, unread = self._look()
+        self._look_at_emptiness(blobs, unread)
         self._look_at_ids(positions, blobs)
-        unread: SourceUnavailable | None = None
         for blob in blobs:
             known = position = positions.get(blob.path, {})
             if position.get("layout") != self._digest():
@@ -159,11 +158,12 @@ class FileSource:
     def _nothing(self) -> str:
         return f"no file to be read at {', '.join(self._locations)}"
 
-    def _look_at_emptiness(self, blobs: Sequence[Blob]) -> None:
+    def _look_at_emptiness(self, blobs: Sequence[Blob], missing: SourceUnavailable | None) -> None:
         """Raises SourceUnavailable once there was no file too often."""
-        self.remark = None if blobs else Remark(self._nothing(), found_nothing=True)
-        if blobs:
+        self.remark = None
+        if blobs or missing is not None:
             return
+        self.remark = Remark(self._nothing(), found_nothing=True)
         before = self._empty_before()
         if not before:
             log.warning("source.empty", source=self.name, at=list(self._locations))
@@ -177,12 +177,22 @@ class FileSource:
             ids.require_different_names({*positions, *(blob.path for blob in blobs)})
 
     def _find(self) -> list[Blob]:
-        found = {
-            blob.path: blob
-            for place in self._locations
-            for blob in storage.find(place, self._access)
-        }
-        return [found[path] for path in sorted(found)]
+        """Raises SourceUnavailable where one of the places is not there."""
+        found, missing = self._look()
+        if missing is not None:
+            raise missing
+        return found
+
+    def _look(self) -> tuple[list[Blob], SourceUnavailable | None]:
+        """The files of the places that are there, and why others cannot be read."""
+        found: dict[str, Blob] = {}
+        missing: SourceUnavailable | None = None
+        for place in self._locations:
+            try:
+                found |= {blob.path: blob for blob in storage.find(place, self._access)}
+            except SourceUnavailable as error:
+                missing = error
+        return [found[path] for path in sorted(found)], missing
 
     def _digest(self, layout: Layout | None = None) -> str:
         layout = layout or self._layout

@@ -108,7 +108,10 @@ def in_order(cursor: ColumnElement[Any]) -> ColumnElement[Any]:
     if not (as_date or isinstance(cursor.type, sa.DateTime)):
         return cursor
     form: Any = ("%Y-%m-%d", SqliteDate()) if as_date else ("%Y-%m-%d %H:%M:%f", SqliteTime())
-    text = sa.func.strftime(form[0], sa.type_coerce(cursor, sa.String))
+    said = sa.type_coerce(cursor, sa.String)
+    # Else 'now' is a time, and 12:00, and any number. A day more than none makes 30 February one.
+    is_dated = said.op("GLOB")("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*")
+    text = sa.case((is_dated, sa.func.strftime(form[0], said, "+0 days")))
     return sa.type_coerce(text, form[1]).label(f"{cursor.name} in order")
 
 
@@ -195,7 +198,12 @@ def minus(value: Any, overlap: timedelta | float | None) -> Any:
             step = timedelta(seconds=step)
         if not isinstance(value, datetime):
             step = max(step, timedelta(days=1))  # a date knows nothing smaller
-        return value - step
+        try:
+            return value - step
+        except OverflowError:  # from the beginning of all
+            if isinstance(value, datetime):
+                return datetime.min.replace(tzinfo=value.tzinfo)
+            return date.min
     step = overlap if overlap is not None else DEFAULT_OVERLAP_NUMBER
     if isinstance(step, timedelta):
         raise ConfigurationError(

@@ -66,7 +66,7 @@ def find(name: str) -> Kind:
         listed = ", ".join(sorted({*OURS, *known}))
         raise ConfigurationError(
             f"There is no kind of source {name!r}.",
-            hint=words.instead(name, {*OURS, *known}) or f"There are: {listed}.",
+            hint=words.instead(name, sorted({*OURS, *known})) or f"There are: {listed}.",
         )
     return _loaded(known[name])
 
@@ -95,7 +95,7 @@ def _of_others() -> Mapping[str, EntryPoint]:
 def _loaded(entry: EntryPoint) -> Kind:
     try:
         kind = entry.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigurationError(
             f"The kind {entry.name!r} of {entry.value} cannot be loaded: {type(error).__name__}.",
             hint="Repair or remove the package that brings it.",

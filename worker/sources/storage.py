@@ -183,7 +183,7 @@ def _find_in_s3(location: str, access: Access) -> Iterator[Blob]:
         for page in pages:
             for found in page.get("Contents", ()):
                 key = found["Key"]
-                if matches(key) and _supported(key):
+                if (key == pattern or matches(key)) and _supported(key):
                     get = partial(_open_s3, client, bucket, key)
                     stamp = f"{found['Size']}:{found['ETag']}"
                     yield Blob(f"s3://{bucket}/{key}", found["Size"], stamp, 0.0, get)
@@ -282,13 +282,20 @@ class _Measured(io.RawIOBase):
 
 
 def _glob_to_regex(pattern: str) -> str:
-    """A key, a prefix that ends in "/", or a glob where * stays inside a folder."""
+    """A key, a prefix that ends in "/", or a glob as of local files: * stays inside a folder."""
     if not re.search(r"[*?\[]", pattern):
         return re.escape(pattern) + (".*" if pattern.endswith("/") or not pattern else "(/.*)?")
-    parts = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return "".join(
-        parts.get(token, re.escape(token)) for token in re.split(r"(\*\*|\*|\?)", pattern)
-    )
+    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    tokens = re.split(r"(\*\*/|\*\*|\*|\?|\[!?[^]/]+\])", pattern)
+    return "".join(parts.get(token) or _class_of(token) or re.escape(token) for token in tokens)
+
+
+def _class_of(token: str) -> str | None:
+    """Of `[0-9]` or `[!a]`."""
+    if not (token.startswith("[") and token.endswith("]")):
+        return None
+    inside = token[1:-1].replace("\\", r"\\")
+    return f"[{'^' + inside[1:] if inside.startswith('!') else inside}]"
 
 
 def _suffixes(path: str) -> tuple[str, str]:

@@ -127,7 +127,7 @@ def cursor(engine: Engine) -> Iterator[psycopg.Cursor[tuple[object, ...]]]:
         with driver.cursor() as bare:
             try:
                 yield bare
-            except psycopg.OperationalError:
+            except (psycopg.OperationalError, psycopg.InternalError):
                 # SQLAlchemy did not see the error: tell it that the connection may be dead.
                 connection.invalidate()
                 raise
@@ -164,7 +164,9 @@ def _translate(error: BaseException, limit_s: float | None) -> Exception:
         )
     if state == "57014":
         return _ended(text, limit_s)
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+    # A pooler that loses its server answers out of turn: "received 2 results from command 'BEGIN'".
+    lost = isinstance(error, psycopg.InternalError) and state is None
+    if lost or isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return DatabaseUnavailable(f"The database gave up: {text}")
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
         return DatabaseUnavailable(

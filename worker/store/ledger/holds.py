@@ -38,8 +38,8 @@ _LOCKED = """
 """
 
 # A process that is frozen, or cut off, keeps its sessions, and with them the lane's lock and
-# whatever a transaction of its had locked. Once its run has not been heard of for a lease they are
-# all ended; what it still writes over new ones is refused by fences and cursor versions.
+# whatever a transaction of its had locked. Once its own lease is over, and its run has not been
+# heard of for ours, they are all ended; what it still writes is refused by fences.
 _EVICT = f"""
 WITH holder AS MATERIALIZED (
     SELECT a.pid, a.application_name
@@ -49,6 +49,10 @@ WITH holder AS MATERIALIZED (
           SELECT max(heartbeat_at) FROM sentiment.run
           WHERE source_id = :source AND lane = :lane AND state = 'running'
       )) < now() - :lease_s * interval '1 second'
+      AND NOT EXISTS (
+          SELECT FROM sentiment.hold h
+          WHERE h.source_id = :source AND h.lane = :lane
+            AND h.until > now() AND h.holder <> :worker)
 )
 SELECT pg_terminate_backend(a.pid, 1000)
 FROM holder JOIN pg_stat_activity a

@@ -195,8 +195,9 @@ class PostgresLedger:
         self, run_id: int, state: str, error: str | None, concurrency: int | None = None
     ) -> Counters:
         """Close a run and return its counters as the database holds them; `concurrency` is kept of
-        one that made calls. One that was taken over stays lost. What this process still has leased
-        of the lane (it was stopped while a transaction was under way) is free at once."""
+        one that made calls. What this process still has leased of the lane (it was stopped while a
+        transaction was under way) is free at once. Raises TakenOver for a run that was taken over
+        meanwhile and stays lost, unless it failed."""
         lost = RUN.c.state == RunState.LOST
         statement = (
             sa.update(RUN)
@@ -207,7 +208,7 @@ class PostgresLedger:
                 finished_at=sa.case((lost, RUN.c.finished_at), else_=sa.func.now()),
                 concurrency=sa.case((RUN.c.invocations > 0, sa.cast(concurrency, sa.SmallInteger))),
             )
-            .returning(*(RUN.c[name] for name in Counters.__dataclass_fields__))
+            .returning(RUN.c.state, *(RUN.c[name] for name in Counters.__dataclass_fields__))
         )
 
         freed = (
@@ -231,7 +232,13 @@ class PostgresLedger:
                     "The run's row is gone: the database lost it, or somebody removed the source.",
                     hint="Nothing is lost: what it read is read again where it is missing.",
                 )
-            return Counters(**found)
+            ended = dict(found)
+            if ended.pop("state") == RunState.LOST and state != RunState.FAILED:
+                raise TakenOver(
+                    "Another process has taken over this run, which was silent for a lease.",
+                    hint="Nothing is lost: what it had in hand is scored by the other.",
+                )
+            return Counters(**ended)
 
         return database.retrying(write, patience_s=self._patience_s)
 
