@@ -77,6 +77,29 @@ def test_a_copy_of_a_running_home_leaves_the_original_alone(home: Path) -> None:
         assert answers(url), "who stops the copy stops the copy"
 
 
+def test_a_home_is_one_server_by_whatever_link_it_is_named(home: Path) -> None:
+    """A comma moves its socket out of the home, under a name that is made of the path."""
+    real, link = home.with_name("a,home"), home.with_name("a,link")
+    real.mkdir()
+    link.symlink_to(real)
+    with postgres.running(real) as url, postgres.running(link) as other:
+        assert url == other
+        assert answers(other)
+
+
+def test_a_home_of_any_characters(home: Path) -> None:
+    odd = home.with_name("a $HOME `id` \"b\" 'c', d")
+    with postgres.running(odd) as url:
+        assert answers(url)
+
+
+@pytest.mark.parametrize("name", ["new\nline", "bad\udcff"])
+def test_a_home_that_postgresql_cannot_have_is_refused(home: Path, name: str) -> None:
+    refused = pytest.raises(ConfigurationError, match="a line break, or characters that are not")
+    with refused, postgres.running(home.with_name(name)):
+        pass
+
+
 @pytest.mark.parametrize("how", ["another's", "a link"])
 def test_a_socket_folder_that_somebody_else_made_is_refused(
     home: Path, monkeypatch: pytest.MonkeyPatch, how: str

@@ -43,7 +43,10 @@ def test_a_function_that_logs_as_json_reports_in_json() -> None:
     assert bill_of(log(f'{{"type": "platform.start"}}\n{report}')) == Bill(13, 1769)
 
 
-ABSURD = '{"type": "platform.report", "record": {"metrics": {"billedDurationMs": 1e999, "memorySizeMB": 9}}}'
+ABSURD = (
+    '{"type": "platform.report", "record": {"metrics": '
+    '{"billedDurationMs": 1e999, "memorySizeMB": 9}}}'
+)
 
 
 @pytest.mark.parametrize(
