@@ -328,11 +328,37 @@ def test_half_of_a_composite_key_is_no_id(app: Engine) -> None:
              " FROM generate_series(1, 10) n, unnest(ARRAY['a', 'b', 'c']) t")  # fmt: skip
     with pytest.raises(ConfigurationError, match=r"its key is .tenant, id.") as refused:
         Reader(url_of(app), table="parts").read()
-    assert "tenant || ':' || id AS record_id" in refused.value.hint
-    query = "SELECT tenant || ':' || id AS record_id, * FROM parts"
-    layout = Layout(id="record_id", text="body", time="created_at")
-    assert len(set(Reader(url_of(app), layout=layout, query=query).read())) == 30
-    run(app, "ALTER TABLE parts DROP CONSTRAINT parts_pkey, ADD PRIMARY KEY (id, tenant, body)")
+    assert 'id = ["tenant", "id"]' in refused.value.hint
+    layout = Layout(id="tenant:id", text="body", time="created_at")
+    reader = Reader(url_of(app), layout=layout, table="parts", key=("tenant", "id"))
+    found = reader.read()
+    assert len(found) == len(set(found)) == 30
+    assert {"a:1", "c:10"} <= set(found)
+    query = "SELECT * FROM parts WHERE tenant = 'a'"
+    of_a_query = Reader(url_of(app), layout=layout, query=query, key=("tenant", "id"))
+    assert len(of_a_query.read()) == 10
+
+
+def test_parts_of_a_key_are_never_taken_for_each_other(app: Engine) -> None:
+    run(app, "CREATE TABLE parts (tenant text, id text, body text)")
+    run(app, "INSERT INTO parts VALUES ('a:b', 'c', 'x'), ('a', 'b:c', 'y'), (NULL, 'z', 'w')")
+    layout = Layout(id="tenant:id", text="body")
+    reader = Reader(url_of(app), layout=layout, table="parts", key=("tenant", "id"))
+    assert sorted(reader.read()) == ["a::b:c", "a:b::c"], "a row without a part is refused"
+    run(app, "ALTER TABLE parts ADD row serial PRIMARY KEY")
+    with pytest.raises(ConfigurationError, match=r"\(tenant, id\) is no key of parts"):
+        reader.read()
+    with pytest.raises(ConfigurationError, match="no column 'tenent'"):
+        Reader(url_of(app), layout=layout, table="parts", key=("tenent", "id")).read()
+
+
+def test_a_servers_message_does_not_bring_a_records_text(app: Engine) -> None:
+    fill(app, 1)
+    run(app, "UPDATE review SET body = 'a secret'")
+    with pytest.raises(ConfigurationError) as refused:
+        Reader(url_of(app), query="SELECT body::int AS id, body, created_at FROM review").read()
+    assert "invalid input syntax" in str(refused.value)
+    assert "secret" not in str(refused.value) + refused.value.hint
 
 
 def test_a_time_that_python_has_not_is_one_rows_fault(app: Engine) -> None:

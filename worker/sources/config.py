@@ -25,6 +25,9 @@ def _duration(value: Any) -> Any:
     return parse_duration(value) if isinstance(value, str) else value
 
 
+LAYOUT = tuple(Layout.__dataclass_fields__)
+"""What of a configuration says which column is what."""
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
@@ -67,16 +70,7 @@ class SourceConfig(Strict):
 
     @property
     def layout(self) -> Layout:
-        return Layout(
-            id=self.id,
-            text=self.text,
-            time=self.time,
-            author=self.author,
-            language=self.language,
-            tags=self.tags,
-            timezone=self.timezone,
-            time_format=self.time_format,
-        )
+        return Layout(**{name: getattr(self, name) for name in LAYOUT})
 
     @property
     def is_at_aws(self) -> bool:

@@ -178,6 +178,19 @@ _LENIENT = {
 }
 
 
+def joined(relation: sa.FromClause, names: Sequence[str]) -> sa.FromClause:
+    """The relation with one more column, named like `tenant:id`: the parts of its key as a text,
+    with a colon between them, and doubled within them. NULL where a part is."""
+    parts = [
+        sa.func.replace(sa.cast(relation.c[name], sa.String), ":", "::", type_=sa.String())
+        for name in names
+    ]
+    whole: ColumnElement[str] = parts[0]
+    for part in parts[1:]:
+        whole = whole.concat(":").concat(part)
+    return sa.select(relation, whole.label(":".join(names))).subquery("keyed")
+
+
 def beyond(key: Sequence[Any], after: Sequence[Any], dialect: str) -> Any:
     """Rows behind `after` in the order of `key`; a second part of None: at or after the first."""
     if len(key) == 1:

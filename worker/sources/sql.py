@@ -9,12 +9,14 @@ from typing import Literal
 from pydantic import SecretStr, model_validator
 
 from worker.ports import Source
-from worker.sources.config import Duration, SourceConfig
+from worker.records import Layout
+from worker.sources.config import LAYOUT, Duration, SourceConfig
 from worker.sources.kinds import Kind, Opening
 
 
 class SqlSourceConfig(SourceConfig):
     kind: Literal["sql"] = "sql"
+    id: str | tuple[str, ...] | None = None  # type: ignore[assignment]  # a key may have parts
     url: SecretStr
     table: str | None = None
     query: str | None = None
@@ -35,6 +37,16 @@ class SqlSourceConfig(SourceConfig):
             raise ValueError("overlap must be 0 or more: it is how far each run goes back")
         return self
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns of a key of several parts; of another it is empty."""
+        return self.id if isinstance(self.id, tuple) and len(self.id) > 1 else ()
+
+    @property
+    def layout(self) -> Layout:
+        one = ":".join(self.id) if isinstance(self.id, tuple) else self.id
+        return Layout(**{name: getattr(self, name) for name in LAYOUT if name != "id"}, id=one)
+
 
 def open_source(config: SqlSourceConfig, _: Opening) -> Source:
     from worker.sources.tables import SqlSource, SqlTarget  # slow to import
@@ -47,6 +59,7 @@ def open_source(config: SqlSourceConfig, _: Opening) -> Source:
         tie_breaker=config.tie_breaker,
         overlap=config.overlap,
         timeout_s=config.timeout.total_seconds(),
+        key=config.key,
     )
     return SqlSource(config.name, target, config.layout)
 

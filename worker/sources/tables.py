@@ -62,6 +62,8 @@ class SqlTarget:
     overlap: timedelta | float | None = None
     timeout_s: float = 300.0
     """Of one statement."""
+    key: tuple[str, ...] = ()
+    """The columns of an id that has several parts."""
 
 
 class SqlSource:
@@ -80,6 +82,8 @@ class SqlSource:
         engine = engines.engine(self._target.url, self._target.timeout_s)
         try:
             relation = _relation(engine, self._target)
+            if self._target.key:
+                relation = self._with_whole_key(relation)
             reader = _Reader(self.name, engine, relation, self._target, self._layout)
             self.remark = None
             yield from reader.pages(positions.get("", {}))
@@ -109,6 +113,18 @@ class SqlSource:
             raise SourceUnavailable(
                 f"The database of source {self.name!r} failed: {_reason(error)}"
             ) from error
+
+    def _with_whole_key(self, relation: sa.FromClause) -> sa.FromClause:
+        """Raises ConfigurationError where the parts are not there, or are no key."""
+        for name in self._target.key:
+            if name not in relation.c:
+                raise ConfigurationError(
+                    f"The source {self.name!r} has no column {name!r}.",
+                    hint=f"Its columns are: {', '.join(relation.c.keys())}.",
+                )
+        if isinstance(relation, sa.Table):
+            _require_key(relation, self._target.key)
+        return keys.joined(relation, self._target.key)
 
     def _remark(self, reader: _Reader) -> Remark | None:
         """What has been read is read, whether or not the database tells what it could not give."""
@@ -416,30 +432,45 @@ def _relation(engine: Engine, target: SqlTarget) -> sa.FromClause:
     return sa.text(text).columns(*described).subquery("q")
 
 
+def _require_key(table: sa.Table, names: Sequence[str]) -> None:
+    """Raises ConfigurationError where rows may share all of these columns."""
+    found = _unique_in(table)
+    if found and not any(unique <= set(names) for unique in found):
+        raise ConfigurationError(
+            f"({', '.join(names)}) is no key of {table.name}: rows with the same values would"
+            " replace each other.",
+            hint="Its keys are: " + "; ".join(", ".join(sorted(unique)) for unique in found) + ".",
+        )
+
+
+def _unique_in(table: sa.Table) -> list[set[str]]:
+    """Sets of columns that no two rows share."""
+    found = [{column.name for column in table.primary_key.columns}]
+    found += [
+        {c.name for c in index.columns}
+        for index in table.indexes
+        if index.unique and index.dialect_kwargs.get("postgresql_where") is None
+    ]
+    found += [
+        {c.name for c in constraint.columns}
+        for constraint in table.constraints
+        if isinstance(constraint, sa.UniqueConstraint)
+    ]
+    return [unique for unique in found if unique]
+
+
 def _require_unique(table: sa.Table, name: str) -> None:
     """Raises ConfigurationError where a table's key says that a column is not unique by itself:
     rows would replace each other."""
     key = [column.name for column in table.primary_key.columns]
-    if len(key) < 2 or name not in key:
+    if len(key) < 2 or name not in key or {name} in _unique_in(table):
         return
-    alone = [
-        [c.name for c in index.columns]
-        for index in table.indexes
-        if index.unique and index.dialect_kwargs.get("postgresql_where") is None
-    ]
-    alone += [
-        [c.name for c in constraint.columns]
-        for constraint in table.constraints
-        if isinstance(constraint, sa.UniqueConstraint)
-    ]
-    if [name] not in alone:
-        joined = " || ':' || ".join(key)
-        query = f"SELECT {joined} AS record_id, * FROM {table.fullname}"  # noqa: S608  shown, not run
-        raise ConfigurationError(
-            f"{name!r} alone is no id of {table.name}: its key is ({', '.join(key)}), and rows with"
-            " the same one would replace each other.",
-            hint=f'Read a query instead: query = "{query}" with id = "record_id".',
-        )
+    parts = ", ".join(f'"{part}"' for part in key)
+    raise ConfigurationError(
+        f"{name!r} alone is no id of {table.name}: its key is ({', '.join(key)}), and rows with"
+        " the same one would replace each other.",
+        hint=f"Name all of it: id = [{parts}].",
+    )
 
 
 def _reason(error: exc.DBAPIError) -> str:
