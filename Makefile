@@ -24,7 +24,7 @@ unit: $(VENV)/installed ## Only the tests without network and database
 	@cd $(ROOT) && $(BIN)/pytest tests/unit tests/contract
 
 # SEED=123 replays a run; its seed is the first thing that it prints.
-faults: $(VENV)/installed ## Break it on purpose, in small (6 minutes)
+faults: $(VENV)/installed ## Break it on purpose, in small (9 minutes)
 	@cd $(ROOT) && $(BIN)/pytest tests/faults $(if $(SEED),--seed $(SEED))
 
 browser: $(VENV)/installed ## The page in a real browser (Chromium from the PATH, or Playwright's)
@@ -74,7 +74,7 @@ $(VENV)/tools/bin/promtool:
 	fi
 	@test -x $@ || { echo "promtool is needed: install Prometheus (https://prometheus.io/download/)"; exit 2; }
 
-faults-full: $(VENV)/installed ## The figures of docs/reliability.md (40 minutes)
+faults-full: $(VENV)/installed ## The figures of docs/reliability.md (an hour)
 	@cd $(ROOT) && $(BIN)/pytest tests/faults --full $(if $(SEED),--seed $(SEED))
 	@cd $(ROOT) && $(BIN)/pytest tests/servers --full $(if $(SEED),--seed $(SEED))
 

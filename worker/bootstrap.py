@@ -93,7 +93,7 @@ def open_questions(settings: Settings, *, timeout_s: float = QUESTION_S) -> Iter
             url, role = engine.url.set(username=roles.asker(engine)), None
         else:
             url, role = engine.url, roles.to_ask_as(engine)
-        # Who has no turn is told so at once: slow questions must not hold up the quick ones.
+        # Queries that find no free connection fail at once, so slow ones cannot block fast ones.
         own = database.make_engine(
             url.render_as_string(hide_password=False),
             application=f"sentiment-worker questions {worker_name()}",

@@ -80,13 +80,13 @@ def dashboard(
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Raises ConfigurationError where the address cannot be had."""
+    """Raises ConfigurationError if the address cannot be used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server((host.strip("[]"), port), family=family)
     except OSError as error:
         raise ConfigurationError(
-            f"{host}:{port} cannot be had: {error.strerror}.", hint="Name another with --address."
+            f"{host}:{port} cannot be used: {error.strerror}.", hint="Name another with --address."
         ) from error
     with listening:
         yield listening

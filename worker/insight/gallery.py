@@ -31,7 +31,7 @@ Drawn = tuple[Chart, str]
 @dataclass(frozen=True, slots=True)
 class Entry:
     title: str
-    """For who does not see it."""
+    """For people who do not see the picture."""
     ask: Callable[[Engine, Scope], Any]
     draw: Callable[[Any, Scope, Style], Drawn]
 

@@ -133,7 +133,7 @@ def _described(error: BaseException, request_id: str) -> dict[str, Any]:
     """As AWS's client puts it: https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html"""
     try:
         message = str(error)
-    except Exception:  # noqa: BLE001  an error whose text cannot be had is still an answer
+    except Exception:  # noqa: BLE001  an error that cannot say its text is still an answer
         message = ""
     return {
         "errorMessage": message,

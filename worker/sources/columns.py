@@ -122,7 +122,7 @@ Chosen = Callable[[IdRule, str, Columns, tuple[str, ...]], None]
 
 
 def unsaid(rule: IdRule, file: str, columns: Columns, available: tuple[str, ...]) -> None:
-    """For who does not want to know."""
+    """For callers who do not ask."""
 
 
 @dataclass(slots=True)
