@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from worker import bootstrap
+from worker.loading import load
 from worker.scoring import direct
 from worker.scoring.direct import Scored
-from worker.settings import load
 
 
 def score(texts: Iterable[str], *, config: Path | None = None) -> list[Scored]:

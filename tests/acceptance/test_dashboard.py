@@ -35,7 +35,7 @@ from tests.scripted_lambda import ScriptedLambda
 from worker import bootstrap
 from worker.dashboard.app import application
 from worker.dashboard.guard import Door
-from worker.settings import load
+from worker.loading import load
 from worker.store import database, roles
 from worker.store.analytics import questions
 

@@ -18,7 +18,7 @@ from worker.durations import parse_moment
 from worker.errors import ConfigurationError, Misasked
 from worker.insight.scope import require
 from worker.insight.summary import Summary, period, summarise
-from worker.settings import load
+from worker.loading import load
 from worker.store import database, reading
 from worker.store.analytics import adhoc, questions, scores
 from worker.store.analytics.questions import Scope

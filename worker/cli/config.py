@@ -19,7 +19,7 @@ from worker.cli.output import (
     say,
     settings_for,
 )
-from worker.settings import ENVIRONMENT, without_prefix
+from worker.loading import ENVIRONMENT, without_prefix
 from worker.store import database
 
 app = typer.Typer(help="What is set, and where each value came from.", no_args_is_help=True)

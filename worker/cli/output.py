@@ -20,7 +20,7 @@ from rich.text import Text
 
 from worker import log
 from worker.errors import ConfigurationError, WorkerError
-from worker.settings import Loaded, load
+from worker.loading import Loaded, load
 
 for _name in ("stdout", "stderr"):
     if getattr(sys, _name) is None:  # closed by whoever started us: `>&-`

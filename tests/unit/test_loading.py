@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from worker.errors import ConfigurationError
-from worker.settings import load, without_prefix
+from worker.loading import load, without_prefix
 
 
 def write(folder: Path, text: str) -> Path:
