@@ -50,11 +50,16 @@ class Scale:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """tests/servers has the same options; where both are collected, they come twice."""
+    if any("--full" in option.names() for option in parser._anonymous.options):
+        return
     parser.addoption("--full", action="store_true", help="the figures of docs/reliability.md")
     parser.addoption("--seed", type=int, help="replay a run: the seed that it printed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if SEED in config.stash:
+        return
     given = config.getoption("--seed")
     config.stash[SEED] = SystemRandom().randrange(1 << 31) if given is None else given
     config.stash[FIGURES] = []

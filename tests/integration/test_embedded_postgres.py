@@ -77,6 +77,22 @@ def test_a_copy_of_a_running_home_leaves_the_original_alone(home: Path) -> None:
         assert answers(url), "who stops the copy stops the copy"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may ask as somebody else")
+def test_another_user_of_the_machine_is_not_let_in(home: Path) -> None:
+    """Even where somebody has opened the folder."""
+    with postgres.running(home) as url:
+        plain = database.normalise_url(url).set(drivername="postgresql")
+        (home / "postgres").chmod(0o755)
+        program = str(postgres._programs(postgres._account()) / "psql")
+        stranger = subprocess.run(
+            [program, plain.render_as_string(hide_password=False), "-c", "SELECT 1"],
+            user="nobody", group="nogroup", extra_groups=[], cwd="/",
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert "Peer authentication failed" in stranger.stderr
+        assert answers(url)
+
+
 def test_a_home_is_one_server_by_whatever_link_it_is_named(home: Path) -> None:
     """A comma moves its socket out of the home, under a name that is made of the path."""
     real, link = home.with_name("a,home"), home.with_name("a,link")

@@ -21,7 +21,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -36,6 +36,10 @@ SUPERUSER = "postgres"
 DATABASE = "sentiment"
 START_TIMEOUT_S = 60
 PID_FILE = "postmaster.pid"
+ADMITTED = "home"
+NAMES_ALL = 16
+"""From this version on pg_ident.conf may say `all`."""
+
 LOG_FILE = "server.log"
 SOCKET = ".s.PGSQL.5432"
 
@@ -150,6 +154,7 @@ class _Server:
             self._sockets / f"{SOCKET}.lock",
         ):
             left.unlink(missing_ok=True)
+        self._admit()
         settings = SERVER_SETTINGS | {"cluster_name": self._mark}
         options = " ".join(f"-c {name}={value or chr(39) * 2}" for name, value in settings.items())
         self._run(
@@ -158,6 +163,24 @@ class _Server:
             *("-D", self._data.name, "-w", "-t", START_TIMEOUT_S, "-l", LOG_FILE),
             *("-o", f"{options} -k {shlex.quote(str(self._sockets))}", "start"),
         )
+
+    def _admit(self) -> None:
+        """Let the home's user, the server's account and root in, and nobody else: PostgreSQL asks
+        the kernel who is at the other end. Without names for them (a container's user need not be
+        in its passwd) the closed folder alone keeps others out.
+        https://www.postgresql.org/docs/current/auth-peer.html
+        """
+        version = int((self._data / "PG_VERSION").read_text().split()[0])
+        names = _names(
+            {os.geteuid(), 0} | ({self._account} if self._account is not None else set())
+        )
+        how = f"peer map={ADMITTED}" if names and version >= NAMES_ALL else "trust"
+        rules = f"local all all {how}\nlocal replication all {how}\n"
+        people = "".join(f'{ADMITTED} "{name}" all\n' for name in names)
+        for file, text in (("pg_hba.conf", rules), ("pg_ident.conf", people)):
+            path = self._data / file
+            if path.read_text() != text:
+                path.write_text(text)
 
     def _accepts(self) -> bool:
         """Does a server take connections on our socket? It may run in another container."""
@@ -247,6 +270,14 @@ class _Server:
         if self._account is not None and found.st_uid != self._account:
             os.chown(folder, self._account, -1, follow_symlinks=False)
         folder.chmod(0o700)
+
+
+def _names(users: Collection[int]) -> list[str]:
+    """Of users; none where one has no name."""
+    try:
+        return sorted({pwd.getpwuid(user).pw_name for user in users})
+    except KeyError:
+        return []
 
 
 def _command_of(pid: int) -> str:
