@@ -9,7 +9,7 @@ VENV := $(ROOT).venv
 BIN := $(VENV)/bin
 export SENTIMENT_HOME ?= $(ROOT).sentiment-worker
 
-.PHONY: help demo test unit quick browser servers infra model faults faults-full bench-function bench-analysts bench-page trust install lint types check bench wheel lock clean
+.PHONY: help demo test unit quick browser servers tools infra model faults faults-full bench-function bench-analysts bench-page trust install lint types check bench wheel lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,7 +43,9 @@ servers: $(VENV)/installed ## Other people's servers: PgBouncer, MariaDB, a stan
 	        apt-get -qq install -y --no-install-recommends pgbouncer mariadb-server >/dev/null; fi
 	@cd $(ROOT) && $(BIN)/pytest tests/servers -n 2 --dist loadfile
 
-infra: $(VENV)/tools/installed $(VENV)/checkov/installed ## The Lambda's template, scripts, image file and emulator
+tools: $(VENV)/tools/installed $(VENV)/checkov/installed ## Install what `make infra` needs (two minutes the first time)
+
+infra: tools ## The Lambda's template, scripts, image file and emulator
 	@cd $(ROOT) && $(BIN)/pytest tests/infrastructure
 
 # A virtual environment of their own: awscli pins botocore to one release.
