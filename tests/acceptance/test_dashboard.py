@@ -303,7 +303,7 @@ def test_a_head_is_a_get_without_its_body(site: Site) -> None:
 def test_a_port_that_is_taken_is_said(shell: Shell, site: Site) -> None:
     refused = shell("dashboard", "--address", f"127.0.0.1:{site.port}")
     assert refused.code == 2
-    assert "cannot be had" in refused.err
+    assert "cannot be used" in refused.err
     assert "Open" not in refused.err
 
 

@@ -82,7 +82,7 @@ def test_another_user_of_the_machine_is_not_let_in(home: Path) -> None:
     """Even where somebody has opened the folder."""
     with postgres.running(home) as url:
         plain = database.normalise_url(url).set(drivername="postgresql")
-        (home / "postgres").chmod(0o755)
+        Path(str(plain.query["host"])).chmod(0o755)
         program = str(postgres._programs(postgres._account()) / "psql")
         stranger = subprocess.run(
             [program, plain.render_as_string(hide_password=False), "-c", "SELECT 1"],
