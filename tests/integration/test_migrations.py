@@ -17,6 +17,7 @@ from tests.next_version import migrated_by_the_next_version
 from worker.errors import ConfigurationError, SchemaOutdated
 from worker.store import database, migrate
 from worker.store.analytics.views import ANALYTICS
+from worker.store.tables import METADATA
 
 
 def test_up_down_and_up_again(empty_database_url: str) -> None:
@@ -47,6 +48,12 @@ def test_the_state_is_what_alembic_says(engine: Engine) -> None:
 def test_the_tables_in_code_are_the_tables_in_the_database(engine: Engine) -> None:
     with engine.connect() as connection:
         command.check(migrate._config(connection))  # raises where autogenerate finds a difference
+
+
+def test_the_data_model_names_each_table() -> None:
+    told = (Path(__file__).parents[2] / "docs" / "data-model.md").read_text(encoding="utf-8")
+    rows = "".join(line for line in told.splitlines() if line.startswith("| `"))
+    assert [table.name for table in METADATA.sorted_tables if f"`{table.name}`" not in rows] == []
 
 
 def test_the_views_in_code_are_the_views_in_the_database(engine: Engine) -> None:
