@@ -98,6 +98,22 @@ def test_what_prometheus_reads(engine: Engine, shown: str) -> None:
     assert {name for name, _ in found} >= {name for name, _ in metrics.GAUGES.values()}
 
 
+def test_what_the_last_run_said_stands_while_the_next_one_runs(engine: Engine, shown: str) -> None:
+    """Else an alert that asks for it over minutes would never fire."""
+    with engine.begin() as connection:
+        connection.execute(sa.text("""
+            INSERT INTO sentiment.source (name, kind) VALUES ('a', 'sql');
+            INSERT INTO sentiment.run
+                (source_id, trigger, state, worker, started_at, warnings, waiting_s) VALUES
+                (1, 'schedule', 'done', 'w', now() - interval '2 min', '{"rows wait"}', 240),
+                (1, 'schedule', 'lost', 'w', now() - interval '1 min', NULL, NULL),
+                (1, 'schedule', 'running', 'w', now(), NULL, NULL);
+        """))  # fmt: skip
+    found = samples(fetch(shown, "/metrics")[1])
+    assert found["sentiment_unusual", "a"] == 1
+    assert found["sentiment_source_waiting_seconds", "a"] == 240
+
+
 def test_health_tells_the_truth(engine: Engine, shown: str) -> None:
     assert fetch(shown, "/livez") == (200, "alive\n")
     assert fetch(shown, "/readyz") == (200, "ready\n")

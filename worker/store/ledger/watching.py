@@ -51,6 +51,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT r.warnings, r.waiting_s FROM sentiment.run r
     WHERE r.source_id = source.id AND r.lane = 0 AND r.trigger IN ('schedule', 'once')
+      AND r.state NOT IN ('running', 'missed', 'lost')  -- which say nothing of the source
     ORDER BY r.started_at DESC LIMIT 1
 ) latest ON true
 WHERE source.kind <> 'removed'
