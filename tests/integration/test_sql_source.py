@@ -439,7 +439,7 @@ def test_a_text_that_is_no_time_in_sqlite_is_one_rows_fault(tmp_path: Path) -> N
     engine.dispose()
 
 
-def test_colons_in_a_query_are_its_own(app: Engine) -> None:
+def test_colons_and_a_comment_in_a_query_are_its_own(app: Engine) -> None:
     fill(app, 2)
-    query = "SELECT id, ':foo' || body AS body, created_at::timestamptz FROM review"
+    query = "SELECT id, ':foo' || body AS body, created_at::timestamptz FROM review -- ours"
     assert Reader(url_of(app), query=query, cursor="id").read() == ["1", "2"]

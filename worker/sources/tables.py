@@ -366,8 +366,8 @@ class _Reader:
             statement = statement.where(
                 self._cursor > after[0] if strict else self._cursor >= after[0]
             )
-        rows, complete = self._rows(statement, bound)
-        if not complete:
+        rows, last = self._rows(statement, bound)
+        if not last:
             log.warning("source.rows_without_id", source=self._name, shown=len(rows))
         why = f"no usable id in {self._tie.name!r}"
         return [Refusal("without an id", why, repr(row).encode()) for row in rows]
@@ -423,7 +423,8 @@ def _relation(engine: Engine, target: SqlTarget) -> sa.FromClause:
         return sa.Table(name, metadata, schema=schema or None, autoload_with=engine)
     assert target.query is not None
     # A colon is the query's own, in ':foo' as in a cast: SQLAlchemy would take it for a parameter.
-    text = target.query.strip().rstrip(";").replace(":", r"\:")
+    # The line break ends a comment in its last line.
+    text = target.query.strip().rstrip(";").replace(":", r"\:") + "\n"
     with engine.connect() as connection:
         # The query is the operator's own, from the configuration.
         probe = connection.execute(sa.text(f"SELECT * FROM ({text}) q WHERE 1 = 0"))  # noqa: S608
