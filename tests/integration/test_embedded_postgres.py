@@ -93,6 +93,16 @@ def test_another_user_of_the_machine_is_not_let_in(home: Path) -> None:
         assert answers(url)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has groups to give up")
+def test_roots_server_keeps_none_of_roots_groups(home: Path) -> None:
+    with postgres.running(home):
+        pid = (home / "postgres" / "data" / postgres.PID_FILE).read_text().split()[0]
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+        found = dict(line.split(":", 1) for line in status)
+        assert "0" not in found["Uid"].split() + found["Gid"].split()
+        assert found["Groups"].split() == []
+
+
 def test_a_home_is_one_server_by_whatever_link_it_is_named(home: Path) -> None:
     """A comma moves its socket out of the home, under a name that is made of the path."""
     real, link = home.with_name("a,home"), home.with_name("a,link")

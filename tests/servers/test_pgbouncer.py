@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -117,6 +118,19 @@ def pooled(
 
 def is_shared(shell: Shell) -> bool:
     return shell.variables["MODE"] == "transaction"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the option is Linux's")
+def test_a_connection_gives_up_a_server_that_is_gone(pooled: Shell) -> None:
+    """Over TCP, by the kernel, while something is under way to it."""
+    engine = database.make_engine(pooled.variables["DATABASE_URL"], application="tests")
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        with socket.socket(fileno=os.dup(driver.fileno())) as seen:
+            timeout = seen.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+            idle = seen.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+    engine.dispose()
+    assert (timeout, idle) == (30_000, 20)
 
 
 def test_a_run_scores_and_doctor_says_what_is_between(pooled: Shell, engine: sa.Engine) -> None:

@@ -156,7 +156,7 @@ class _Server:
             left.unlink(missing_ok=True)
         self._admit()
         settings = SERVER_SETTINGS | {"cluster_name": self._mark}
-        options = " ".join(f"-c {name}={value or chr(39) * 2}" for name, value in settings.items())
+        options = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in settings.items())
         self._run(
             "pg_ctl",
             # Relative: pg_ctl hands these names to a shell, in double quotes.
