@@ -50,7 +50,7 @@ class Misasked(ConfigurationError):
 
 
 class TooSlow(ConfigurationError):
-    """The question took longer than it may."""
+    """A question took longer than its limit, or its statement was ended."""
 
 
 class SchemaOutdated(ConfigurationError):

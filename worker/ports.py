@@ -162,3 +162,10 @@ class Observer(Protocol):
     """Told how a run fares; draws bars, or nothing."""
 
     def update(self, counters: Counters, *, bytes_read: int) -> None: ...
+
+
+class Silent:
+    """An `Observer` for where nobody watches."""
+
+    def update(self, counters: Counters, *, bytes_read: int) -> None:
+        pass

@@ -117,7 +117,7 @@ def test_a_named_database_is_never_migrated_silently(
             ("status",),
             {"DATABASE_URL": f"postgresql://u@127.0.0.1:1/x?pasword={CANARY}"},
             2,
-            "refuses us",
+            "The database refused",
         ),
         (("status",), {"DATABASE_URL": "", "SENTIMENT_HOME": "/proc/nope"}, 2, "cannot be made"),
         (("once", "a.csv", "./a.csv"), {}, 2, "one source named 'a'"),

@@ -17,11 +17,11 @@ from sqlalchemy import Engine
 from tests.make import record
 from tests.scripted_lambda import Response, ScriptedLambda, billed, scored
 from worker import bootstrap, cost
-from worker.cli.progress import Silent
 from worker.operate import backfilling
 from worker.operate.work import Worker, pull_work
 from worker.pipeline.cycle import cycle
 from worker.pipeline.run import Run, StopReason
+from worker.ports import Silent
 from worker.records import Lane, Page, Remark, RunReport
 from worker.selection import ChunkSizes, Only, Plan, Selection
 from worker.settings import Settings

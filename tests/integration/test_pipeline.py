@@ -24,12 +24,12 @@ from tests.scripted_lambda import (
     scored,
 )
 from worker import bootstrap, chunk
-from worker.cli.progress import Silent
 from worker.errors import SourceBusy
 from worker.operate.work import pull_work
 from worker.pipeline.circuit import Circuit
 from worker.pipeline.cycle import cycle
 from worker.pipeline.run import Run
+from worker.ports import Silent
 from worker.records import Lane, RunReport
 from worker.settings import Settings
 from worker.sources import kinds

@@ -19,15 +19,8 @@ from rich.progress import (
 from rich.text import Text
 
 from worker.cli.output import WORDS
-from worker.ports import Observer
+from worker.ports import Observer, Silent
 from worker.records import Counters
-
-
-class Silent:
-    """`worker.ports.Observer` that draws nothing."""
-
-    def update(self, counters: Counters, *, bytes_read: int) -> None:
-        pass
 
 
 class Bars:

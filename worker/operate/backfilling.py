@@ -19,7 +19,7 @@ from worker.operate.budget import over_budget
 from worker.operate.stopping import Stopper
 from worker.operate.who import operator
 from worker.operate.work import Worker
-from worker.pipeline.circuit import Circuit, CircuitState
+from worker.pipeline.circuit import CircuitState
 from worker.pipeline.cycle import cycle
 from worker.pipeline.feed import WindowFeed
 from worker.pipeline.run import StopReason, Work
@@ -115,8 +115,12 @@ def backfill_work(worker: Worker, settings: Settings, row: Mapping[str, Any]) ->
     lane = Lane(row["source_id"], row["id"])
     sizes = ChunkSizes(row["plan"]["chunk_texts"], row["plan"]["chunk_bytes"])
     circuit = worker.parts.fanout.circuit
-    is_closed = partial(_is_closed, circuit)
-    feed = WindowFeed(worker.parts.journal, sizes.planner(), lane, is_closed)
+    feed = WindowFeed(
+        worker.parts.journal,
+        sizes.planner(),
+        lane,
+        lambda: circuit.state is CircuitState.CLOSED,
+    )
     supervise = partial(_stops, worker.engine, settings, lane, row["max_cost"])
     # TextBlob by choice has versions of its own.
     version = row["selection"]["target_version"] if worker.target else None
@@ -198,10 +202,6 @@ def with_cost(row: Row, prices: Prices) -> dict[str, Any]:
     if "plan" in row:
         found["planned_usd"] = row["plan"].get("cost_usd")
     return found
-
-
-def _is_closed(circuit: Circuit) -> bool:
-    return circuit.state is CircuitState.CLOSED
 
 
 def _stops(

@@ -21,7 +21,8 @@ from worker.operate.work import Worker, look_back, pull_work
 from worker.pipeline.circuit import CircuitState
 from worker.pipeline.cycle import cycle
 from worker.pipeline.run import StopReason, Work
-from worker.records import Counters, Lane, RunReport
+from worker.ports import Silent
+from worker.records import Lane, RunReport
 from worker.settings import Settings
 from worker.sources import kinds
 from worker.sources.config import SourceConfig
@@ -33,13 +34,6 @@ log = get_logger(__name__)
 
 ASK_AGAIN_S = 60.0
 """Between two looks at a backfill that waits for another model version."""
-
-
-class Silent:
-    """`worker.ports.Observer` where nobody watches."""
-
-    def update(self, counters: Counters, *, bytes_read: int) -> None:
-        pass
 
 
 def reviving(revive: Callable[[], None], job: Job) -> Job:
@@ -101,8 +95,10 @@ class Turns:
             return
         now = asyncio.get_running_loop().time()
         work = await asyncio.to_thread(self._due_work, now)
+        if work is None:
+            return
         async with self._turn, self._gate:
-            if work and not self._stopper.signal:
+            if not self._stopper.signal:
                 await _quiet_cycle(self._worker, work, self._stopper)
 
     def _scheduled_work(self) -> Work | None:

@@ -23,6 +23,9 @@ DEFAULT_OVERLAP_NUMBER = 1_000
 
 _TUPLE_DIALECTS = ("postgresql", "mysql", "mariadb", "sqlite")
 
+HAVE_ENDS = ("postgresql", "mysql", "mariadb", "sqlite")
+"""Dialects whose columns may hold what `finite` leaves out."""
+
 
 class Xid8(sa.types.UserDefinedType[int]):
     """PostgreSQL's 64-bit transaction id: compared in SQL, carried as an integer.
@@ -109,7 +112,8 @@ def in_order(cursor: ColumnElement[Any]) -> ColumnElement[Any]:
         return cursor
     form: Any = ("%Y-%m-%d", SqliteDate()) if as_date else ("%Y-%m-%d %H:%M:%f", SqliteTime())
     said = sa.type_coerce(cursor, sa.String)
-    # Else 'now' is a time, and 12:00, and any number. A day more than none makes 30 February one.
+    # SQLite would also take 'now', 12:00 and any number for a time. "+0 days" turns 30 February
+    # into a day that exists.
     is_dated = said.op("GLOB")("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*")
     text = sa.case((is_dated, sa.func.strftime(form[0], said, "+0 days")))
     return sa.type_coerce(text, form[1]).label(f"{cursor.name} in order")
@@ -135,9 +139,6 @@ def in_utc(connection: Any, _: object = None) -> None:
 def is_utc(column: ColumnElement[Any]) -> bool:
     """Are the column's times in UTC, whatever zone the source names?"""
     return isinstance(column.type, mysql.TIMESTAMP)
-
-
-HAVE_ENDS = ("postgresql", "mysql", "mariadb", "sqlite")
 
 
 def lenient_texts(connection: Any, _: object = None) -> None:

@@ -179,7 +179,7 @@ def _ended(text: str, limit_s: float | None) -> TooSlow:
     """A statement was ended, by our limit or by somebody else's; PostgreSQL names the kind."""
     if limit_s is not None and "statement timeout" in text:
         return TooSlow(
-            f"The question took longer than the {limit_s:g} s that it may.",
+            f"The question took longer than its limit of {limit_s:g} s.",
             hint="Ask for less, or about a shorter time.",
         )
     return TooSlow(
@@ -191,9 +191,9 @@ def _ended(text: str, limit_s: float | None) -> TooSlow:
 
 def _refused(text: str) -> ConfigurationError:
     if "temporary tables" in text:
-        return ConfigurationError(f"The database refuses us: {text}", hint=TEMPORARY_ADVICE)
+        return ConfigurationError(f"The database refused: {text}", hint=TEMPORARY_ADVICE)
     return ConfigurationError(
-        f"The database refuses us: {text}",
+        f"The database refused: {text}",
         hint="Check user, password, database and rights in DATABASE_URL; "
         "`sentiment-worker db roles` prints the grants.",
     )

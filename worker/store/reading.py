@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Engine, Select
+from sqlalchemy import ColumnElement, Engine
 
 from worker import words
 from worker.errors import ConfigurationError, Unknown
@@ -59,7 +59,7 @@ def status(engine: Engine) -> list[Row]:
         .outerjoin(last, sa.true())
         .order_by(s.c.name)
     )
-    return _all(engine, statement)
+    return database.rows(engine, statement)
 
 
 def _waiting_provisionally() -> ColumnElement[int]:
@@ -78,7 +78,7 @@ def _waiting_provisionally() -> ColumnElement[int]:
 def source_names(engine: Engine) -> list[str]:
     """Of every source that was ever read."""
     names = sa.select(SOURCES.c.name).order_by(SOURCES.c.name)
-    return [row["name"] for row in _all(engine, names)]
+    return [row["name"] for row in database.rows(engine, names)]
 
 
 def require_source(engine: Engine, name: str) -> None:
@@ -135,7 +135,7 @@ def source_id(engine: Engine, name: str) -> int:
 
 def run(engine: Engine, run_id: int) -> Row:
     """A run whole. Raises ConfigurationError."""
-    found = _all(engine, sa.select(RUN_HISTORY).where(RUN_HISTORY.c.id == run_id))
+    found = database.rows(engine, sa.select(RUN_HISTORY).where(RUN_HISTORY.c.id == run_id))
     if not found:
         raise ConfigurationError(f"There is no run {run_id}.", hint="See: sentiment-worker runs")
     return found[0]
@@ -146,7 +146,7 @@ def runs(engine: Engine, *, source: str | None, limit: int) -> list[Row]:
     statement = sa.select(RUN_HISTORY).order_by(RUN_HISTORY.c.id.desc()).limit(limit)
     if source:
         statement = statement.where(RUN_HISTORY.c.source == source)
-    return _all(engine, statement)
+    return database.rows(engine, statement)
 
 
 def outcomes(engine: Engine, source: str, limit: int) -> list[str]:
@@ -155,7 +155,9 @@ def outcomes(engine: Engine, source: str, limit: int) -> list[str]:
     statement = sa.select(c.state).where(
         c.source == source, c.backfill_id.is_(None), c.trigger != Trigger.DRAIN
     )
-    return [row["state"] for row in _all(engine, statement.order_by(c.id.desc()).limit(limit))]
+    return [
+        row["state"] for row in database.rows(engine, statement.order_by(c.id.desc()).limit(limit))
+    ]
 
 
 def quarantine(engine: Engine, *, source: str | None, limit: int) -> list[Row]:
@@ -163,13 +165,13 @@ def quarantine(engine: Engine, *, source: str | None, limit: int) -> list[Row]:
     statement = sa.select(REFUSED).order_by(REFUSED.c.id.desc()).limit(limit)
     if source:
         statement = statement.where(REFUSED.c.source == source)
-    return _all(engine, statement)
+    return database.rows(engine, statement)
 
 
 def quarantined_row(engine: Engine, row_id: int) -> Row | None:
     """One refusal whole."""
     statement = sa.select(QUARANTINE, SOURCE.c.name.label("source")).join(SOURCE)
-    found = _all(engine, statement.where(QUARANTINE.c.id == row_id))
+    found = database.rows(engine, statement.where(QUARANTINE.c.id == row_id))
     return found[0] if found else None
 
 
@@ -198,8 +200,4 @@ def redrivable(
         statement = statement.where(SOURCE.c.name == source)
     if run_id is not None:
         statement = statement.where(q.run_id == run_id)
-    return _all(engine, statement.order_by(q.id))
-
-
-def _all(engine: Engine, statement: Select[Any]) -> list[Row]:
-    return database.rows(engine, statement)
+    return database.rows(engine, statement.order_by(q.id))

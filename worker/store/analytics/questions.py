@@ -209,12 +209,12 @@ def require_tag(engine: Engine, source: str | None, tag: str, value: str | None 
 
     def known(*conditions: ColumnElement[bool]) -> bool:
         exists = sa.select(sa.exists().where(*of_source, *conditions).label("known"))
-        return bool(_all(engine, exists)[0]["known"])
+        return bool(database.rows(engine, exists)[0]["known"])
 
     def names(column: ColumnElement[str], *conditions: ColumnElement[bool]) -> list[str]:
         counted = sa.select(column.label("name")).where(*of_source, *conditions).group_by(column)
         ordered = counted.order_by(sa.func.sum(c.records).desc(), column).limit(NEIGHBOURS)
-        return [row["name"] for row in _all(engine, ordered)]
+        return [row["name"] for row in database.rows(engine, ordered)]
 
     if not known(c.tag == tag):
         raise Unknown(
@@ -230,7 +230,7 @@ def require_tag(engine: Engine, source: str | None, tag: str, value: str | None 
 def require_words(engine: Engine, wanted: str) -> None:
     """Raises Misasked for words that cannot be searched for: blanks, or what is in every text."""
     query = sa.func.websearch_to_tsquery(sa.literal_column("'english'"), wanted)
-    if not _all(engine, sa.select(sa.func.numnode(query).label("words")))[0]["words"]:
+    if not database.rows(engine, sa.select(sa.func.numnode(query).label("words")))[0]["words"]:
         raise Misasked(
             f"No word of {wanted!r} can be searched for.",
             hint="Words like 'the' are in every text.",
@@ -241,14 +241,14 @@ def days(engine: Engine, scope: Scope) -> list[Day]:
     """The days that have records, the oldest first."""
     view = _view(scope)
     statement = _sums(view, scope, view.c.day).order_by(view.c.day)
-    return [Day(day=row["key"], **_tally(row)) for row in _all(engine, statement)]
+    return [Day(day=row["key"], **_tally(row)) for row in database.rows(engine, statement)]
 
 
 def sources(engine: Engine, scope: Scope) -> list[Group]:
     """Each source that has records, by name."""
     view = _view(scope)
     statement = _sums(view, scope, view.c.source).order_by(view.c.source)
-    return [Group(name=row["key"], **_tally(row)) for row in _all(engine, statement)]
+    return [Group(name=row["key"], **_tally(row)) for row in database.rows(engine, statement)]
 
 
 def tags(engine: Engine, scope: Scope) -> list[str]:
@@ -256,7 +256,7 @@ def tags(engine: Engine, scope: Scope) -> list[str]:
     _require_uncrossed(scope)
     c = DAILY_BY_TAG.c
     statement = sa.select(c.tag).where(*_within(DAILY_BY_TAG, scope)).distinct()
-    return [row["tag"] for row in _all(engine, statement.order_by(c.tag))]
+    return [row["tag"] for row in database.rows(engine, statement.order_by(c.tag))]
 
 
 def values(engine: Engine, scope: Scope, tag: str, *, limit: int | None = 50) -> list[Group]:
@@ -266,7 +266,7 @@ def values(engine: Engine, scope: Scope, tag: str, *, limit: int | None = 50) ->
     c = DAILY_BY_TAG.c
     statement = _sums(DAILY_BY_TAG, scope, c.value).where(c.tag == tag)
     ordered = statement.order_by(sa.desc("negative"), sa.desc("records"), c.value).limit(limit)
-    return [Group(name=row["key"], **_tally(row)) for row in _all(engine, ordered)]
+    return [Group(name=row["key"], **_tally(row)) for row in database.rows(engine, ordered)]
 
 
 def compared(engine: Engine, scope: Scope, by: str | None, *, limit: int = 50) -> list[Group]:
@@ -310,7 +310,7 @@ def standings(engine: Engine) -> list[Standing]:
     counted = _summed(DAILY_SENTIMENT, n.name, n.last, is_now).add_columns(
         sa.func.count(d.day.distinct()).label("days")
     )
-    rows = _all(engine, counted.where(days))
+    rows = database.rows(engine, counted.where(days))
     with_records = {row["name"]: row["days"] for row in rows if row["is_now"]}
     found = {(row["name"], row["is_now"]): Tally(**_tally(row)) for row in rows}
     lasts = {row["name"]: row["last"] for row in rows}
@@ -365,7 +365,7 @@ def distribution(engine: Engine, scope: Scope) -> tuple[list[Bin], int]:
         .where(newest.c.polarity.is_not(None))
         .group_by(sa.text("bin"))
     )
-    found = {row["bin"]: row for row in _all(engine, statement)}
+    found = {row["bin"]: row for row in database.rows(engine, statement)}
     width = 2 / BINS
     bins = [
         Bin(
@@ -382,7 +382,7 @@ def distribution(engine: Engine, scope: Scope) -> tuple[list[Bin], int]:
 def whole(engine: Engine, record_id: int) -> Whole:
     """A record and its history. Raises Unknown where there is none."""
     c = CURRENT_SENTIMENT.c
-    found = _all(engine, sa.select(CURRENT_SENTIMENT).where(c.record_id == record_id))
+    found = database.rows(engine, sa.select(CURRENT_SENTIMENT).where(c.record_id == record_id))
     if not found:
         raise Unknown(f"There is no record {record_id}.")
     record = found[0]
@@ -393,9 +393,9 @@ def whole(engine: Engine, record_id: int) -> Whole:
     )
     return Whole(
         record,
-        _all(engine, scores.order_by(SCORES.c.scored_at.desc())),
-        _all(engine, revisions.order_by(REVISIONS.c.revision.desc())),
-        _all(engine, overrides.order_by(OVERRIDES.c.id.desc())),
+        database.rows(engine, scores.order_by(SCORES.c.scored_at.desc())),
+        database.rows(engine, revisions.order_by(REVISIONS.c.revision.desc())),
+        database.rows(engine, overrides.order_by(OVERRIDES.c.id.desc())),
     )
 
 
@@ -404,17 +404,17 @@ def quarantine_size(engine: Engine, source: str | None = None) -> int:
     statement = sa.select(sa.func.count().label("rows")).select_from(REFUSED)
     if source is not None:
         statement = statement.where(REFUSED.c.source == source)
-    return int(_all(engine, statement)[0]["rows"])
+    return int(database.rows(engine, statement)[0]["rows"])
 
 
 def pending(engine: Engine) -> list[Row]:
     """What waits, by source."""
-    return _all(engine, sa.select(PENDING_WORK).order_by(PENDING_WORK.c.source))
+    return database.rows(engine, sa.select(PENDING_WORK).order_by(PENDING_WORK.c.source))
 
 
 def backfills(engine: Engine, *, limit: int = 50) -> list[Row]:
     """The newest first."""
-    return _all(engine, sa.select(BACKFILLS).order_by(BACKFILLS.c.id.desc()).limit(limit))
+    return database.rows(engine, sa.select(BACKFILLS).order_by(BACKFILLS.c.id.desc()).limit(limit))
 
 
 def languages_and_models(engine: Engine, scope: Scope) -> list[Row]:
@@ -424,7 +424,7 @@ def languages_and_models(engine: Engine, scope: Scope) -> list[Row]:
     keys = (c.language, c.model, c.model_version)
     chosen = scores.by_time(scope.records(), NEWEST)
     statement = sa.select(*keys, sa.func.count().label("records")).group_by(*keys)
-    return _all(engine, statement.where(c.record_id.in_(chosen)))
+    return database.rows(engine, statement.where(c.record_id.in_(chosen)))
 
 
 def judged(engine: Engine, source: str | None) -> tuple[int, int]:
@@ -480,7 +480,3 @@ def _tally(row: Row) -> dict[str, Any]:
 
 def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-def _all(engine: Engine, statement: Select[Any]) -> list[Row]:
-    return database.rows(engine, statement)

@@ -70,13 +70,14 @@ def named(engine: Engine, version: str) -> Row:
 
 def flips(engine: Engine, old: Row, new: Row, *, source: str | None) -> list[Row]:
     """By source: how many texts both have judged, and how far apart they are."""
-    return _rows(engine, _FLIPS, {"old": old["id"], "new": new["id"], "source": source})
+    arguments = {"old": old["id"], "new": new["id"], "source": source}
+    return database.rows(engine, sa.text(_FLIPS), arguments)
 
 
 def flipped(engine: Engine, old: Row, new: Row, *, source: str | None, limit: int) -> list[Row]:
     """Texts with another label, the furthest apart first."""
     arguments = {"old": old["id"], "new": new["id"], "source": source, "limit": limit}
-    return _rows(engine, _FLIPPED, arguments)
+    return database.rows(engine, sa.text(_FLIPPED), arguments)
 
 
 def promote(engine: Engine, scorer_id: int) -> None:
@@ -107,7 +108,3 @@ def demote(engine: Engine, scorer_id: int) -> Row:
         rollup.hold(connection)
         connection.execute(forget)
         return dict(found)
-
-
-def _rows(engine: Engine, sql: str, arguments: Mapping[str, Any]) -> list[Row]:
-    return database.rows(engine, sa.text(sql), arguments)

@@ -24,6 +24,13 @@ from worker.store.tables import CHUNK, RUN, SOURCE
 
 log = get_logger(__name__)
 
+_FREED = (
+    sa.update(CHUNK)
+    .where(CHUNK.c.state == "open")
+    .values(leased_by=None, visible_at=sa.func.now(), fence=CHUNK.c.fence + 1)
+)
+"""Lets go of leases; a stale answer no longer fits."""
+
 
 def register_source(engine: Engine, name: str, kind: str) -> int:
     """The source's id, whether or not it was known. Raises ConfigurationError where it is known as
@@ -87,15 +94,10 @@ class PostgresLedger:
                 error="The process ended, or slept, without a word; its chunks are free again.",
             )
         )
-        freed = (
-            sa.update(CHUNK)
-            .where(
-                CHUNK.c.source_id == lane.source_id,
-                CHUNK.c.lane == lane.backfill_id,
-                CHUNK.c.state == "open",
-                CHUNK.c.leased_by.is_not(None),
-            )
-            .values(leased_by=None, visible_at=sa.func.now(), fence=CHUNK.c.fence + 1)
+        freed = _FREED.where(
+            CHUNK.c.source_id == lane.source_id,
+            CHUNK.c.lane == lane.backfill_id,
+            CHUNK.c.leased_by.is_not(None),
         )
         opened = (
             sa.insert(RUN)
@@ -210,17 +212,11 @@ class PostgresLedger:
             )
             .returning(RUN.c.state, *(RUN.c[name] for name in Counters.__dataclass_fields__))
         )
-
-        freed = (
-            sa.update(CHUNK)
-            .where(
-                RUN.c.id == run_id,
-                CHUNK.c.source_id == RUN.c.source_id,
-                CHUNK.c.lane == RUN.c.lane,
-                CHUNK.c.state == "open",
-                CHUNK.c.leased_by == self._worker,
-            )
-            .values(leased_by=None, visible_at=sa.func.now(), fence=CHUNK.c.fence + 1)
+        freed = _FREED.where(
+            RUN.c.id == run_id,
+            CHUNK.c.source_id == RUN.c.source_id,
+            CHUNK.c.lane == RUN.c.lane,
+            CHUNK.c.leased_by == self._worker,
         )
 
         def write() -> Counters:
