@@ -77,9 +77,9 @@ def once(
 ) -> None:
     """Pull what is new, score it, store it, and end: one cycle, for cron and CronJobs.
 
-    Exit codes: 0 done; 2 configuration; 3 database unreachable; 4 another run holds the source;
-    5 this run put rows in quarantine; 6 some records wait for the model; 7 a budget is spent;
-    130 and 143 signals.
+    Exit codes: 0 done; 1 failed (a source cannot be read); 2 configuration; 3 database
+    unreachable; 4 another run holds the source; 5 this run put rows in quarantine; 6 some records
+    wait for the model; 7 a budget is spent; 130 and 143 signals.
     """
     loaded = settings_for(config, verbose=verbose, quiet=True)
     layout: dict[str, Any] = {
