@@ -259,7 +259,7 @@ def _meant(loc: Sequence[int | str], sources: Any) -> str:
     """The setting that was probably meant."""
     known: Collection[str] = Settings.model_fields
     if len(loc) > 1 and isinstance(loc[1], int):
-        known = kinds.find(sources[loc[1]]["kind"]).config.model_fields
+        known = kinds.find(sources[loc[1]]["kind"]).config.setting_names()
     return _question(words.nearest(str(loc[-1]), known))
 
 

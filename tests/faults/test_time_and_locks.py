@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from zoneinfo import ZoneInfo
 
 import libfaketime
 import pytest
@@ -20,8 +20,8 @@ from tests.faults.soak import Soak
 from tests.faults.world import Workers, World
 from tests.make import record
 from worker import chunk
-from worker.cron import trigger_of
 from worker.records import Lane, Page
+from worker.schedule import Schedule
 from worker.store import database, migrate
 from worker.store.journal.journal import PostgresJournal
 from worker.store.ledger.runs import PostgresLedger
@@ -111,13 +111,9 @@ def test_a_year_with_two_changes_of_the_clock(
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
-        trigger = trigger_of("30 2 * * *", None)
-        moment = datetime(2026, 1, 1, tzinfo=UTC)
-        fired: list[Any] = []
-        while moment < datetime(2027, 1, 1, tzinfo=UTC):
-            found = trigger.get_next_fire_time(fired[-1] if fired else None, moment)
-            fired.append(found)
-            moment = found + timedelta(microseconds=1)
+        fired = Schedule("30 2 * * *").next(datetime(2026, 1, 1, tzinfo=UTC), 366)
+        there = Schedule("30 2 * * *", zone=ZoneInfo(zone))
+        local = there.next(datetime(2025, 12, 31, 23, 59, tzinfo=ZoneInfo(zone)), 366)
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -125,6 +121,10 @@ def test_a_year_with_two_changes_of_the_clock(
     note("13", f"a year of '30 2 * * *' on a machine in {zone}", f"{len(fired)} runs", "365 runs")
     assert len(fired) == 365
     assert {b - a for a, b in pairwise(fired)} == {timedelta(days=1)}
+    days = [at.astimezone(ZoneInfo(zone)).date() for at in local]
+    days = [day for day in days if day.year == 2026]
+    note("13", f"the same line in the zone {zone}", f"{len(set(days))} days", "365 days, once each")
+    assert len(days) == len(set(days)) == 365
 
 
 def test_writers_that_cross_each_other(world: World, scale: Scale, note: Note) -> None:

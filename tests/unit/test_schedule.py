@@ -1,18 +1,32 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+from pydantic import ValidationError
 
-from worker.cron import cron_trigger, trigger_of
+from worker.schedule import Schedule, exceptions_of, require_cron_line
+from worker.sources.config import SourceConfig
 
 SUNDAY = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+BERLIN = ZoneInfo("Europe/Berlin")
+SUMMER_BEGINS = datetime(2026, 3, 29, tzinfo=BERLIN)
+"""At 2:00 clocks are set to 3:00."""
+WINTER_BEGINS = datetime(2026, 10, 25, tzinfo=BERLIN)
+"""At 3:00 clocks are set to 2:00."""
 
 
-def next_after(expression: str, moment: datetime) -> datetime:
-    found = cron_trigger(expression).get_next_fire_time(None, moment)
-    assert isinstance(found, datetime)
-    return found
+def next_after(line: str, moment: datetime) -> datetime:
+    require_cron_line(line)
+    return Schedule(line).after(moment)
+
+
+def on(day: datetime, line: str) -> list[str]:
+    """Times of a day in Berlin, with the offset of each."""
+    times = Schedule(line, zone=BERLIN).next(day - timedelta(seconds=1), 30)
+    local = [at.astimezone(BERLIN) for at in times]
+    return [f"{at:%H:%M%z}"[:-2] for at in local if at.date() == day.date()]
 
 
 @pytest.mark.parametrize("sunday", ["0", "7", "sun", "SUN"])
@@ -24,8 +38,9 @@ def test_a_range_of_weekdays_counts_from_monday_to_friday() -> None:
     assert next_after("0 9 * * 1-5", SUNDAY) == datetime(2026, 11, 23, 9, tzinfo=UTC)
 
 
-def test_a_range_over_the_weekend() -> None:
-    assert next_after("0 15 * * fri-mon", SUNDAY).day == 22
+@pytest.mark.parametrize("days", ["fri-mon", "5-1", "sat-sun", "sun-mon"])
+def test_a_range_over_the_weekend(days: str) -> None:
+    assert next_after(f"0 15 * * {days}", SUNDAY).day == 22
 
 
 def test_day_or_weekday_when_both_are_given() -> None:
@@ -34,13 +49,67 @@ def test_day_or_weekday_when_both_are_given() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["* * * *", "61 * * * *", "0 0 * * 8", "every day", "", "0 0 31 2 *"]
+    "wrong",
+    ["* * * *", "61 * * * *", "0 0 * * 8", "every day", "", "0 0 31 2 *", "0 0 * * xyz-mon"],
 )
 def test_a_wrong_expression_is_refused_with_a_sentence(wrong: str) -> None:
     with pytest.raises(ValueError, match=r"a cron line has 5|is not valid|never comes"):
-        trigger_of(wrong, None)
+        require_cron_line(wrong)
+
+
+def test_the_field_that_is_wrong_is_named() -> None:
+    with pytest.raises(ValueError, match=r"the minute '61' is not valid \(0 to 59\)"):
+        require_cron_line("61 * * * *")
 
 
 def test_an_interval() -> None:
-    found = trigger_of(None, timedelta(seconds=30)).get_next_fire_time(SUNDAY, SUNDAY)
+    found = Schedule(every=timedelta(seconds=30)).after(SUNDAY)
     assert found == SUNDAY + timedelta(seconds=30)
+
+
+def test_a_time_that_does_not_exist_runs_once() -> None:
+    assert on(SUMMER_BEGINS, "30 2 * * *") == ["03:00+02"]
+    assert on(SUMMER_BEGINS, "0 2,3 * * *") == ["03:00+02"]
+
+
+def test_a_time_that_comes_twice_runs_once() -> None:
+    assert on(WINTER_BEGINS, "30 2 * * *") == ["02:30+02"]
+    second = datetime(2026, 10, 25, 2, 10, fold=1, tzinfo=BERLIN)
+    assert Schedule("30 2 * * *", zone=BERLIN).after(second).astimezone(BERLIN).day == 26
+
+
+def test_a_line_for_every_hour_follows_real_time() -> None:
+    assert len(on(SUMMER_BEGINS, "0 * * * *")) == 23
+    assert len(on(WINTER_BEGINS, "0 * * * *")) == 25
+
+
+def test_no_time_falls_on_an_exception() -> None:
+    spared = exceptions_of(["2026-12-25", "sat", "Sunday"])
+    nightly = Schedule("30 2 * * *", zone=BERLIN, exceptions=spared)
+    days = {at.astimezone(BERLIN).date() for at in nightly.next(SUNDAY, 40)}
+    assert date(2026, 12, 25) not in days
+    assert date(2026, 12, 24) in days
+    assert all(day.weekday() < 5 for day in days)
+
+
+def test_an_interval_goes_on_with_the_day_after_an_exception() -> None:
+    hourly = Schedule(every=timedelta(hours=1), zone=BERLIN, exceptions=exceptions_of(["mon"]))
+    late = datetime(2026, 11, 22, 23, 30, tzinfo=BERLIN)
+    assert hourly.after(late) == datetime(2026, 11, 24, tzinfo=BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"except": ["christmas"]}, "neither a date like 2026-12-25 nor a weekday"),
+        ({"except": "sat"}, "write a list"),
+        ({"except": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}, "leave no time"),
+        ({"schedule": "0 3 * * sat", "except": ["sat"]}, "leave no time"),
+        ({"every": "10m", "jitter": "10m"}, "shorter than the time between two runs"),
+        ({"schedule": "0 * * * *", "jitter": "2h"}, "shorter than the time between two runs"),
+        ({"pause_after": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_what_cannot_be_is_refused(wrong: dict[str, object], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        SourceConfig.model_validate({"kind": "file", "name": "reviews", **wrong})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from sqlalchemy import Engine
@@ -65,14 +65,10 @@ def status(
         "paused",
     )
     with reading_from(config, verbose=verbose) as engine:
-        paused = {name: _told(pause) for name, pause in pauses.present(engine).items()}
+        paused = {name: pauses.told(pause) for name, pause in pauses.current(engine).items()}
         rows = [dict(row) | {"paused": paused.get(row["source"])} for row in reading.status(engine)]
         if not print_rows(rows, columns, output):
             say("Nothing was ingested yet. Begin with: sentiment-worker once reviews.csv")
-
-
-def _told(pause: Mapping[str, Any]) -> str:
-    return f"until {pause['until']:%Y-%m-%d %H:%M} UTC: {pause['reason']}"
 
 
 def period(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:

@@ -89,14 +89,12 @@ async def _one_after_another(
     reports: list[RunReport] = []
     codes: list[int] = [Exit.DONE]
     stopper = Stopper(lambda: None)
-    paused = await asyncio.to_thread(pauses.present, worker.engine)
+    paused = await asyncio.to_thread(pauses.current, worker.engine)
     for turn in turns:
         if stopper.signal:
             break
         if (pause := paused.get(turn.name)) and turn.trigger == Trigger.ONCE:
-            say(
-                f"{turn.name!r} rests until {pause['until']:%Y-%m-%d %H:%M} UTC: {pause['reason']}."
-            )
+            say(f"{turn.name!r} rests {pauses.told(pause).removesuffix('.')}.")
             say(f"End that with: sentiment-worker schedule resume {turn.name}")
             continue
         try:

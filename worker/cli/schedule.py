@@ -23,7 +23,6 @@ from worker.cli.output import (
 )
 from worker.cli.planning import DryRunOption
 from worker.cli.which import configured
-from worker.cron import next_times, trigger_of
 from worker.durations import parse_duration
 from worker.errors import ConfigurationError
 from worker.operate.who import operator
@@ -53,7 +52,7 @@ def list_(
     settings = settings_for(config, verbose=verbose, quiet=True).settings
     sources = configured(settings, None)
     with reading_from(config, verbose=verbose) as engine:
-        paused = pauses.present(engine)
+        paused = pauses.current(engine)
         ended = {row["source"]: row["last_finished"] for row in reading.status(engine)}
         last = {source.name: reading.outcomes(engine, source.name, OUTCOMES) for source in sources}
     rows = [
@@ -66,10 +65,10 @@ def list_(
 
 
 def _row(source: SourceConfig, ahead: int, pause: Mapping[str, Any]) -> dict[str, Any]:
-    times = next_times(trigger_of(source.schedule, source.every), datetime.now(UTC), ahead)
+    times = source.when.next(datetime.now(UTC), ahead)
     return {
         "source": source.name,
-        "rhythm": source.schedule or f"every {source.every or 'quarter of an hour'}",
+        "rhythm": str(source.when),
         "next": [f"{time:%Y-%m-%d %H:%M:%S}" for time in times],
         "paused_until": pause.get("until"),
         "reason": pause.get("reason"),
@@ -130,7 +129,7 @@ def resume(
     """End a source's pause now."""
     if dry_run:
         with reading_from(config, verbose=verbose, source=source) as engine:
-            is_paused = source in pauses.present(engine)
+            is_paused = source in pauses.current(engine)
         say(f"{source!r} would go on." if is_paused else f"{source!r} is not paused.")
         return
     with reading_from(config, verbose=verbose, source=source) as engine:

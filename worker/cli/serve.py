@@ -12,11 +12,10 @@ from worker import bootstrap
 from worker.cli.output import STRAY_KEYS, ConfigOption, VerboseOption, settings_for
 from worker.cli.running import has_stray_keys
 from worker.cli.which import configured
-from worker.cron import trigger_of
 from worker.log import get_logger
-from worker.operate.schedule import Timetable
 from worker.operate.serving import Backfills, Turns, reviving
 from worker.operate.stopping import Stopper
+from worker.operate.timetable import Timetable
 from worker.store import migrate
 from worker.store.ledger import spending
 from worker.web.health import Pulse
@@ -42,7 +41,6 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
     """
     loaded = settings_for(config, verbose=verbose)
     sources = configured(loaded.settings, None)
-    triggers = {s.name: trigger_of(s.schedule, s.every) for s in sources}
     # A tick that fails is followed by the next one; waiting longer would only delay a SIGTERM.
     patience = min(loaded.settings.database_patience, SERVE_PATIENCE)
     settings = loaded.settings.model_copy(update={"database_patience": patience})
@@ -72,7 +70,7 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
                         gate,
                     )
                     pull = reviving(revive, turns.pull)
-                    timetable.add(source.name, triggers[source.name], pull)
+                    timetable.add(source, pull)
                     timetable.add_drain(f"drain:{source.name}", reviving(revive, turns.drain))
                 others = Backfills(worker, settings, stopper)
                 timetable.add_drain("backfills", reviving(revive, others.work_off))

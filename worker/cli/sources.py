@@ -55,7 +55,7 @@ def _described(name: str) -> dict[str, Any]:
         kind = kinds.find(name)
     except ConfigurationError as error:
         return {"kind": name, "reads": str(error), "package": kinds.origin(name), "keys": []}
-    keys = [key for key in kind.config.model_fields if key not in ("kind", "name")]
+    keys = [key for key in kind.config.setting_names() if key not in ("kind", "name")]
     return {"kind": name, "reads": kind.about, "package": kinds.origin(name), "keys": keys}
 
 

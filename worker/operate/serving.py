@@ -11,12 +11,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from worker.cron import missed_times, trigger_of
 from worker.errors import ConfigurationError, DatabaseUnavailable, SourceBusy
 from worker.log import get_logger
 from worker.operate import backfilling
-from worker.operate.schedule import Job, Timetable
 from worker.operate.stopping import Stopper
+from worker.operate.timetable import Job, Timetable
 from worker.operate.work import Worker, look_back, pull_work
 from worker.pipeline.circuit import CircuitState
 from worker.pipeline.cycle import cycle
@@ -27,7 +26,7 @@ from worker.settings import Settings
 from worker.sources import kinds
 from worker.sources.config import SourceConfig
 from worker.sources.kinds import Opening
-from worker.states import BackfillState, Trigger
+from worker.states import BackfillState, RunState, Trigger
 from worker.store.ledger import backfills, pauses, unusual
 
 log = get_logger(__name__)
@@ -68,7 +67,6 @@ class Turns:
         self._stopper = stopper
         self._timetable = timetable
         self._gate = gate
-        self._trigger = trigger_of(config.schedule, config.every)
         empty_before = partial(unusual.empty_in_a_row, worker.engine, config.name)
         self._opening = Opening(settings.access, empty_before=empty_before)
         self._turn = asyncio.Lock()
@@ -83,8 +81,26 @@ class Turns:
                 self._owed = True
                 work = await asyncio.to_thread(self._scheduled_work)
                 if work is not None:
-                    await _quiet_cycle(self._worker, work, self._stopper)
+                    await self._pulled(work)
                 self._owed = False
+
+    async def _pulled(self, work: Work) -> None:
+        """A source that fails again and again rests, where its configuration says so."""
+        failed = True
+        try:
+            report = await _quiet_cycle(self._worker, work, self._stopper)
+            failed = report is not None and report.state == RunState.FAILED
+        except DatabaseUnavailable:  # ours, and not the source's failure
+            failed = False
+            raise
+        finally:
+            if failed and self._config.pause_after:
+                await asyncio.to_thread(self._pause_if_failing, work.lane, self._config.pause_after)
+
+    def _pause_if_failing(self, lane: Lane, runs: int) -> None:
+        engine = self._worker.engine
+        if why := pauses.begin_if_failing(engine, lane.source_id, runs=runs, by="serve"):
+            log.error("source.paused_itself", source=self._config.name, why=why)
 
     async def drain(self) -> None:
         """Work off what came back; opens no run when there is nothing to do."""
@@ -106,10 +122,9 @@ class Turns:
         name, ledger = self._config.name, self._worker.ledger
         work, now = self._work(pull=True), datetime.now(UTC)
         due = self._timetable.due(name) or now
-        if pause := pauses.present(self._worker.engine).get(name):
-            until = f"{pause['until']:%Y-%m-%d %H:%M} UTC"
-            ledger.missed(work.lane, due, f"paused until {until}: {pause['reason']}")
-            log.info("source.paused", source=name, until=until)
+        if pause := pauses.current(self._worker.engine).get(name):
+            ledger.missed(work.lane, due, f"paused {pauses.told(pause)}")
+            log.info("source.paused", source=name, until=pause["until"].isoformat())
             self._noted_to = due
             return None
         passed = self._passed_over(due)
@@ -117,7 +132,7 @@ class Turns:
             ledger.missed(work.lane, passed[0], _was_busy(passed))
         heard = None if passed else ledger.last_heard_of(work.lane)
         # It may have waited for a drain: what counts is when it was due, not that it begins now.
-        missed = missed_times(self._trigger, heard[0], heard[1] - (now - due)) if heard else []
+        missed = self._config.when.missed(heard[0], heard[1] - (now - due)) if heard else []
         if missed:
             why = (
                 f"{len(missed):,} runs were due from {missed[0]:%Y-%m-%d %H:%M} UTC on, and nobody "
@@ -133,7 +148,7 @@ class Turns:
         next ones. Worked out, not counted as they come: a machine that sleeps sees none of them."""
         if self._noted_to is None or not self._config.schedule:
             return []
-        return missed_times(self._trigger, self._noted_to, due)
+        return self._config.when.missed(self._noted_to, due)
 
     def _work(self, *, pull: bool) -> Work:
         c = self._config
@@ -144,7 +159,7 @@ class Turns:
 
     def _due_work(self, now: float) -> Work | None:
         work = self._work(pull=False)
-        if self._config.name in pauses.present(self._worker.engine):
+        if self._config.name in pauses.current(self._worker.engine):
             return None
         due = is_due(self._worker, work.lane, now)
         return work if due and not (work.supervise and work.supervise()) else None

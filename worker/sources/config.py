@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from itertools import pairwise
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from worker.durations import parse_duration
 from worker.records import Layout
+from worker.schedule import DEFAULT_EVERY, Schedule, exceptions_of, require_cron_line
 
 
 def _zone(value: Any) -> Any:
@@ -23,6 +25,12 @@ def _zone(value: Any) -> Any:
 
 def _duration(value: Any) -> Any:
     return parse_duration(value) if isinstance(value, str) else value
+
+
+def _exceptions(value: Any) -> Any:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError('write a list, like ["2026-12-25", "sat"]')
+    return exceptions_of(map(str, value))
 
 
 LAYOUT = tuple(Layout.__dataclass_fields__)
@@ -43,6 +51,14 @@ class SourceConfig(Strict):
     name: str = Field(min_length=1, max_length=200)
     schedule: str | None = None
     every: Duration | None = None
+    exceptions: Annotated[frozenset[date | str], BeforeValidator(_exceptions)] = Field(
+        default=frozenset(), alias="except"
+    )
+    """Dates, and weekdays by their three letters, on which it is not read."""
+    jitter: Duration = timedelta()
+    """A run of the schedule begins at random within this time of when it is due."""
+    pause_after: int | None = Field(default=None, ge=1)
+    """Runs in a row that fail, after which the source rests until somebody resumes it."""
     id: str | None = None
     text: str | None = None
     time: str | None = None
@@ -50,6 +66,7 @@ class SourceConfig(Strict):
     language: str | None = None
     tags: tuple[str, ...] = ()
     timezone: Annotated[tzinfo | None, BeforeValidator(_zone)] = None
+    """Of its schedule, and of times that have no zone."""
     time_format: str | None = None
 
     @model_validator(mode="after")
@@ -62,11 +79,26 @@ class SourceConfig(Strict):
             raise ValueError("a name that begins with a parenthesis is the worker's own")
         if not self.name.isprintable():
             raise ValueError("the name holds characters that cannot be printed")
-        if self.schedule is not None:
-            from worker.cron import cron_trigger  # APScheduler is slow to import
-
-            cron_trigger(self.schedule)
         return self
+
+    @model_validator(mode="after")
+    def _comes_around(self) -> SourceConfig:
+        if self.schedule is not None:
+            require_cron_line(self.schedule)
+        times = self.when.next(datetime.now(UTC), 10)
+        if self.jitter >= min(later - at for at, later in pairwise(times)):
+            raise ValueError("jitter must be shorter than the time between two runs")
+        return self
+
+    @property
+    def when(self) -> Schedule:
+        zone = self.timezone or UTC
+        return Schedule(self.schedule, self.every or DEFAULT_EVERY, zone, self.exceptions)
+
+    @classmethod
+    def setting_names(cls) -> list[str]:
+        """What a configuration of this kind may say, as it is written there."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
 
     @property
     def layout(self) -> Layout:

@@ -1,18 +1,22 @@
-"""Sources that rest for a while: why, by whose word, and until when."""
+"""Sources that rest: why, by whose word, and until when."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
+from worker.states import RunState, Trigger
 from worker.store import database
-from worker.store.tables import PAUSE, SOURCE
+from worker.store.tables import PAUSE, RUN, SOURCE
 
 Row = Mapping[str, Any]
+
+UNTIL_RESUMED = datetime(9999, 1, 1, tzinfo=UTC)
+"""Of a pause that only a person ends."""
 
 _lasts = sa.and_(PAUSE.c.until > sa.func.now(), PAUSE.c.ended_by.is_(None))
 
@@ -35,7 +39,7 @@ def end(engine: Engine, source_id: int, *, by: str) -> bool:
         return connection.execute(statement.values(ended_by=by)).rowcount > 0
 
 
-def present(engine: Engine) -> dict[str, Row]:
+def current(engine: Engine) -> dict[str, Row]:
     """The pauses that last, by source."""
     statement = (
         sa.select(SOURCE.c.name, PAUSE.c.reason, PAUSE.c.paused_by, PAUSE.c.since, PAUSE.c.until)
@@ -44,3 +48,31 @@ def present(engine: Engine) -> dict[str, Row]:
     )
     with database.transaction(engine) as connection:
         return {row["name"]: dict(row) for row in connection.execute(statement).mappings()}
+
+
+def told(pause: Row) -> str:
+    """How long it lasts, and why."""
+    if pause["until"] >= UNTIL_RESUMED:
+        return f"until somebody resumes it: {pause['reason']}"
+    return f"until {pause['until']:%Y-%m-%d %H:%M} UTC: {pause['reason']}"
+
+
+def begin_if_failing(engine: Engine, source_id: int, *, runs: int, by: str) -> str | None:
+    """Pause a source whose last `runs` runs have all failed, until somebody resumes it; why, or
+    None. Runs before its last pause do not count: who resumes it has mended something."""
+    newest = sa.select(sa.func.max(PAUSE.c.since)).where(PAUSE.c.source_id == source_id)
+    begun = sa.func.coalesce(newest.scalar_subquery(), sa.text("'-infinity'::timestamptz"))
+    last = (
+        sa.select(RUN.c.state, RUN.c.error)
+        .where(RUN.c.source_id == source_id, RUN.c.state != RunState.MISSED)
+        .where(RUN.c.trigger.in_((Trigger.SCHEDULE, Trigger.ONCE)), RUN.c.started_at > begun)
+        .order_by(RUN.c.id.desc())
+        .limit(runs)
+    )
+    with database.transaction(engine) as connection:
+        found = connection.execute(last).all()
+    if len(found) < runs or any(run.state != RunState.FAILED for run in found):
+        return None
+    reason = f"its last {runs:,} runs failed, the newest with: {found[0].error}"
+    begin(engine, source_id, by=by, reason=reason, until=UNTIL_RESUMED)
+    return reason

@@ -1,4 +1,4 @@
-"""When: APScheduler jobs around "run this source once".
+"""APScheduler around "run this source once".
 
 The cursor is the catch-up, so a missed run needs no replay: each source runs once at start,
 late runs are made up for by one (`coalesce`), and none is dropped for being late.
@@ -7,21 +7,25 @@ late runs are made up for by one (`coalesce`), and none is dropped for being lat
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from apscheduler.events import EVENT_JOB_SUBMITTED, JobSubmissionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.interval import IntervalTrigger
 
 from worker.errors import WorkerError
 from worker.log import get_logger
+from worker.schedule import Schedule
+from worker.sources.config import SourceConfig
 
 log = get_logger(__name__)
 
-DRAIN_EVERY = timedelta(seconds=5)
+DRAIN = Schedule(every=timedelta(seconds=5))
 
 CLOCK_CHECK_S = 2.0
 """How often the clock is looked at: set back, it would let every job wait for what it had been."""
@@ -29,11 +33,14 @@ CLOCK_CHECK_S = 2.0
 Job = Callable[[], Awaitable[None]]
 
 
-def _from_now(trigger: BaseTrigger) -> BaseTrigger:
-    """An interval counts from when it was made: make it again."""
-    if isinstance(trigger, IntervalTrigger):
-        return IntervalTrigger(seconds=trigger.interval.total_seconds(), timezone=UTC)
-    return trigger
+class _Trigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
+    """A schedule as APScheduler asks for it."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        return self._schedule.after(previous or now)
 
 
 class Timetable:
@@ -49,20 +56,16 @@ class Timetable:
         self._stopped = asyncio.Event()
         self._at_work: set[asyncio.Task[None]] = set()
 
-    def add(self, name: str, trigger: BaseTrigger, job: Job) -> None:
-        """A source's job: by its trigger, and once at start."""
-        self._scheduler.add_job(
-            self._guarded,
-            trigger,
-            args=(name, job),
-            id=f"source:{name}",
-            next_run_time=datetime.now(UTC),
-        )
+    def add(self, source: SourceConfig, job: Job) -> None:
+        """A source's job: by its schedule, and once at start."""
+        now = datetime.now(UTC)
+        first = now if source.when.allows(now) else source.when.after(now)
+        jittered = partial(self._jittered, source, first, job)
+        self._add(f"source:{source.name}", source.when, source.name, jittered, next_run_time=first)
 
     def add_drain(self, name: str, job: Job) -> None:
         """What is looked for every few seconds: retries, the provisional, backfills."""
-        trigger = IntervalTrigger(seconds=DRAIN_EVERY.total_seconds(), timezone=UTC)
-        self._scheduler.add_job(self._guarded, trigger, args=(name, job), id=name)
+        self._add(name, DRAIN, name, job)
 
     async def run(self) -> None:
         self._scheduler.start()
@@ -80,6 +83,9 @@ class Timetable:
         """When the schedule wanted the run of a source that is under way."""
         return self._due.get(f"source:{name}")
 
+    def _add(self, key: str, schedule: Schedule, name: str, job: Job, **more: datetime) -> None:
+        self._scheduler.add_job(self._guarded, _Trigger(schedule), args=(name, job), id=key, **more)
+
     def _submitted(self, event: JobSubmissionEvent) -> None:
         self._due[event.job_id] = event.scheduled_run_times[-1]
 
@@ -93,7 +99,15 @@ class Timetable:
             if offset < before - CLOCK_CHECK_S:
                 log.warning("clock.set_back", seconds=round(before - offset))
                 for job in self._scheduler.get_jobs():
-                    job.reschedule(_from_now(job.trigger))
+                    job.reschedule(job.trigger)
+
+    async def _jittered(self, source: SourceConfig, first: datetime, job: Job) -> None:
+        """Not at start: who starts `serve` wants to see that it works."""
+        if source.jitter and self.due(source.name) != first:
+            wait_s = random.uniform(0, source.jitter.total_seconds())  # noqa: S311  no secret
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), wait_s)
+        await job()
 
     async def _guarded(self, name: str, job: Job) -> None:
         """A job's error ends that job's run, never the process."""
