@@ -34,7 +34,7 @@ from tests.conftest import cloned
 from tests.scripted_lambda import ScriptedLambda
 from worker import bootstrap
 from worker.dashboard.app import application
-from worker.dashboard.guard import Door
+from worker.dashboard.guard import AccessRules
 from worker.loading import load
 from worker.store import database, roles
 from worker.store.analytics import questions
@@ -234,7 +234,7 @@ def test_what_a_database_says_of_itself_stays_in_the_log(shell: Shell, url: str)
     known = database.normalise_url(shell.variables["DATABASE_URL"])
     named = known.set(database="no_such_database").render_as_string(hide_password=False)
     engine = database.make_engine(url if "{" not in url else named, application="tests")
-    client = TestClient(application(engine, Door(hosts=("testserver",))))
+    client = TestClient(application(engine, AccessRules(hosts=("testserver",))))
     for path in ("/work", "/api/v1/pending"):
         answer = client.get(path)
         assert answer.status_code == 503
@@ -251,8 +251,8 @@ def test_what_breaks_is_dressed_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(questions, "pending", broken)
     engine = database.make_engine("postgresql://app@127.0.0.1:1/gone", application="tests")
-    door = Door(hosts=("testserver",))
-    client = TestClient(application(engine, door), raise_server_exceptions=False)
+    rules = AccessRules(hosts=("testserver",))
+    client = TestClient(application(engine, rules), raise_server_exceptions=False)
     answer = client.get("/api/v1/pending")
     assert answer.status_code == 500
     assert "hunter2" not in answer.text
@@ -269,7 +269,7 @@ def test_a_source_of_any_name_has_a_page(shell: Shell, site: Site) -> None:
     assert "<b>" not in found.text
 
 
-def _drawers() -> dict[int, psutil.Process]:
+def _renderers() -> dict[int, psutil.Process]:
     """Of this test's own pages: others may run beside it."""
     ours = psutil.Process().children(recursive=True)
     return {process.pid: process for process in ours if "spawn_main" in " ".join(_command(process))}
@@ -283,13 +283,13 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 def test_charts_are_drawn_again_after_their_process_was_killed(shell: Shell) -> None:
-    others = _drawers().keys()
+    others = _renderers().keys()
     with served(shell) as site:
         assert site("/charts/trend.svg").status == 200
-        (drawer,) = [process for pid, process in _drawers().items() if pid not in others]
-        drawer.kill()
+        (renderer,) = [process for pid, process in _renderers().items() if pid not in others]
+        renderer.kill()
         assert site("/charts/trend.svg?dark=true").status == 200
-    assert _drawers().keys() <= others, "none outlives the page"
+    assert _renderers().keys() <= others, "none outlives the page"
 
 
 def test_a_head_is_a_get_without_its_body(site: Site) -> None:
@@ -345,7 +345,7 @@ EXAMPLES = 30
 def described(shell: Shell) -> Iterator[Any]:
     engine = database.make_engine(shell.variables["DATABASE_URL"], application="tests")
     asking = database.read_only(engine, timeout_s=5, role=roles.ANALYST)
-    app = application(asking, Door(hosts=("testserver",)))
+    app = application(asking, AccessRules(hosts=("testserver",)))
     generation = GenerationConfig(max_examples=EXAMPLES, deterministic=True)
     project = ProjectConfig(generation=generation)
     config = SchemathesisConfig(projects=ProjectsConfig(default=project))

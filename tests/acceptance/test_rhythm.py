@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -36,11 +36,11 @@ pause_after = 2
 
 
 @pytest.fixture
-def shell(tmp_path: Path, database_url: str) -> Iterator[Shell]:
+def shell(tmp_path: Path, database_url: str) -> Shell:
     (tmp_path / "good.csv").write_text("id,text\n1,The crew was wonderful.\n")
     today = f"{datetime.now(ZoneInfo('America/New_York')):%Y-%m-%d}"
     (tmp_path / "sentiment-worker.toml").write_text(FILES.format(today=today))
-    yield Shell(tmp_path, DATABASE_URL=database_url, USE_LAMBDA_SENTIMENT="0")
+    return Shell(tmp_path, DATABASE_URL=database_url, USE_LAMBDA_SENTIMENT="0")
 
 
 def within(seconds: float, found: Callable[[], object]) -> None:

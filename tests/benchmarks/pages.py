@@ -28,7 +28,7 @@ import uvicorn
 from tests.benchmarks.analysts import prepare
 from worker import log
 from worker.dashboard.app import application
-from worker.dashboard.guard import Door
+from worker.dashboard.guard import AccessRules
 from worker.local import postgres
 from worker.store import database, migrate, roles
 
@@ -57,7 +57,7 @@ def main() -> None:
             migrate.upgrade(engine)
             prepare(engine, records)
             asking = database.read_only(engine, timeout_s=10, role=roles.ANALYST)
-            with _served(application(asking, Door())) as port:
+            with _served(application(asking, AccessRules())) as port:
                 slow = [path for path in PAGES if _ask(port, path) > WANTED_MS]
                 print("\ncharts: drawn anew (dark) after one that warmed the process, and kept")
                 for name in CHARTS:

@@ -96,8 +96,8 @@ class Maria:
         deadline = time.monotonic() + 30
         while True:
             # pymysql leaves its socket open where nobody listens.
-            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as door:
-                door.connect(str(self.socket))
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(self.socket))
                 self.connect(None).close()
                 return
             assert self._process.poll() is None, "mariadbd ended"

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from worker.pipeline.circuit import Circuit, RetryBudget, Witness
+from worker.pipeline.circuit import Circuit, RecentOutcomes, RetryBudget
 from worker.records import Answer, Failure, FailureKind, ScorerId
 
 GOOD = Answer(ScorerId("lambda", "m", "1"), ())
@@ -74,12 +74,12 @@ def test_retries_are_a_fifth_of_calls_at_most() -> None:
 
 
 def test_the_witness_tells_a_sick_text_from_a_sick_function() -> None:
-    witness = Witness()
-    assert witness.others(1, 100) == "unknown"
-    witness.saw(1, DOWN, 100)
-    assert witness.others(1, 100) == "unknown"
-    witness.saw(2, DOWN, 100)
-    assert witness.others(1, 100) == "fail"
-    witness.saw(3, GOOD, 100)
-    assert witness.others(1, 100) == "succeed"
-    assert witness.others(1, 401) == "unknown", "what was long ago says nothing of now"
+    recent = RecentOutcomes()
+    assert recent.others(1, 100) == "unknown"
+    recent.saw(1, DOWN, 100)
+    assert recent.others(1, 100) == "unknown"
+    recent.saw(2, DOWN, 100)
+    assert recent.others(1, 100) == "fail"
+    recent.saw(3, GOOD, 100)
+    assert recent.others(1, 100) == "succeed"
+    assert recent.others(1, 401) == "unknown", "what was long ago says nothing of now"

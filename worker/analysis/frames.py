@@ -114,14 +114,13 @@ class Sentiment:
         """A chart as the report and the page have it, for Altair: "trend", "compared", "shares",
         "distribution", "calendar" or "agreement". Keywords as `summary`. Needs the extra `charts`.
         """
-        from worker.insight import gallery
-        from worker.insight.charts import LIGHT
+        from worker.insight.charts import LIGHT, named
 
-        if name not in gallery.CHARTS:
+        if name not in named.CHARTS:
             raise ConfigurationError(
-                f"There is no chart {name!r}.", hint=f"There are: {', '.join(gallery.CHARTS)}."
+                f"There is no chart {name!r}.", hint=f"There are: {', '.join(named.CHARTS)}."
             )
-        scope, entry = self._scope(source, wanted), gallery.CHARTS[name]
+        scope, entry = self._scope(source, wanted), named.CHARTS[name]
         chart, _ = entry.draw(entry.ask(self._engine, scope), scope, LIGHT)
         return chart
 

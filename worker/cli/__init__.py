@@ -41,7 +41,7 @@ def options(
 
 def main() -> None:
     """The installed command: every failure that a user can cause is one sentence and a code."""
-    # Until a command takes the signal over: leave by the door, so that children are ended.
+    # Until a command takes the signal over: leave in order, so that children are ended.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     _tune_interpreter()
     for stream in (sys.stdout, sys.stderr):

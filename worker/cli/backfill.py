@@ -169,7 +169,7 @@ def resume(
         return
     if max_cost is not None:
         with reading_from(config, verbose=verbose) as engine:
-            backfills.allow(engine, backfill_id, max_cost)
+            backfills.set_max_cost(engine, backfill_id, max_cost)
     states = (BackfillState.PAUSED, BackfillState.RUNNING)
     raise typer.Exit(_go(settings, backfill_id, states, output, detach=detach))
 

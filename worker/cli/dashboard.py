@@ -56,18 +56,18 @@ def dashboard(
         import uvicorn
 
         from worker.dashboard.app import application
-        from worker.dashboard.guard import Door
+        from worker.dashboard.guard import AccessRules
     token = settings.dashboard_token
-    door = Door(
+    rules = AccessRules(
         token=token.get_secret_value() if token else None,
         user_header=user_header or settings.dashboard_user_header,
         hosts=(*(() if name in WILDCARDS else (name,)), *(host or ())),
     )
-    door.require_for(name)
+    rules.require_for(name)
     with _listening(name, port) as socket_, bootstrap.open_questions(settings) as engine:
         say(f"Open http://{'localhost' if name in WILDCARDS else name}:{port}/")
         server = uvicorn.Config(
-            application(engine, door),
+            application(engine, rules),
             log_level="info" if verbose else "warning",
             access_log=verbose,
             server_header=False,

@@ -25,7 +25,7 @@ from worker.cli.output import (
 from worker.errors import Exit, WorkerError
 from worker.records import Answer, FailureKind, Page, Position
 from worker.scoring import textblob
-from worker.scoring.aws_lambda import introduce
+from worker.scoring.aws_lambda import identify
 from worker.scoring.target import LambdaTarget
 from worker.settings import Settings
 from worker.sources import kinds
@@ -173,7 +173,7 @@ def _examine_identity(settings: Settings) -> Iterator[Finding]:
 
 
 def _examine_model(target: LambdaTarget) -> Finding:
-    outcome = asyncio.run(introduce(target))
+    outcome = asyncio.run(identify(target))
     if isinstance(outcome, Answer):
         named = f"{outcome.scorer.model} {outcome.scorer.version}"
         took = f"{outcome.duration_s * 1000:.0f} ms (cold or warm)"

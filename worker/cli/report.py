@@ -107,10 +107,10 @@ def write(engine: Engine, summary: Summary, files: Mapping[str, Path]) -> None:
     """Each kind into its file. Raises ConfigurationError where one cannot be written, or an extra
     is missing."""
     with needing("charts"):
-        from worker.insight import gallery
+        from worker.insight.charts import named
 
-        names = gallery.chosen(summary.scope)
-        pictures = [gallery.picture(engine, summary.scope, name) for name in names]
+        names = named.chosen(summary.scope)
+        pictures = [named.picture(engine, summary.scope, name) for name in names]
         document = documents.compose(summary, datetime.now(UTC), pictures)
         made = {path: documents.RENDERERS[kind](document) for kind, path in files.items()}
     for path, content in made.items():

@@ -20,15 +20,15 @@ from starlette.types import ASGIApp
 
 from worker import __version__
 from worker.dashboard import api, pages
-from worker.dashboard.drawer import Drawer
-from worker.dashboard.guard import Door, Guard
+from worker.dashboard.guard import AccessRules, Guard
+from worker.dashboard.rendering import ChartRenderer
 from worker.errors import Misasked, Unknown, WorkerError
 from worker.log import get_logger
 
 log = get_logger(__name__)
 
 
-def application(engine: Engine, door: Door) -> ASGIApp:
+def application(engine: Engine, rules: AccessRules) -> ASGIApp:
     """`engine` is read-only and has the analyst's rights."""
     app = FastAPI(
         title="sentiment-worker",
@@ -48,16 +48,16 @@ def application(engine: Engine, door: Door) -> ASGIApp:
     app.include_router(pages.router)
     static = str(files("worker.dashboard").joinpath("static"))
     app.mount("/static", StaticFiles(directory=static), name="static")
-    return Guard(app, door)  # outermost, so that what breaks is dressed too
+    return Guard(app, rules)  # outermost, so that what breaks is dressed too
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.drawer = Drawer()
+    app.state.renderer = ChartRenderer()
     try:
         yield
     finally:
-        app.state.drawer.close()
+        app.state.renderer.close()
 
 
 _STATUS: Mapping[type[WorkerError], int] = {Unknown: 404, Misasked: 400}

@@ -30,7 +30,7 @@ HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class AccessRules:
     """How one gets in. Without a token and a header everybody who reaches the address does."""
 
     token: str | None = None
@@ -55,10 +55,10 @@ class Door:
 class Guard:
     """Around everything: the Host header, then who asks, then headers for the browser."""
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
+    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
         self._app = app
-        self._door = door
-        self._hosts = {*LOOPBACK, *(host.lower() for host in door.hosts)}
+        self._rules = rules
+        self._hosts = {*LOOPBACK, *(host.lower() for host in rules.hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -86,15 +86,15 @@ class Guard:
         if _name(headers.get("host", "")) not in self._hosts:
             words = "This name is not one of its own: --host says which are.\n"
             return PlainTextResponse(words, 421)
-        door = self._door
-        if door.user_header and headers.get(door.user_header):
+        rules = self._rules
+        if rules.user_header and headers.get(rules.user_header):
             return None
-        if door.token and _matches(headers.get("authorization", ""), door.token):
+        if rules.token and _matches(headers.get("authorization", ""), rules.token):
             return None
-        if not door.token and not door.user_header:
+        if not rules.token and not rules.user_header:
             return None
         challenge = {"WWW-Authenticate": 'Basic realm="sentiment-worker", charset="UTF-8"'}
-        return PlainTextResponse("Who are you?\n", 401, challenge if door.token else None)
+        return PlainTextResponse("Who are you?\n", 401, challenge if rules.token else None)
 
 
 def _matches(authorization: str, token: str) -> bool:

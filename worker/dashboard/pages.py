@@ -20,8 +20,9 @@ from sqlalchemy import Engine
 
 from worker.dashboard.asking import Asked, Database, Filters, Name, Records, known_filters
 from worker.errors import Misasked, Unknown
-from worker.insight import gallery, report, summary
+from worker.insight import report, summary
 from worker.insight import scope as asked
+from worker.insight.charts import named
 from worker.insight.scope import Iso
 from worker.store import reading
 from worker.store.analytics import questions
@@ -92,7 +93,7 @@ def overview(request: Request, engine: Database, filters: Filters) -> Response:
         report=document,
         days=list(reversed(found.days)),
         sources=found.sources,
-        charts=gallery.chosen(scope),
+        charts=named.chosen(scope),
         **_filtering(engine, filters, scope),
     )
 
@@ -197,11 +198,11 @@ async def chart(
     narrow: Annotated[bool, Query(description="For a screen of 360 pixels.")] = False,
 ) -> Response:
     """A chart of the filters' scope."""
-    if name not in gallery.CHARTS:
+    if name not in named.CHARTS:
         raise Unknown(f"There is no chart {name!r}.")
     scope = await run_in_threadpool(filters.scope, engine)
-    found = await run_in_threadpool(gallery.CHARTS[name].ask, engine, scope)
-    picture = await request.app.state.drawer.draw(name, found, scope, dark=dark, narrow=narrow)
+    found = await run_in_threadpool(named.CHARTS[name].ask, engine, scope)
+    picture = await request.app.state.renderer.draw(name, found, scope, dark=dark, narrow=narrow)
     return Response(
         picture.svg, media_type="image/svg+xml", headers={"Cache-Control": "private, max-age=30"}
     )

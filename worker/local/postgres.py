@@ -184,9 +184,9 @@ class _Server:
 
     def _accepts(self) -> bool:
         """Does a server take connections on our socket? It may run in another container."""
-        with socket.socket(socket.AF_UNIX) as door:
+        with socket.socket(socket.AF_UNIX) as client:
             try:
-                door.connect(str(self._sockets / SOCKET))
+                client.connect(str(self._sockets / SOCKET))
             except OSError:
                 return False
         return True

@@ -25,7 +25,7 @@ from worker.pipeline.feed import WindowFeed
 from worker.pipeline.run import StopReason, Work
 from worker.ports import Observer
 from worker.records import Answer, Failure, FailureKind, Lane, Outcome, RunReport
-from worker.scoring.aws_lambda import introduce
+from worker.scoring.aws_lambda import identify
 from worker.scoring.target import LambdaTarget
 from worker.selection import ChunkSizes, Selection
 from worker.settings import Settings
@@ -85,7 +85,7 @@ async def _require_version(worker: Worker, wanted: str | None) -> None:
     """TextBlob by choice has versions of its own; it is not asked."""
     if wanted is None or worker.target is None:
         return
-    outcome = await _introduced(worker.target)
+    outcome = await _identified(worker.target)
     if not isinstance(outcome, Answer):
         raise ConfigurationError(
             f"The function's model version is not known: {outcome.message or outcome.code}",
@@ -99,10 +99,10 @@ async def _require_version(worker: Worker, wanted: str | None) -> None:
         )
 
 
-async def _introduced(target: LambdaTarget) -> Outcome:
+async def _identified(target: LambdaTarget) -> Outcome:
     """An answer; or a failure that stays, or lasts longer than a hiccup does."""
     for pause_s in (*ASK_AGAIN_AFTER_S, None):
-        outcome = await introduce(target)
+        outcome = await identify(target)
         passing = isinstance(outcome, Failure) and outcome.kind in PASSING
         if not passing or pause_s is None:
             break

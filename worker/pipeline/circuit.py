@@ -112,7 +112,7 @@ class RetryBudget:
         self._tokens -= 1.0
 
 
-class Witness:
+class RecentOutcomes:
     """Remembers how the last chunks fared, by the chunk that each descends from.
 
     A chunk is split for its own sake only when the function is not known to be failing for

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from worker import chunk as chunking
-from worker.pipeline.circuit import RetryBudget, Witness
+from worker.pipeline.circuit import RecentOutcomes, RetryBudget
 from worker.pipeline.policy import (
     Defer,
     Fallback,
@@ -38,7 +38,7 @@ from worker.records import (
 
 
 class Judge:
-    """Keeps what policy needs to know of other chunks: the witness and the retry budget."""
+    """Keeps what policy needs to know of other chunks: how they fared, and the retry budget."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Judge:
         self._policy = policy
         self._stopgap = stopgap
         self._stopgap_id = stopgap_id
-        self._witness = Witness()
+        self._recent = RecentOutcomes()
         self._budget = RetryBudget()
         self._chance = chance
         self._clock = clock
@@ -60,7 +60,7 @@ class Judge:
 
     async def settle(self, lease: Lease, outcome: Outcome) -> Settlement:
         """Turn an outcome into a settlement; asks TextBlob where the policy falls back."""
-        self._witness.saw(lease.chunk.root_id, outcome, self._clock())
+        self._recent.saw(lease.chunk.root_id, outcome, self._clock())
         if isinstance(outcome, Answer):
             self._budget.deposit()
             self._throttles = 0
@@ -74,11 +74,11 @@ class Judge:
             failure,
             chunk,
             policy=self._policy,
-            others=self._witness.others(chunk.root_id, self._clock()),
+            others=self._recent.others(chunk.root_id, self._clock()),
             may_retry=self._budget.has_room(),
             chance=self._chance(),
             throttles=self._throttles,
-            peculiar=self._witness.is_peculiar(chunk.root_id, failure.code, self._clock()),
+            peculiar=self._recent.is_peculiar(chunk.root_id, failure.code, self._clock()),
         )
         became = partial(Settlement, lease, reason=failure.code, calls=_calls(chunk, failure))
         repeats = repeats_after(failure, chunk)

@@ -108,7 +108,7 @@ def _describe(reply: Reply | Failure, span: Span) -> None:
         span.failed(reply.function_error)
 
 
-async def introduce(target: LambdaTarget) -> Outcome:
+async def identify(target: LambdaTarget) -> Outcome:
     """One harmless text through the whole way: the answer names the model and its version."""
     scorer = AwsLambdaScorer(target)
     item = Item("This works well.", (Member(1, b""),))

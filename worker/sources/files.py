@@ -29,8 +29,8 @@ from worker.sources import identity, ids, parquet, storage
 from worker.sources.columns import Columns, FileMapping, RowRefused, told
 from worker.sources.kinds import unsaid
 from worker.sources.lines import (
+    LineReader,
     Row,
-    Tape,
     csv_header,
     csv_rows,
     is_read_by_line,
@@ -118,7 +118,7 @@ class FileSource:
             if blob.format == "parquet":
                 return identity.columns_digest(parquet.columns(blob))
             with blob.open() as stream:
-                header = self._header(self._tape(stream), blob)
+                header = self._header(self._line_reader(stream), blob)
         except (ConfigurationError, SourceUnavailable, OSError):
             return None
         return identity.ANY if header is None else identity.columns_digest(header)
@@ -244,8 +244,8 @@ class FileSource:
     def _first_rows(self, blob: Blob) -> Iterator[Mapping[str, Any]]:
         """A file's first rows, by a reading of their own; what is broken is left out."""
         with blob.open() as stream:
-            tape = self._tape(stream)
-            rows = self._rows(tape, blob, self._header(tape, blob))
+            reader = self._line_reader(stream)
+            rows = self._rows(reader, blob, self._header(reader, blob))
             with contextlib.suppress(*UNREADABLE):
                 for row in itertools.islice(rows, ids.SAMPLE_ROWS):
                     if not isinstance(row.values, Refusal):
@@ -253,46 +253,46 @@ class FileSource:
 
     def _lines(self, blob: Blob, position: Position, known: Position) -> Iterator[Page]:
         with blob.open() as stream:
-            tape = self._tape(stream)
-            header = self._header(tape, blob)
-            same = self._resume(tape, position)
+            reader = self._line_reader(stream)
+            header = self._header(reader, blob)
+            same = self._resume(reader, position)
             if same and "open_end" not in position:
                 resumed, doubted = position.get("offset", 0) > 0, position.get("doubted", ())
                 reading = position.get("reading", "") if resumed else token_hex(4)
-                page = self._builder(blob, known, tape, header, reading, doubted)
-                yield from self._pages_of(page, blob, tape, header)
+                page = self._builder(blob, known, reader, header, reading, doubted)
+                yield from self._pages_of(page, blob, reader, header)
                 return
         with blob.open() as stream:
-            tape = self._tape(stream)
-            header = self._header(tape, blob)
+            reader = self._line_reader(stream)
+            header = self._header(reader, blob)
             doubted = position.get("open_end", ()) if same else ()
-            page = self._builder(blob, known, tape, header, token_hex(4), doubted)
-            yield from self._pages_of(page, blob, tape, header)
+            page = self._builder(blob, known, reader, header, token_hex(4), doubted)
+            yield from self._pages_of(page, blob, reader, header)
 
-    def _tape(self, stream: IO[bytes]) -> Tape:
+    def _line_reader(self, stream: IO[bytes]) -> LineReader:
         if is_read_by_line(self._encoding):
-            return Tape(stream, self._encoding)
-        return Tape(recoded(stream, self._encoding), "utf-8")
+            return LineReader(stream, self._encoding)
+        return LineReader(recoded(stream, self._encoding), "utf-8")
 
-    def _header(self, tape: Tape, blob: Blob) -> list[str] | None:
+    def _header(self, reader: LineReader, blob: Blob) -> list[str] | None:
         """None for JSON lines, whose rows name their columns themselves."""
         if blob.format == "jsonl":
             return None
         try:
-            return csv_header(tape, self._separator(blob), blob.path)
+            return csv_header(reader, self._separator(blob), blob.path)
         except UNREADABLE as error:
             raise ConfigurationError(f"{blob.path} cannot be read: {error}.") from error
 
     def _separator(self, blob: Blob) -> str:
         return self._delimiter or DELIMITERS[blob.format]
 
-    def _resume(self, tape: Tape, position: Position) -> bool:
+    def _resume(self, reader: LineReader, position: Position) -> bool:
         """Stand where the position says. False if what lies before it is no longer the same."""
         offset = position.get("offset", 0)
-        if offset <= tape.offset:
-            return not position or offset == tape.offset
+        if offset <= reader.offset:
+            return not position or offset == reader.offset
         try:
-            return tape.skip(offset, position["line"]) and tape.digest == position["digest"]
+            return reader.skip(offset, position["line"]) and reader.digest == position["digest"]
         except UNREADABLE:
             return False
 
@@ -300,7 +300,7 @@ class FileSource:
         self,
         blob: Blob,
         known: Position,
-        tape: Tape,
+        reader: LineReader,
         header: list[str] | None,
         reading: str,
         doubted: Iterable[str],
@@ -311,13 +311,13 @@ class FileSource:
             columns = list(seen)
         mapping = self._mapping(blob, known, columns, self._first_rows(blob))
         mapping.grows(header is None)
-        return _PageBuilder(blob, tape, mapping, self._digest(), reading, doubted)
+        return _PageBuilder(blob, reader, mapping, self._digest(), reading, doubted)
 
     def _pages_of(
-        self, page: _PageBuilder, blob: Blob, tape: Tape, header: list[str] | None
+        self, page: _PageBuilder, blob: Blob, reader: LineReader, header: list[str] | None
     ) -> Iterator[Page]:
         try:
-            for row in self._rows(tape, blob, header):
+            for row in self._rows(reader, blob, header):
                 if page.is_full():
                     yield page.take()
                 if row.open:
@@ -330,13 +330,17 @@ class FileSource:
                 page.add(row)
         except UNREADABLE as error:
             page.end_is_open()
-            page.refuse(Refusal(f"byte {tape.offset}", f"cannot be read on: {error}", b""))
+            page.refuse(Refusal(f"byte {reader.offset}", f"cannot be read on: {error}", b""))
             yield page.take(complete=True, damaged=True)
             return
         yield page.take(complete=True)
 
-    def _rows(self, tape: Tape, blob: Blob, header: list[str] | None) -> Iterator[Row]:
-        return jsonl_rows(tape) if header is None else csv_rows(tape, self._separator(blob), header)
+    def _rows(self, reader: LineReader, blob: Blob, header: list[str] | None) -> Iterator[Row]:
+        return (
+            jsonl_rows(reader)
+            if header is None
+            else csv_rows(reader, self._separator(blob), header)
+        )
 
     def _refused_file(self, blob: Blob, error: ConfigurationError) -> Page:
         reason = f"{error} {error.hint}".strip()
@@ -361,12 +365,12 @@ def _withdrawn(external_id: str) -> Record:
 
 
 class _PageBuilder:
-    """Gathers rows into pages, with the tape's place behind the last of them."""
+    """Gathers rows into pages, with the reader's place behind the last of them."""
 
     def __init__(
         self,
         blob: Blob,
-        tape: Tape,
+        reader: LineReader,
         mapping: FileMapping,
         digest: str,
         reading: str,
@@ -375,19 +379,19 @@ class _PageBuilder:
         """`doubted`: ids of rows that an earlier reading found unfinished; those that this one
         does not meet again never were."""
         self._blob = blob
-        self._tape = tape
+        self._line_reader = reader
         self._digest = digest
         self._mapping = mapping
         self._doubted = set(doubted)
         self._records: list[Record] = []
         self._refusals: list[Refusal] = []
-        self._start = tape.offset
+        self._start = reader.offset
         self._reading = reading
         self._open_end: list[str] | None = None
 
     def is_full(self) -> bool:
         rows = len(self._records) + len(self._refusals)
-        return rows >= PAGE_ROWS or self._tape.offset - self._start >= PAGE_BYTES
+        return rows >= PAGE_ROWS or self._line_reader.offset - self._start >= PAGE_BYTES
 
     def end_is_open(self) -> None:
         """From here on rows are taken as they are; what they are called is kept."""
@@ -421,9 +425,9 @@ class _PageBuilder:
             self._records.extend(map(_withdrawn, sorted(self._doubted)))
             self._doubted.clear()
         position: dict[str, Any] = {
-            "offset": self._tape.offset,
-            "line": self._tape.line,
-            "digest": self._tape.digest,
+            "offset": self._line_reader.offset,
+            "line": self._line_reader.line,
+            "digest": self._line_reader.digest,
             "layout": self._digest,
             "stamp": self._blob.stamp if complete and not growing else None,
             "reading": self._reading,
@@ -437,10 +441,10 @@ class _PageBuilder:
             position,
             self._records,
             self._refusals,
-            bytes_read=self._tape.offset - self._start,
+            bytes_read=self._line_reader.offset - self._start,
             identity=self._mapping.identity,
             reading=self._reading,
             complete=complete and not damaged,
         )
-        self._records, self._refusals, self._start = [], [], self._tape.offset
+        self._records, self._refusals, self._start = [], [], self._line_reader.offset
         return page

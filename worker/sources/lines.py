@@ -1,6 +1,6 @@
 """Bytes -> rows, for CSV, TSV and JSON lines. Streams, and always knows where it stands.
 
-Every row comes with its line number; after it, `Tape` stands at the end of that row, so a
+Every row comes with its line number; after it, `LineReader` stands at the end of that row, so a
 page's cursor is exact to the byte.
 """
 
@@ -75,7 +75,7 @@ class _Recoded(io.RawIOBase):
         return size
 
 
-class Tape:
+class LineReader:
     """Physical lines of a stream, with the offset and digest of all that was consumed.
 
     `take` hands out lines; `commit` consumes what was taken; `commit_first` consumes only the
@@ -173,85 +173,85 @@ class Tape:
         return line
 
 
-def csv_header(tape: Tape, delimiter: str, where: str) -> list[str]:
+def csv_header(reader: LineReader, delimiter: str, where: str) -> list[str]:
     """The header row, [] for an empty file; lines before it that start with "#" are comments.
 
     Raises ConfigurationError.
     """
     try:
-        while (line := tape.take()) is not None and (line.startswith("#") or not line.strip()):
-            tape.commit()
-        tape.give_back()
-        header = [name.strip() for name in next(_reader(tape, delimiter), [])]
+        while (line := reader.take()) is not None and (line.startswith("#") or not line.strip()):
+            reader.commit()
+        reader.give_back()
+        header = [name.strip() for name in next(_csv_reader(reader, delimiter), [])]
     except (csv.Error, Undecodable) as error:
         raise ConfigurationError(
-            f"{where}, line {tape.line + 1}: the header cannot be read: {error}.",
+            f"{where}, line {reader.line + 1}: the header cannot be read: {error}.",
             hint="Is it the right file? If its text is not UTF-8, declare the encoding.",
         ) from None
-    tape.commit()
+    reader.commit()
     doubled = sorted({name for name in header if header.count(name) > 1})
     if doubled:
         raise ConfigurationError(
-            f"{where}, line {tape.line}: the header names {', '.join(map(repr, doubled))} twice.",
+            f"{where}, line {reader.line}: the header names {', '.join(map(repr, doubled))} twice.",
             hint="Give every column a name of its own.",
         )
     return header
 
 
-def csv_rows(tape: Tape, delimiter: str, header: list[str]) -> Iterator[Row]:
+def csv_rows(reader: LineReader, delimiter: str, header: list[str]) -> Iterator[Row]:
     """Rows after the header. A row that cannot be read costs its first line, never the next."""
-    reader = _reader(tape, delimiter)
+    rows = _csv_reader(reader, delimiter)
     width = len(header)
     while True:
-        line = tape.line + 1
+        line = reader.line + 1
         try:
-            row = next(reader, None)
+            row = next(rows, None)
         except (csv.Error, Undecodable) as error:
-            refused = _refused(tape, line, str(error))
-            yield refused._replace(open=refused.open or tape.ran_out)
-            tape.commit_first()
-            reader = _reader(tape, delimiter)
+            refused = _refused(reader, line, str(error))
+            yield refused._replace(open=refused.open or reader.ran_out)
+            reader.commit_first()
+            rows = _csv_reader(reader, delimiter)
             continue
         if row is None:
             return
         if not row:
-            tape.commit()
+            reader.commit()
         elif len(row) == width:
             values = dict(zip(header, row, strict=True))
-            yield Row(line, values, tape.first_taken, tape.ends_open)
-            tape.commit()
+            yield Row(line, values, reader.first_taken, reader.ends_open)
+            reader.commit()
         else:
             reason = f"{len(row)} columns where the header has {width}"
-            yield _refused(tape, line, reason)
-            tape.commit_first()
-            reader = _reader(tape, delimiter)
+            yield _refused(reader, line, reason)
+            reader.commit_first()
+            rows = _csv_reader(reader, delimiter)
 
 
-def jsonl_rows(tape: Tape) -> Iterator[Row]:
+def jsonl_rows(reader: LineReader) -> Iterator[Row]:
     """One JSON object a line. Blank lines and objects with only "_comment" are no rows."""
     while True:
-        line = tape.line + 1
+        line = reader.line + 1
         try:
-            text = tape.take()
+            text = reader.take()
             if text is None:
                 return
             if text.strip() and (values := _object(text)).keys() != {"_comment"}:
-                yield Row(line, values, tape.first_taken, tape.ends_open)
+                yield Row(line, values, reader.first_taken, reader.ends_open)
         except (ValueError, RecursionError) as error:
             reason = str(error) if not isinstance(error, RecursionError) else "nested too deeply"
-            yield _refused(tape, line, reason)
-        tape.commit()
+            yield _refused(reader, line, reason)
+        reader.commit()
 
 
-def _refused(tape: Tape, line: int, reason: str) -> Row:
-    raw = tape.first_taken
-    return Row(line, Refusal(f"line {line}", reason, raw), raw, tape.ends_open)
+def _refused(reader: LineReader, line: int, reason: str) -> Row:
+    raw = reader.first_taken
+    return Row(line, Refusal(f"line {line}", reason, raw), raw, reader.ends_open)
 
 
-def _reader(tape: Tape, delimiter: str) -> Iterator[list[str]]:
+def _csv_reader(reader: LineReader, delimiter: str) -> Iterator[list[str]]:
     csv.field_size_limit(MAX_ROW_BYTES)
     # strict: an unclosed quote is an error here, not a field that swallows the file.
-    return csv.reader(iter(tape.take, None), delimiter=delimiter, strict=True)
+    return csv.reader(iter(reader.take, None), delimiter=delimiter, strict=True)
 
 
 def _object(text: str) -> dict[str, Any]:

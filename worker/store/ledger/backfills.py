@@ -179,7 +179,7 @@ def open_window(
     return leases, changes
 
 
-def allow(engine: Engine, backfill_id: int, max_cost: float) -> None:
+def set_max_cost(engine: Engine, backfill_id: int, max_cost: float) -> None:
     """Let it cost so much, in US dollars, from its beginning on."""
     update = sa.update(BACKFILL).where(BACKFILL.c.id == backfill_id)
     with database.transaction(engine) as connection:

@@ -23,9 +23,9 @@ KEPT = 200
 
 
 def _draw(name: str, found: Any, scope: Scope, style: Style) -> Picture:
-    from worker.insight import gallery
+    from worker.insight.charts import named
 
-    return gallery.draw(name, found, scope, style)
+    return named.draw(name, found, scope, style)
 
 
 def _end_with_parent() -> None:
@@ -38,10 +38,10 @@ def _end_with_parent() -> None:
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from worker.insight import gallery  # noqa: F401  so that the first picture waits less
+    from worker.insight.charts import named  # noqa: F401  so that the first picture waits less
 
 
-class Drawer:
+class ChartRenderer:
     """One process, started on first use, and again if it was killed."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Drawer:
     async def draw(
         self, name: str, found: Any, scope: Scope, *, dark: bool, narrow: bool
     ) -> Picture:
-        """`found` is what the gallery asked for."""
+        """`found` is what the chart asked for."""
         style = DARK if dark else LIGHT
         if narrow:
             style = style._replace(width=PHONE)
