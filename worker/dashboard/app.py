@@ -57,7 +57,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        app.state.renderer.close()
+        await app.state.renderer.close()
 
 
 _STATUS: Mapping[type[WorkerError], int] = {Unknown: 404, Misasked: 400}

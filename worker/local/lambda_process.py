@@ -83,7 +83,7 @@ class _Service:
         )
 
     def _close(self) -> None:
-        """Its stdin is its life."""
+        """Its stdin is its life, as the socket is of `worker.child`."""
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
             stream.close()

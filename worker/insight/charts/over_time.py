@@ -52,7 +52,7 @@ def trend(days: Sequence[Day], scope: Scope, style: Style = LIGHT) -> Chart:
     )
 
 
-def _line(points: Sequence[Day], x: alt.X, style: Style) -> alt.LayerChart:
+def _line(points: Sequence[Day], x: alt.X, style: Style) -> alt.LayerChart | alt.FacetChart:
     base = alt.Chart(data([_day(day) for day in points])).encode(x=x)
     zero = alt.Chart(data([{}])).mark_rule(strokeDash=[2, 3]).encode(y=alt.datum(0))
     band = base.mark_area(opacity=0.25, color=style.positive, clip=True).encode(
