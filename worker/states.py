@@ -37,6 +37,13 @@ class Trigger(StrEnum):
     BACKFILL = "backfill"
 
 
+PULLS = [Trigger.SCHEDULE.value, Trigger.ONCE.value]
+"""Runs that read their source."""
+
+SILENT = [RunState.RUNNING.value, RunState.MISSED.value, RunState.LOST.value]
+"""Runs that say nothing of their source: not yet, or not any more."""
+
+
 class BackfillState(StrEnum):
     PLANNED = "planned"
     RUNNING = "running"

@@ -153,13 +153,13 @@ def open_window(
         WHERE (backfill_id, number) = (
             SELECT w.backfill_id, w.number
             FROM sentiment.backfill_window w JOIN sentiment.backfill b ON b.id = w.backfill_id
-            WHERE w.backfill_id = %s AND w.opened_at IS NULL AND b.state = 'running'
+            WHERE w.backfill_id = %s AND w.opened_at IS NULL AND b.state = %s
             ORDER BY w.number LIMIT 1
             FOR SHARE OF b  -- whoever pauses or cancels it waits for this transaction
         ) AND opened_at IS NULL
         RETURNING record_ids, content_hashes
     """
-    found = writing.rows(cur, sql, (lane.backfill_id,))
+    found = writing.rows(cur, sql, (lane.backfill_id, BackfillState.RUNNING.value))
     if not found:
         return None
     (ids, digests) = found[0]
@@ -189,14 +189,20 @@ def set_max_cost(engine: Engine, backfill_id: int, max_cost: float) -> None:
 def finish(engine: Engine, lane: Lane, *, by: str) -> bool:
     """Call it done, if every window was opened and no chunk of it is open."""
     sql = """
-        UPDATE sentiment.backfill SET state = 'done', changed_by = :by, changed_at = now(),
+        UPDATE sentiment.backfill SET state = :done, changed_by = :by, changed_at = now(),
             reason = NULL
-        WHERE id = :lane AND state = 'running'
+        WHERE id = :lane AND state = :running
           AND NOT EXISTS (SELECT FROM sentiment.backfill_window
                           WHERE backfill_id = :lane AND opened_at IS NULL)
           AND NOT EXISTS (SELECT FROM sentiment.chunk
                           WHERE source_id = :source AND lane = :lane AND state = 'open')
     """
-    arguments = {"lane": lane.backfill_id, "source": lane.source_id, "by": by}
+    arguments = {
+        "lane": lane.backfill_id,
+        "source": lane.source_id,
+        "by": by,
+        "done": BackfillState.DONE,
+        "running": BackfillState.RUNNING,
+    }
     with database.transaction(engine) as connection:
         return connection.execute(sa.text(sql), arguments).rowcount == 1

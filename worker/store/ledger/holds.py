@@ -23,6 +23,7 @@ from sqlalchemy.engine import Connection
 from worker.errors import SourceBusy, WorkerError
 from worker.log import get_logger
 from worker.records import Lane
+from worker.states import RunState
 from worker.store import database
 from worker.store.journal.writing import Cursor
 
@@ -47,7 +48,7 @@ WITH holder AS MATERIALIZED (
     WHERE {_LOCKED}
       AND greatest(a.state_change, (
           SELECT max(heartbeat_at) FROM sentiment.run
-          WHERE source_id = :source AND lane = :lane AND state = 'running'
+          WHERE source_id = :source AND lane = :lane AND state = :running
       )) < now() - :lease_s * interval '1 second'
       AND NOT EXISTS (
           SELECT FROM sentiment.hold h
@@ -147,7 +148,7 @@ class Holds:
         with database.translated():
             if self._has_taken(connection, lane, hold_s):
                 return True
-            connection.execute(sa.text(_EVICT), self._about(lane))
+            connection.execute(sa.text(_EVICT), self._about(lane) | {"running": RunState.RUNNING})
             taken = self._has_taken(connection, lane, hold_s)
         if taken:
             log.warning("source.taken_over", lane=list(lane), silent_for_s=self._lease_s)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from sqlalchemy import Engine
 
 from worker.errors import SourceBusy
+from worker.states import BackfillState
 from worker.store import database
 from worker.store.analytics import rollup
 from worker.store.journal import writing
@@ -34,7 +35,7 @@ _HELD = {
 }
 
 _RUNNING = """
-SELECT id FROM sentiment.backfill WHERE source_id = %(id)s AND state = 'running' LIMIT 1
+SELECT id FROM sentiment.backfill WHERE source_id = %(id)s AND state = %(running)s LIMIT 1
 """
 
 # Revisions, overrides and refusals go with their records; triggers note what is to be counted anew.
@@ -92,7 +93,13 @@ def held(engine: Engine, source_id: int) -> dict[str, int]:
 def remove(engine: Engine, source_id: int, told: Callable[[int], None]) -> None:
     """Delete it all, and correct the days; call it under the source's lock. `told` hears how many
     records each batch deleted. Raises SourceBusy while a backfill of it runs."""
-    who = {"id": source_id, "batch": BATCH, "removed": REMOVED, "begun": BEGUN}
+    who = {
+        "id": source_id,
+        "batch": BATCH,
+        "removed": REMOVED,
+        "begun": BEGUN,
+        "running": BackfillState.RUNNING.value,
+    }
     with database.cursor(engine) as cur:
         if found := writing.rows(cur, _RUNNING, who):
             raise SourceBusy(

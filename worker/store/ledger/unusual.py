@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
-from worker.states import RunState
+from worker.states import PULLS, SILENT, RunState
 from worker.store import database
 
 STATES = (RunState.DONE, RunState.QUARANTINED, RunState.DEGRADED)
@@ -22,8 +22,8 @@ SELECT count(*) AS runs,
        percentile_disc(0.02) WITHIN GROUP (ORDER BY new + changed) AS low,
        percentile_disc(0.98) WITHIN GROUP (ORDER BY new + changed) AS high
 FROM sentiment.run
-WHERE source_id = :source AND lane = 0 AND trigger IN ('schedule', 'once') AND id <> :run
-  AND state IN ('done', 'quarantined', 'degraded')
+WHERE source_id = :source AND lane = 0 AND trigger = ANY(:pulls) AND id <> :run
+  AND state = ANY(:finished)
   AND started_at > now() - interval '28 days'
 """
 
@@ -43,8 +43,8 @@ _FOUND_NOTHING = """
 SELECT count(*) FROM (
     SELECT bool_and(coalesce(r.found_nothing, false)) OVER (ORDER BY r.id DESC) AS still
     FROM sentiment.run r JOIN sentiment.source s ON s.id = r.source_id
-    WHERE s.name = :source AND r.lane = 0 AND r.trigger IN ('schedule', 'once')
-      AND r.state NOT IN ('running', 'missed', 'lost')
+    WHERE s.name = :source AND r.lane = 0 AND r.trigger = ANY(:pulls)
+      AND r.state <> ALL(:silent)
     ORDER BY r.id DESC LIMIT 100
 ) lately WHERE still
 """
@@ -53,13 +53,23 @@ SELECT count(*) FROM (
 def empty_in_a_row(engine: Engine, source: str) -> int:
     """How many of the last runs, without a break, have found nothing to read."""
     with database.transaction(engine) as connection:
-        return int(connection.scalar(sa.text(_FOUND_NOTHING), {"source": source}) or 0)
+        return int(
+            connection.scalar(
+                sa.text(_FOUND_NOTHING), {"source": source, "pulls": PULLS, "silent": SILENT}
+            )
+            or 0
+        )
 
 
 def warnings(engine: Engine, source_id: int, run_id: int, arrived: int) -> list[str]:
     """A sentence each; none if all is as usual, or too little is known. `arrived` is what the run
     found new or changed."""
-    arguments = {"source": source_id, "run": run_id}
+    arguments = {
+        "source": source_id,
+        "run": run_id,
+        "pulls": PULLS,
+        "finished": [state.value for state in STATES],
+    }
     with database.transaction(engine) as connection:
         volume = connection.execute(sa.text(_VOLUME), arguments).one()
         silence = connection.execute(sa.text(_SILENCE), arguments).one()

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
+from worker.states import PULLS, SILENT, BackfillState, RunState, Trigger
 from worker.store import database
 
 Row = Mapping[str, Any]
@@ -36,11 +37,11 @@ LEFT JOIN LATERAL (
     FROM sentiment.chunk c WHERE c.source_id = source.id AND c.state = 'open' AND c.lane = 0
 ) work ON true
 LEFT JOIN LATERAL (
-    SELECT max(r.finished_at) FILTER (WHERE r.state IN ('done', 'quarantined')
-               AND r.trigger IN ('schedule', 'once', 'retry')) AS last_success,
+    SELECT max(r.finished_at) FILTER (WHERE r.state = ANY(:done)
+               AND r.trigger = ANY(:whole)) AS last_success,
            sum(r.scored) AS scored, sum(r.throttled) AS throttled, sum(r.failed) AS failed,
            count(*) FILTER (
-               WHERE r.state = 'missed' AND coalesce(r.error, '') NOT LIKE 'paused %') AS missed
+               WHERE r.state = :missed AND coalesce(r.error, '') NOT LIKE 'paused %') AS missed
     FROM sentiment.run r WHERE r.source_id = source.id
 ) runs ON true
 LEFT JOIN LATERAL (
@@ -50,29 +51,39 @@ LEFT JOIN LATERAL (
 ) spent ON true
 LEFT JOIN LATERAL (
     SELECT r.warnings, r.waiting_s FROM sentiment.run r
-    WHERE r.source_id = source.id AND r.lane = 0 AND r.trigger IN ('schedule', 'once')
-      AND r.state NOT IN ('running', 'missed', 'lost')  -- which say nothing of the source
+    WHERE r.source_id = source.id AND r.lane = 0 AND r.trigger = ANY(:pulls)
+      AND r.state <> ALL(:silent)
     ORDER BY r.started_at DESC LIMIT 1
 ) latest ON true
 WHERE source.kind <> 'removed'
 ORDER BY source.name
 """
 
+_RUNS = {
+    "done": [RunState.DONE.value, RunState.QUARANTINED.value],
+    "whole": [*PULLS, Trigger.RETRY.value],
+    "missed": RunState.MISSED.value,
+    "pulls": PULLS,
+    "silent": SILENT,
+}
+
 _BACKFILLS = """
 SELECT count(*), coalesce(sum(records - finished), 0) FROM analytics.backfills
-WHERE state = 'running'
+WHERE state = :running
 """
 
 
 def sources(engine: Engine) -> list[Row]:
     """A row a source, with the keys that `worker.web.metrics` names."""
-    return database.rows(engine, sa.text(_SOURCES))
+    return database.rows(engine, sa.text(_SOURCES), _RUNS)
 
 
 def backfills(engine: Engine) -> tuple[int, int]:
     """(how many run, how many records they still hold)."""
     with database.transaction(engine) as connection:
-        running, left = connection.execute(sa.text(_BACKFILLS)).one()
+        running, left = connection.execute(
+            sa.text(_BACKFILLS), {"running": BackfillState.RUNNING}
+        ).one()
         return int(running), int(left)
 
 
