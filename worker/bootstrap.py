@@ -21,7 +21,7 @@ from worker.pipeline.circuit import Circuit
 from worker.pipeline.fanout import AdaptiveLimit, FanOut, Shares
 from worker.pipeline.judge import Judge
 from worker.pipeline.policy import FallbackPolicy, Policy
-from worker.pipeline.run import Parts
+from worker.pipeline.work import Parts
 from worker.ports import Planner, Scorer, Tracer
 from worker.records import Lane
 from worker.scoring.aws_lambda import AwsLambdaScorer

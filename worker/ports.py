@@ -9,7 +9,6 @@ from typing import Protocol
 
 from worker.records import (
     Chunk,
-    Counters,
     Item,
     Lane,
     Lease,
@@ -21,6 +20,7 @@ from worker.records import (
     Remark,
     Settlement,
 )
+from worker.states import Counters
 
 Planner = Callable[[Sequence[Item]], Iterator[tuple[Item, ...]]]
 """Cuts distinct texts into chunks; see `worker.chunk.plan`."""

@@ -8,41 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import datetime
 from enum import StrEnum
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 Position = Mapping[str, Any]
 """Where a source stands in one partition: JSON, understood by that source alone."""
 
 
-CONTENT_ID, ROW_ID = "content", "row"
-"""Instead of a column's name: the id is derived from the row, so that equal rows are one record; or
-from its place in the file, so that each row is one."""
-
 IDENTITY, BEFORE = "identity", "before"
 """In what a source is told of where it stands: how it was read, and where it stood before it was
 put back to its beginning."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What the configuration says of a source's columns; None means find it by usual names."""
-
-    id: str | None = None
-    """A column, `CONTENT_ID` or `ROW_ID`."""
-    text: str | None = None
-    time: str | None = None
-    author: str | None = None
-    language: str | None = None
-    tags: tuple[str, ...] = ()
-    timezone: tzinfo | None = None
-    time_format: str | None = None
-
-    def digest(self) -> str:
-        """Changes when a re-read would give other records."""
-        return blake2b(repr(self).encode(), digest_size=6).hexdigest()
 
 
 class Record(NamedTuple):
@@ -308,46 +284,6 @@ class Pending(NamedTuple):
     """Seconds until a parked chunk without any score may have a provisional one."""
 
 
-@dataclass(slots=True)
-class Counters:
-    """What a run did. `read` is the sum of the five that follow it, always.
-
-    Mutable on purpose: it is the run's ledger while the run lasts, owned by one task.
-    """
-
-    read: int = 0
-    new: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    duplicate: int = 0
-    """Rows whose id came again in the same page; the last one won."""
-    quarantined: int = 0
-    skipped: int = 0
-    """Of new and changed: recorded, nothing to score (empty text)."""
-    scored: int = 0
-    provisional: int = 0
-    undecided: int = 0
-    superseded: int = 0
-    """Rewritten at the source before they were scored; the newer text has its own chunk."""
-    dead: int = 0
-    """Records that the model could not score; in quarantine."""
-    invocations: int = 0
-    texts_sent: int = 0
-    throttled: int = 0
-    failed: int = 0
-    fenced: int = 0
-    """Settlements refused because the lease had moved on."""
-    billed_ms: int = 0
-    billed_mb_ms: int = 0
-    """Megabytes times milliseconds; / 1,024,000 is GB-seconds."""
-    unreported: int = 0
-    """Calls that brought no report line: what is billed for them is an upper bound."""
-
-    def add(self, other: Mapping[str, int]) -> None:
-        for name, value in other.items():
-            setattr(self, name, getattr(self, name) + value)
-
-
 @dataclass(frozen=True, slots=True)
 class Remark:
     """What a person should know of a reading that went well."""
@@ -358,21 +294,3 @@ class Remark:
     where that is not told."""
     found_nothing: bool = False
     """There is nothing to be read where the source should be."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunReport:
-    """How a run ended."""
-
-    run_id: int
-    source: str
-    state: str
-    counters: Counters
-    pending: int = 0
-    """Records that still wait for the model."""
-    error: str | None = None
-    hint: str = ""
-    exit_code: int = 0
-    seconds: float = 0.0
-    stop_reason: str | None = None
-    """Why it ended before its work did."""

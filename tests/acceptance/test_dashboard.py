@@ -272,7 +272,11 @@ def test_a_source_of_any_name_has_a_page(shell: Shell, site: Site) -> None:
 def _renderers() -> dict[int, psutil.Process]:
     """Of this test's own pages: others may run beside it."""
     ours = psutil.Process().children(recursive=True)
-    return {process.pid: process for process in ours if "worker.dashboard.rendering" in " ".join(_command(process))}
+    return {
+        process.pid: process
+        for process in ours
+        if "worker.dashboard.rendering" in " ".join(_command(process))
+    }
 
 
 def _command(process: psutil.Process) -> list[str]:

@@ -20,11 +20,12 @@ from worker import bootstrap, cost
 from worker.operate import backfilling
 from worker.operate.work import Worker, pull_work
 from worker.pipeline.cycle import cycle
-from worker.pipeline.run import Run, StopReason
+from worker.pipeline.run import Run
 from worker.ports import Silent
-from worker.records import Lane, Page, Remark, RunReport
+from worker.records import Lane, Page, Remark
 from worker.selection import ChunkSizes, Only, Plan, Selection
 from worker.settings import Settings
+from worker.states import RunReport, StopReason
 from worker.store.ledger import backfills, plans
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)

@@ -30,10 +30,11 @@ from worker.pipeline.circuit import Circuit
 from worker.pipeline.cycle import cycle
 from worker.pipeline.run import Run
 from worker.ports import Silent
-from worker.records import Lane, RunReport
+from worker.records import Lane
 from worker.settings import Settings
 from worker.sources import kinds
 from worker.sources.file import FileSourceConfig
+from worker.states import RunReport
 from worker.store import reading
 from worker.store.ledger.runs import PostgresLedger
 

@@ -11,8 +11,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from worker.errors import SourceUnavailable
-from worker.records import Layout
 from worker.sources.files import FileSource
+from worker.sources.layout import Layout
 
 
 @pytest.fixture

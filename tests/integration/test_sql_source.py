@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from worker.errors import ConfigurationError, SourceUnavailable
-from worker.records import Layout
 from worker.sources import place, tables
+from worker.sources.layout import Layout
 from worker.sources.tables import SqlSource, SqlTarget
 from worker.store import database
 

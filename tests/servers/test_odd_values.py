@@ -17,8 +17,8 @@ import structlog
 from tests.integration.test_sql_source import Reader
 from tests.servers.maria import Maria
 from worker.errors import ConfigurationError
-from worker.records import Layout
 from worker.sources import tables
+from worker.sources.layout import Layout
 
 LAYOUT = Layout(id="id", text="body", timezone=UTC)
 

@@ -9,9 +9,8 @@ import pytest
 from worker.errors import Exit, SourceUnavailable
 from worker.pipeline.circuit import Circuit
 from worker.pipeline.cycle import judge_ending
-from worker.pipeline.run import StopReason
-from worker.records import Counters, Failure, FailureKind
-from worker.states import RunState
+from worker.records import Failure, FailureKind
+from worker.states import Counters, RunState, StopReason
 
 DENIED = Failure(FailureKind.MISCONFIGURED, "AccessDenied", "Not allowed.")
 DOWN = Failure(FailureKind.UNAVAILABLE, "ServiceException", "No answer came back.")

@@ -15,9 +15,10 @@ import zstandard
 
 from worker.aws import STANDARD
 from worker.errors import ConfigurationError, SourceUnavailable
-from worker.records import Layout, Page, Position, Record, Refusal
+from worker.records import Page, Position, Record, Refusal
 from worker.sources import files, storage
 from worker.sources.files import FileSource
+from worker.sources.layout import Layout
 
 OLD = 1_700_000_000
 

@@ -38,10 +38,9 @@ from worker.errors import ConfigurationError, Exit
 from worker.operate import backfilling
 from worker.operate.stopping import Stopper
 from worker.operate.who import operator
-from worker.records import RunReport
 from worker.selection import Only, Selection
 from worker.settings import Settings
-from worker.states import BackfillState
+from worker.states import BackfillState, RunReport
 from worker.store import migrate
 from worker.store.ledger import backfills, plans
 

@@ -18,12 +18,11 @@ from worker.cli.output import (
 )
 from worker.cli.running import Turn, run_all
 from worker.cli.which import configured, from_paths
-from worker.records import RunReport
 from worker.sources import kinds
 from worker.sources.config import SourceConfig
 from worker.sources.files import FileSource
 from worker.sources.kinds import Opening
-from worker.states import Trigger
+from worker.states import RunReport, Trigger
 
 _ONCE_EXAMPLES = (
     "Examples:  [bold]sentiment-worker once reviews.csv[/bold]\n\n"

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from worker.cli.output import WORDS
 from worker.ports import Observer, Silent
-from worker.records import Counters
+from worker.states import Counters
 
 
 class Bars:

@@ -19,19 +19,19 @@ from worker.errors import DatabaseUnavailable, Exit, WorkerError
 from worker.operate.stopping import Stopper
 from worker.operate.work import Worker, look_back, pull_work
 from worker.pipeline.cycle import cycle
-from worker.pipeline.feed import in_a_thread
-from worker.pipeline.run import StopReason
-from worker.records import NOTHING_AGAIN, ROW_ID, Redrive, RunReport
+from worker.records import NOTHING_AGAIN, Redrive
 from worker.settings import Settings
 from worker.sources import kinds
 from worker.sources.config import SourceConfig
 from worker.sources.file import FileSourceConfig
 from worker.sources.files import FileSource
 from worker.sources.kinds import Opening
-from worker.states import RunState, Trigger
+from worker.sources.layout import ROW_ID
+from worker.states import RunReport, RunState, StopReason, Trigger
 from worker.store import migrate, reading
 from worker.store.analytics import questions
 from worker.store.ledger import cursors, pauses, spending, unusual
+from worker.threads import in_a_thread
 
 FILES_SHOWN = 5
 

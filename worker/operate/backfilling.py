@@ -22,14 +22,14 @@ from worker.operate.work import Worker
 from worker.pipeline.circuit import CircuitState
 from worker.pipeline.cycle import cycle
 from worker.pipeline.feed import WindowFeed
-from worker.pipeline.run import StopReason, Work
+from worker.pipeline.work import Work
 from worker.ports import Observer
-from worker.records import Answer, Failure, FailureKind, Lane, Outcome, RunReport
+from worker.records import Answer, Failure, FailureKind, Lane, Outcome
 from worker.scoring.aws_lambda import identify
 from worker.scoring.target import LambdaTarget
 from worker.selection import ChunkSizes, Selection
 from worker.settings import Settings
-from worker.states import BackfillState, Trigger
+from worker.states import BackfillState, RunReport, StopReason, Trigger
 from worker.store.ledger import backfills, spending
 
 Row = Mapping[str, Any]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
-from worker.pipeline.run import StopReason
 from worker.settings import Settings
+from worker.states import StopReason
 from worker.store.ledger import spending
 
 

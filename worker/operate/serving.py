@@ -19,14 +19,14 @@ from worker.operate.timetable import Job, Timetable
 from worker.operate.work import Worker, look_back, pull_work
 from worker.pipeline.circuit import CircuitState
 from worker.pipeline.cycle import cycle
-from worker.pipeline.run import StopReason, Work
+from worker.pipeline.work import Work
 from worker.ports import Silent
-from worker.records import Lane, RunReport
+from worker.records import Lane
 from worker.settings import Settings
 from worker.sources import kinds
 from worker.sources.config import SourceConfig
 from worker.sources.kinds import Opening
-from worker.states import BackfillState, RunState, Trigger
+from worker.states import BackfillState, RunReport, RunState, StopReason, Trigger
 from worker.store.ledger import backfills, pauses, unusual
 
 log = get_logger(__name__)

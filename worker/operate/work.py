@@ -10,12 +10,12 @@ from sqlalchemy import Engine
 from worker.log import get_logger
 from worker.operate.budget import over_budget
 from worker.pipeline.feed import SourceFeed
-from worker.pipeline.run import Parts, Work
+from worker.pipeline.work import Parts, Work
 from worker.ports import Source
-from worker.records import NOTHING_AGAIN, Lane, Redrive, RunReport
+from worker.records import NOTHING_AGAIN, Lane, Redrive
 from worker.scoring.target import LambdaTarget
 from worker.settings import Settings
-from worker.states import Trigger
+from worker.states import RunReport, Trigger
 from worker.store.ledger import unusual
 from worker.store.ledger.runs import PostgresLedger
 

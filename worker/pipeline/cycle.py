@@ -18,10 +18,11 @@ from worker import crashpoint
 from worker.errors import DatabaseUnavailable, Exit, WorkerError
 from worker.log import get_logger
 from worker.pipeline.circuit import Circuit
-from worker.pipeline.run import Parts, Run, StopReason, Work
+from worker.pipeline.run import Run
+from worker.pipeline.work import Parts, Work
 from worker.ports import Ledger, Observer, Span
-from worker.records import Counters, Failure, FailureKind, Lane, Pending, RunReport
-from worker.states import RunState
+from worker.records import Failure, FailureKind, Lane, Pending
+from worker.states import Counters, RunReport, RunState, StopReason
 
 log = get_logger(__name__)
 

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
-import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 from worker import crashpoint
 from worker.errors import WorkerError
@@ -27,8 +25,7 @@ from worker.records import (
     Redrive,
     Remark,
 )
-
-T = TypeVar("T")
+from worker.threads import in_a_thread, to_its_end
 
 GATHERED_ROWS = 1_000
 """Of small pages together, in one transaction."""
@@ -137,7 +134,7 @@ class SourceFeed:
         crashpoint.reached("page.read")
         known = [(page, versions.get(page.partition, 0)) for page in pages]
         about = (self._source_id, run_id, known, self._planner)
-        leases, changes = await _to_its_end(partial(self._journal.ingest, *about))
+        leases, changes = await to_its_end(partial(self._journal.ingest, *about))
         crashpoint.reached("ingest.committed")
         versions |= {page.partition: version + 1 for page, version in known}
         return Batch(leases, changes, sum(page.bytes_read for page in pages))
@@ -215,7 +212,7 @@ class WindowFeed:
 
     async def batches(self, run_id: int) -> AsyncGenerator[Batch, None]:
         step = partial(self._journal.open_window, self._lane, run_id, self._planner)
-        while opened := await _to_its_end(step):
+        while opened := await to_its_end(step):
             yield Batch(*opened)
             if not self._is_closed():
                 return
@@ -227,43 +224,9 @@ def _from_the_beginning(position: Position) -> Position:
     return again | ({IDENTITY: position[IDENTITY]} if IDENTITY in position else {})
 
 
-def in_a_thread(call: Callable[[], T]) -> asyncio.Future[T]:
-    """In a thread of its own that nobody waits for: a source that hangs would hold one of the few
-    that all share, and the end of the process."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def settle(how: Callable[[Any], None], what: Any) -> None:
-        if not future.done():
-            how(what)
-
-    def work() -> None:
-        settled: tuple[Any, ...]
-        try:
-            settled = (future.set_result, context.run(call))
-        except BaseException as error:  # noqa: BLE001  whoever awaits it decides
-            settled = (future.set_exception, error)
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(settle, *settled)
-
-    threading.Thread(target=work, name="source", daemon=True).start()
-    return future
-
-
 async def _comes_soon(page: asyncio.Future[Page | None]) -> bool:
     done, _ = await asyncio.wait({page}, timeout=SOON_S)
     return bool(done)
-
-
-async def _to_its_end(transaction: Callable[[], T]) -> T:
-    """In a thread. A stop waits for it: what it leases is to be known when the run ends."""
-    thread = asyncio.ensure_future(asyncio.to_thread(transaction))
-    try:
-        return await asyncio.shield(thread)
-    except asyncio.CancelledError:
-        await asyncio.wait({thread})
-        raise
 
 
 def _close(pages: Iterator[Page]) -> None:

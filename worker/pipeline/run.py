@@ -11,33 +11,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from worker import crashpoint
-from worker.errors import DatabaseUnavailable, WorkerError
+from worker.errors import DatabaseUnavailable, first_of
 from worker.log import get_logger
 from worker.pipeline.circuit import CircuitState
-from worker.pipeline.fanout import FanOut
-from worker.pipeline.feed import Batch, Feed
-from worker.pipeline.judge import Judge, release
-from worker.ports import Journal, Observer, Planner, Span, Tracer
+from worker.pipeline.feed import Batch
+from worker.pipeline.hand import Hand
+from worker.pipeline.judge import release
+from worker.pipeline.outcomes import Outcomes
+from worker.pipeline.work import Parts, Work
+from worker.ports import Observer, Span
 from worker.records import (
     Answer,
     Chunk,
-    Counters,
     Failure,
     FailureKind,
-    Lane,
     Lease,
     Outcome,
     Settlement,
     SettlementKind,
 )
-from worker.stages import Stage, Stages
+from worker.stages import Stage
+from worker.states import Counters, StopReason
 
 log = get_logger(__name__)
 
@@ -46,59 +43,8 @@ READY_CHUNKS = 128
 
 CLAIM_AT_LEAST = 4
 
-SETTLE_AT_ONCE = 200
-"""Chunks whose outcome is written in one transaction, at most."""
-
-SETTLE_PATIENCE_S = 0.1
-"""How long an outcome waits for others to share its transaction."""
-
 LOOK_EVERY_S = 1.0
 """How often a run looks for chunks that others left behind."""
-
-
-class StopReason(StrEnum):
-    """Why a run ends before its work does."""
-
-    SIGNAL = "stopped"
-    PAUSED = "paused"
-    CANCELLED = "cancelled"
-    BUDGET = "over_budget"
-    MAX_COST = "max_cost"
-    VERSION = "version"
-    """The function answers with another model version than the one that is wanted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What every run of this process shares."""
-
-    journal: Journal
-    fanout: FanOut
-    judge: Judge
-    planner: Planner
-    lease_s: float
-    grace_s: float
-    """How long a stopping run waits for calls under way."""
-    tracer: Tracer
-    stages: Stages
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a run is about."""
-
-    name: str
-    """The source's."""
-    lane: Lane
-    feed: Feed
-    trigger: str
-    supervise: Callable[[], StopReason | None] | None = None
-    """Asked first, and then once a second, in a thread: why to stop?"""
-    due_at: datetime | None = None
-    """When the schedule wanted it."""
-    version: str | None = None
-    """The model version that is wanted: the first answer of another one stops the run, and is not
-    kept. None: whichever there is."""
 
 
 class Run:
@@ -117,9 +63,9 @@ class Run:
         self._supervise = work.supervise
         self._version = work.version
         self._bytes_read = 0
-        self._hand: dict[int, Lease] = {}
+        self._hand = Hand()
         self._ready: asyncio.Queue[Lease] = asyncio.Queue(READY_CHUNKS)
-        self._outcomes: asyncio.Queue[Settlement | None] = asyncio.Queue()
+        self._outcomes = Outcomes(lambda: parts.fanout.under_way)
         self._pulled = asyncio.Event()
         self._changed = asyncio.Event()
         self._look_at = 0.0
@@ -145,7 +91,7 @@ class Run:
         try:
             async with asyncio.TaskGroup() as group:
                 record = group.create_task(self._record())
-                renew = group.create_task(self._renew())
+                renew = group.create_task(self._hand.keep(self._renew, self._parts.lease_s / 3))
                 send = group.create_task(self._send_all(group))
                 pull = group.create_task(self._pull())
                 watch = group.create_task(self._watch())
@@ -156,10 +102,10 @@ class Run:
                 # After the grace time nobody waits for calls under way: their leases end.
                 for task in (send, renew, watch, *self._calls):
                     task.cancel()
-                await self._outcomes.put(None)
+                await self._outcomes.end()
                 await record
         except ExceptionGroup as errors:
-            raise _first(errors) from errors
+            raise first_of(errors) from errors
 
     # -- pull ------------------------------------------------------------------------------
 
@@ -227,7 +173,7 @@ class Run:
         self._look_at = min(self._look_at, time.monotonic() + seconds)
 
     async def _take(self, leases: Sequence[Lease]) -> None:
-        self._hand |= {lease.chunk.id: lease for lease in leases}
+        self._hand.take(leases)
         for lease in leases:
             await self._ready.put(lease)
 
@@ -261,7 +207,7 @@ class Run:
         if self.stopped:
             await self._outcomes.put(release(lease))
             return
-        if self._hand.get(chunk.id) is not lease:
+        if not self._hand.holds(lease):
             return  # lost while it waited: its answer would be refused
         if not chunk.items:  # every record of it was rewritten since: nothing to ask
             await self._outcomes.put(Settlement(lease, SettlementKind.DONE))
@@ -309,7 +255,7 @@ class Run:
 
     async def _record(self) -> None:
         """Write outcomes, many in one transaction; what settles a lease is never cancelled."""
-        while batch := await self._gather():
+        while batch := await self._outcomes.gather():
             thread = asyncio.to_thread(self._parts.journal.settle, self._run_id, batch)
             settling = asyncio.ensure_future(thread)
             # Where a cancelled run no longer waits for it, nobody asks how it ended.
@@ -317,32 +263,11 @@ class Run:
             changes = await asyncio.shield(settling)
             crashpoint.reached("settle.committed")
             for settlement in batch:
-                self._forget(settlement.lease)
+                self._hand.forget(settlement.lease)
                 if settlement.kind in (SettlementKind.RETRY, SettlementKind.SPLIT):
                     self._look_in(settlement.after_s)
             self._count(changes)
             self._changed.set()
-
-    async def _gather(self) -> list[Settlement]:
-        """The outcomes of the next moment, or none at the end. While calls are under way a
-        little patience makes one transaction of many; without any there is nothing to wait for."""
-        batch: list[Settlement] = []
-        deadline = 0.0
-        while len(batch) < SETTLE_AT_ONCE:
-            if self._outcomes.empty() and batch:
-                left = deadline - time.monotonic()
-                if left <= 0 or not self._parts.fanout.under_way:
-                    break
-                await asyncio.sleep(min(left, 0.01))
-                continue
-            settlement = await self._outcomes.get()
-            if settlement is None:
-                if batch:
-                    self._outcomes.put_nowait(None)
-                break
-            deadline = deadline or time.monotonic() + SETTLE_PATIENCE_S
-            batch.append(settlement)
-        return batch
 
     async def _watch(self) -> None:
         while self._supervise and not self.stopped:
@@ -351,26 +276,9 @@ class Run:
                     self.stop(reason)
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def _renew(self) -> None:
-        """Keep the run and the leases of what is in hand; forget what is no longer ours."""
-        loop = asyncio.get_running_loop()
-        renew = self._parts.journal.renew
-        # A thread of its own: sources that hang may hold all of the loop's.
-        heart = ThreadPoolExecutor(1, thread_name_prefix="renew")
-        while True:
-            await asyncio.sleep(self._parts.lease_s / 3)
-            held = list(self._hand.values())
-            lost = await loop.run_in_executor(heart, renew, self._run_id, held)
-            gone = [lease for lease in held if lease.chunk.id in lost and self._forget(lease)]
-            if gone:  # a chunk that was settled meanwhile is not lost
-                log.warning("leases.lost", chunks=[lease.chunk.id for lease in gone][:20])
-
-    def _forget(self, lease: Lease) -> bool:
-        """Take a lease out of the hand, unless its chunk was claimed anew meanwhile."""
-        if self._hand.get(lease.chunk.id) is not lease:
-            return False
-        del self._hand[lease.chunk.id]
-        return True
+    def _renew(self, held: Sequence[Lease]) -> set[int]:
+        """Say that the run lives, and extend what it holds."""
+        return self._parts.journal.renew(self._run_id, held)
 
     def _returned(self, call: asyncio.Task[None]) -> None:
         """Also for a call that was cancelled before it began: its slot is given back."""
@@ -388,16 +296,3 @@ def _described(chunk: Chunk) -> dict[str, int]:
         "sentiment.chunk.texts": len(chunk.items),
         "sentiment.chunk.attempt": chunk.attempts + 1,
     }
-
-
-def _first(errors: ExceptionGroup[Exception]) -> Exception:
-    """The error that a person should see: ours before the library's."""
-    leaves: list[Exception] = []
-    stack: list[BaseException] = [errors]
-    while stack:
-        error = stack.pop()
-        if isinstance(error, BaseExceptionGroup):
-            stack.extend(error.exceptions)
-        elif isinstance(error, Exception):
-            leaves.append(error)
-    return next((e for e in leaves if isinstance(e, WorkerError)), leaves[0])

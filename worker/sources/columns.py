@@ -13,9 +13,10 @@ from typing import Any
 from worker.clean import clean, storable
 from worker.errors import ConfigurationError
 from worker.log import get_logger
-from worker.records import CONTENT_ID, ROW_ID, Layout, Record
+from worker.records import Record
 from worker.sources.identity import ANY, columns_digest
 from worker.sources.ids import USUAL, IdRule
+from worker.sources.layout import CONTENT_ID, ROW_ID, Layout
 
 log = get_logger(__name__)
 

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from worker.durations import parse_duration
-from worker.records import Layout
 from worker.schedule import DEFAULT_EVERY, Schedule, exceptions_of, require_cron_line
+from worker.sources.layout import Layout
 
 
 def _zone(value: Any) -> Any:

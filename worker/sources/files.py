@@ -24,10 +24,11 @@ from worker.aws import STANDARD, Access
 from worker.clean import clean
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger
-from worker.records import CONTENT_ID, ROW_ID, Layout, Page, Position, Record, Refusal, Remark
+from worker.records import Page, Position, Record, Refusal, Remark
 from worker.sources import identity, ids, parquet, storage
 from worker.sources.columns import Columns, FileMapping, RowRefused, told
 from worker.sources.kinds import unsaid
+from worker.sources.layout import CONTENT_ID, ROW_ID, Layout
 from worker.sources.lines import (
     LineReader,
     Row,

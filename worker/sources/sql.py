@@ -9,9 +9,9 @@ from typing import Literal
 from pydantic import SecretStr, model_validator
 
 from worker.ports import Source
-from worker.records import Layout
 from worker.sources.config import LAYOUT, Duration, SourceConfig
 from worker.sources.kinds import Kind, Opening
+from worker.sources.layout import Layout
 
 
 class SqlSourceConfig(SourceConfig):

@@ -26,10 +26,11 @@ from sqlalchemy import ColumnElement, Engine, exc
 
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger, printable
-from worker.records import Layout, Page, Position, Record, Refusal, Remark
+from worker.records import Page, Position, Record, Refusal, Remark
 from worker.sources import engines, identity, keys, place, waiting
 from worker.sources.columns import FileMapping, RowRefused, choose
 from worker.sources.keys import Xid8
+from worker.sources.layout import Layout
 
 log = get_logger(__name__)
 

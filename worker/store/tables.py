@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from worker.records import Counters
+from worker.states import Counters
 
 METADATA = MetaData(schema="sentiment")
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSONB
 
-from worker.records import Counters
+from worker.states import Counters
 
 ANALYTICS = MetaData(schema="analytics")
 

@@ -14,8 +14,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from worker.errors import ConfigurationError, TakenOver
 from worker.log import get_logger
-from worker.records import Counters, Lane, Remark
-from worker.states import RunState, Trigger
+from worker.records import Lane, Remark
+from worker.states import Counters, RunState, Trigger
 from worker.store import database
 from worker.store.analytics import rollup
 from worker.store.ledger.holds import Holds
