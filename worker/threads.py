@@ -1,4 +1,5 @@
-"""Blocking calls beside the event loop, where `asyncio.to_thread` is not enough."""
+"""Blocking calls beside the event loop where `asyncio.to_thread` is not enough, and what tasks
+raise."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ import contextvars
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+from worker.errors import WorkerError
 
 T = TypeVar("T")
 
@@ -44,3 +47,16 @@ async def to_its_end(transaction: Callable[[], T]) -> T:
     except asyncio.CancelledError:
         await asyncio.wait({thread})
         raise
+
+
+def first_of(errors: ExceptionGroup[Exception]) -> Exception:
+    """The error that a person should see: ours before the library's."""
+    leaves: list[Exception] = []
+    stack: list[BaseException] = [errors]
+    while stack:
+        error = stack.pop()
+        if isinstance(error, BaseExceptionGroup):
+            stack.extend(error.exceptions)
+        elif isinstance(error, Exception):
+            leaves.append(error)
+    return next((e for e in leaves if isinstance(e, WorkerError)), leaves[0])

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from worker import crashpoint
-from worker.errors import DatabaseUnavailable, first_of
+from worker.errors import DatabaseUnavailable
 from worker.log import get_logger
 from worker.pipeline.circuit import CircuitState
 from worker.pipeline.feed import Batch
@@ -35,6 +35,7 @@ from worker.records import (
 )
 from worker.stages import Stage
 from worker.states import Counters, StopReason
+from worker.threads import first_of
 
 log = get_logger(__name__)
 

@@ -11,9 +11,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
-from worker.store import database
+from worker.store import database, driver
 from worker.store.analytics.scores import MOST
-from worker.store.journal import writing
 
 BLOCK_BITS = 13
 """8,192 records a block: a run that touches one record counts so many anew, in about 30 ms."""
@@ -124,7 +123,7 @@ def fold(engine: Engine, *, wait: bool = False) -> int:
     with database.cursor(engine) as cur:
         cur.execute(_TOUCH_INCOMPLETE.encode())
         sql = "SELECT count(DISTINCT block) FROM sentiment.touched"
-        left = int(writing.rows(cur, sql, ())[0][0])
+        left = int(driver.rows(cur, sql, ())[0][0])
     done = 0
     while done < left and (blocks := _fold_some(engine, wait=wait)):
         done += blocks
@@ -140,9 +139,9 @@ def _fold_some(engine: Engine, *, wait: bool) -> int:
     with database.cursor(engine) as cur:
         if wait:
             cur.execute(f"SELECT pg_advisory_xact_lock({_KEY})".encode())
-        elif not writing.rows(cur, f"SELECT pg_try_advisory_xact_lock({_KEY})", ())[0][0]:
+        elif not driver.rows(cur, f"SELECT pg_try_advisory_xact_lock({_KEY})", ())[0][0]:
             return 0
-        taken = writing.rows(cur, _TAKE, {"limit": BLOCKS_AT_ONCE})
+        taken = driver.rows(cur, _TAKE, {"limit": BLOCKS_AT_ONCE})
         blocks = sorted({block for (block,) in taken})
         for block in blocks:
             first, end = block << BLOCK_BITS, (block + 1) << BLOCK_BITS

@@ -13,8 +13,10 @@ from worker.chunk import distinct
 from worker.errors import CursorMoved
 from worker.ports import Planner
 from worker.records import Chunk, Item, Lane, Lease, Member, Page, Record
-from worker.store.journal import leases, quarantine, writing
-from worker.store.journal.writing import Claimant, Cursor
+from worker.store import driver
+from worker.store.driver import Cursor
+from worker.store.journal import chunks, leases, quarantine
+from worker.store.journal.chunks import Claimant
 
 _STAGE_RECORDS = """
 CREATE TEMP TABLE IF NOT EXISTS incoming (
@@ -99,7 +101,7 @@ def move_cursor(cur: Cursor, source_id: int, run_id: int, page: Page, version: i
         "run": run_id,
         "version": version,
     }
-    return bool(writing.rows(cur, sql, arguments))
+    return bool(driver.rows(cur, sql, arguments))
 
 
 def store(
@@ -140,7 +142,7 @@ def store(
         "quarantined": refused,
         "skipped": sum(r.skip_reason is not None for _, r in fresh + revised),
     }
-    writing.count(cur, run_id, changes)
+    chunks.count(cur, run_id, changes)
     crashpoint.reached("ingest.before_commit")
     return made, changes
 
@@ -173,7 +175,7 @@ def adopt(
         WHERE source_id = %s AND partition = %s
     """
     for page, version in pages:
-        found = writing.rows(cur, sql, (source_id, page.partition))
+        found = driver.rows(cur, sql, (source_id, page.partition))
         if not found or found[0][:3] != (version + 1, run_id, dict(page.position)):
             raise _moved(page)
     sql = """
@@ -183,7 +185,7 @@ def adopt(
         WHERE run_id = %s AND created_at = %s AND leased_by = %s AND fence = %s
           AND state = 'open'
     """
-    rows = writing.rows(cur, sql, (run_id, found[0][3], worker, fence))
+    rows = driver.rows(cur, sql, (run_id, found[0][3], worker, fence))
     return leases.load_leases(cur, Lane(source_id), rows), {}
 
 
@@ -204,15 +206,15 @@ def create_chunks(
 ) -> list[Lease]:
     """New chunks, leased to this worker from the start: they need no claim."""
     worker, lease_s = claimant
-    chunks = [
+    made = [
         Chunk(id=i, lane=lane, root_id=i, items=items)
-        for i, items in zip(writing.reserve_ids(cur, len(groups)), groups, strict=True)
+        for i, items in zip(chunks.reserve_ids(cur, len(groups)), groups, strict=True)
     ]
-    if chunks:
+    if made:
         sql = "SELECT now() + %s * interval '1 second'"
-        lease_ends = writing.rows(cur, sql, (lease_s,))[0][0]
-        writing.copy_chunks(cur, run_id, chunks, holder=(lease_ends, fence, worker))
-    return [Lease(chunk, fence) for chunk in chunks]
+        lease_ends = driver.rows(cur, sql, (lease_s,))[0][0]
+        chunks.copy_chunks(cur, run_id, made, holder=(lease_ends, fence, worker))
+    return [Lease(chunk, fence) for chunk in made]
 
 
 def _upsert(cur: Cursor, source_id: int, run_id: int, records: Iterable[Record]) -> list[Any]:
@@ -235,7 +237,7 @@ def _upsert(cur: Cursor, source_id: int, run_id: int, records: Iterable[Record])
                     r.skip_reason,
                 )
             )
-    return writing.rows(cur, _UPSERT_RECORDS, {"source_id": source_id, "run_id": run_id})
+    return driver.rows(cur, _UPSERT_RECORDS, {"source_id": source_id, "run_id": run_id})
 
 
 def _unscored(cur: Cursor, revised: list[tuple[int, Record]]) -> list[tuple[int, Record]]:
@@ -249,5 +251,5 @@ def _unscored(cur: Cursor, revised: list[tuple[int, Record]]) -> list[tuple[int,
         WHERE NOT s.provisional
     """
     arguments = ([i for i, _ in revised], [r.content_hash for _, r in revised])
-    scored = {(i, bytes(digest)) for i, digest in writing.rows(cur, sql, arguments)}
+    scored = {(i, bytes(digest)) for i, digest in driver.rows(cur, sql, arguments)}
     return [(i, r) for i, r in revised if (i, r.content_hash) not in scored]

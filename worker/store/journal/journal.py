@@ -14,10 +14,11 @@ from sqlalchemy import Engine
 from worker.ports import Planner
 from worker.records import Lane, Lease, Page, Pending, Position, ScorerId, Settlement
 from worker.stages import Stage, Stages
-from worker.store import database
-from worker.store.journal import ingest, leases, settle, writing
-from worker.store.journal.writing import Claimant, Cursor, first_fence
-from worker.store.ledger import backfills, cursors, holds
+from worker.store import database, driver
+from worker.store.driver import Cursor
+from worker.store.journal import ingest, leases, settle, windows
+from worker.store.journal.chunks import Claimant, first_fence
+from worker.store.ledger import cursors, holds
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ class PostgresJournal:
         """Cursor and its version, by partition; what is in a cursor, `cursors.KNOWN` says."""
 
         def read(cur: Cursor) -> dict[str, tuple[Position, int]]:
-            found = writing.rows(cur, cursors.KNOWN, {"source": source_id})
+            found = driver.rows(cur, cursors.KNOWN, {"source": source_id})
             return {partition: (position, version) for partition, position, version in found}
 
         return self._transaction(read, "reading cursors")
@@ -82,7 +83,7 @@ class PostgresJournal:
         fence = first_fence()
 
         def write(cur: Cursor) -> tuple[list[Lease], dict[str, int]] | None:
-            return backfills.open_window(cur, lane, run_id, planner, self._claimant, fence)
+            return windows.open_window(cur, lane, run_id, planner, self._claimant, fence)
 
         return self._transaction(write, "opening a window")
 

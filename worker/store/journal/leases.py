@@ -15,8 +15,9 @@ from worker import crashpoint
 from worker.chunk import distinct
 from worker.errors import TakenOver
 from worker.records import Chunk, Lane, Lease, Member, Pending
-from worker.store.journal import writing
-from worker.store.journal.writing import Claimant, Cursor
+from worker.store import driver
+from worker.store.driver import Cursor
+from worker.store.journal.chunks import Claimant
 
 _CLAIM = """
 WITH due AS MATERIALIZED (
@@ -88,7 +89,7 @@ def claim(
         "worker": worker,
         "lease_s": lease_s,
     }
-    leases = load_leases(cur, lane, writing.rows(cur, _CLAIM, arguments))
+    leases = load_leases(cur, lane, driver.rows(cur, _CLAIM, arguments))
     if leases:
         crashpoint.reached("claim.before_commit")
     return leases
@@ -121,7 +122,7 @@ def renew(cur: Cursor, run_id: int, held: Sequence[Lease], lease_s: float) -> se
         "fences": [f for _, f in ids],
         "lease_s": lease_s,
     }
-    kept = {row[0] for row in writing.rows(cur, _RENEW, arguments)}
+    kept = {row[0] for row in driver.rows(cur, _RENEW, arguments)}
     # Last, as in every transaction: chunks, then the run. The other order would deadlock.
     alive = "UPDATE sentiment.run SET heartbeat_at = now() WHERE id = %s AND state = 'running'"
     if cur.execute(alive, (run_id,)).rowcount == 0:
@@ -139,14 +140,14 @@ def pending(cur: Cursor, lane: Lane, overdue_s: float | None) -> Pending:
         "lane": lane.backfill_id,
         "overdue_s": overdue_s,
     }
-    return Pending(*writing.rows(cur, _PENDING, arguments)[0])
+    return Pending(*driver.rows(cur, _PENDING, arguments)[0])
 
 
 def load_leases(cur: Cursor, lane: Lane, rows: Sequence[Any]) -> list[Lease]:
     """Claimed rows -> leases, with the texts of their records as they are now."""
     wanted = sorted({record_id for row in rows for record_id in row[9]})
     sql = "SELECT id, content_hash, text FROM sentiment.record WHERE id = ANY(%s)"
-    now = {i: (bytes(digest), text) for i, digest, text in writing.rows(cur, sql, (wanted,))}
+    now = {i: (bytes(digest), text) for i, digest, text in driver.rows(cur, sql, (wanted,))}
     leases: list[Lease] = []
     for id_, fence, root, attempts, reason, repeats, parked, provisional, age, ids, digests in rows:
         members = [Member(i, digests[16 * n : 16 * n + 16]) for n, i in enumerate(ids)]

@@ -8,7 +8,7 @@ from operator import itemgetter
 
 from worker.clean import storable
 from worker.records import Member, Page, Settlement
-from worker.store.journal.writing import Cursor
+from worker.store.driver import Cursor
 
 RAW_LIMIT = 4096
 """Bytes of a refused row that are kept."""

@@ -10,8 +10,9 @@ import psycopg
 
 from worker import crashpoint
 from worker.records import Chunk, ScorerId, Settlement, SettlementKind
-from worker.store.journal import quarantine, writing
-from worker.store.journal.writing import Cursor
+from worker.store import driver
+from worker.store.driver import Cursor
+from worker.store.journal import chunks, quarantine
 
 ScorerIds = Mapping[ScorerId, int]
 
@@ -68,7 +69,7 @@ def settle(
     cur: Cursor, run_id: int, settlements: Sequence[Settlement], scorer_ids: ScorerIds
 ) -> dict[str, int]:
     crashpoint.reached("settle.begun")
-    accepted_ids = {row[0] for row in writing.rows(cur, _SETTLE, _settle_arguments(settlements))}
+    accepted_ids = {row[0] for row in driver.rows(cur, _SETTLE, _settle_arguments(settlements))}
     crashpoint.reached("settle.fenced")
     accepted = [s for s in settlements if s.lease.chunk.id in accepted_ids]
     refused = [s for s in settlements if s.lease.chunk.id not in accepted_ids]
@@ -92,7 +93,7 @@ def settle(
     for stale in late:
         changes.update(stale.calls, fenced=1)
     _count_spending(cur, accepted, late, scorer_ids)
-    writing.count(cur, run_id, changes)
+    chunks.count(cur, run_id, changes)
     crashpoint.reached("settle.before_commit")
     return changes
 
@@ -145,7 +146,7 @@ def register_scorer(cur: Cursor, scorer: ScorerId) -> int:
         "version": scorer.version,
     }
     cur.execute(insert, arguments)
-    return int(writing.rows(cur, select, arguments)[0][0])
+    return int(driver.rows(cur, select, arguments)[0][0])
 
 
 def _write_scores(
@@ -158,10 +159,10 @@ def _write_scores(
         return
     try:
         with cur.connection.transaction():  # a savepoint
-            writing.copy_rows(cur, _COPY_SCORES, _SCORE_TYPES, rows)
+            driver.copy_rows(cur, _COPY_SCORES, _SCORE_TYPES, rows)
     except psycopg.errors.UniqueViolation:
         cur.execute(_STAGE_SCORES)
-        writing.copy_rows(cur, _COPY_STAGED_SCORES, _SCORE_TYPES, rows)
+        driver.copy_rows(cur, _COPY_STAGED_SCORES, _SCORE_TYPES, rows)
         cur.execute(_UPSERT_SCORES)
 
 
@@ -183,7 +184,7 @@ def _score_rows(
 def _create_parts(cur: Cursor, run_id: int, settlement: Settlement) -> None:
     """A split's children: visible at once, with what is known of their parent's trouble."""
     parent = settlement.lease.chunk
-    ids = writing.reserve_ids(cur, len(settlement.parts))
+    ids = chunks.reserve_ids(cur, len(settlement.parts))
     children = [
         Chunk(
             id=i,
@@ -196,7 +197,7 @@ def _create_parts(cur: Cursor, run_id: int, settlement: Settlement) -> None:
         )
         for i, items in zip(ids, settlement.parts, strict=True)
     ]
-    writing.copy_chunks(cur, run_id, children)
+    chunks.copy_chunks(cur, run_id, children)
     cur.execute(
         "UPDATE sentiment.chunk c SET created_at = p.created_at"
         " FROM sentiment.chunk p WHERE p.id = %s AND c.id = ANY(%s)",
@@ -242,5 +243,5 @@ def _moved_on(cur: Cursor, refused: Sequence[Settlement]) -> list[Settlement]:
     if not refused:
         return []
     sql = "SELECT id, fence FROM sentiment.chunk WHERE id = ANY(%s)"
-    fences = dict(writing.rows(cur, sql, ([s.lease.chunk.id for s in refused],)))
+    fences = dict(driver.rows(cur, sql, ([s.lease.chunk.id for s in refused],)))
     return [s for s in refused if fences.get(s.lease.chunk.id) != s.lease.fence]

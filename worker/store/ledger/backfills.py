@@ -8,15 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
-from worker.chunk import distinct
 from worker.errors import ConfigurationError
-from worker.ports import Planner
-from worker.records import Lane, Lease, Member
+from worker.records import Lane
 from worker.states import BackfillState, RunState
 from worker.store import database
 from worker.store.analytics.views import BACKFILLS
-from worker.store.journal import ingest, writing
-from worker.store.journal.writing import Claimant, Cursor
 from worker.store.tables import BACKFILL, BACKFILL_WINDOW, RUN, SOURCE
 
 Row = Mapping[str, Any]
@@ -142,41 +138,6 @@ def has_windows(engine: Engine, backfill_id: int) -> bool:
     statement = sa.select(sa.exists().where(w.backfill_id == backfill_id, w.opened_at.is_(None)))
     with database.transaction(engine) as connection:
         return bool(connection.scalar(statement))
-
-
-def open_window(
-    cur: Cursor, lane: Lane, run_id: int, planner: Planner, claimant: Claimant, fence: int
-) -> tuple[list[Lease], dict[str, int]] | None:
-    """Make the chunks of the next window; None if there is none, or the backfill does not run."""
-    sql = """
-        UPDATE sentiment.backfill_window SET opened_at = now()
-        WHERE (backfill_id, number) = (
-            SELECT w.backfill_id, w.number
-            FROM sentiment.backfill_window w JOIN sentiment.backfill b ON b.id = w.backfill_id
-            WHERE w.backfill_id = %s AND w.opened_at IS NULL AND b.state = %s
-            ORDER BY w.number LIMIT 1
-            FOR SHARE OF b  -- whoever pauses or cancels it waits for this transaction
-        ) AND opened_at IS NULL
-        RETURNING record_ids, content_hashes
-    """
-    found = writing.rows(cur, sql, (lane.backfill_id, BackfillState.RUNNING.value))
-    if not found:
-        return None
-    (ids, digests) = found[0]
-    sql = "SELECT id, content_hash, text FROM sentiment.record WHERE id = ANY(%s)"
-    now = {i: (bytes(digest), text) for i, digest, text in writing.rows(cur, sql, (ids,))}
-    members = [Member(i, bytes(digests[16 * n : 16 * n + 16])) for n, i in enumerate(ids)]
-    same = [m for m in members if m.record_id in now and now[m.record_id][0] == m.content_hash]
-    items = distinct((m, now[m.record_id][1]) for m in same)
-    leases = ingest.create_chunks(cur, lane, run_id, list(planner(items)), claimant, fence)
-    changes = {
-        "read": len(members),
-        "changed": len(members) - len(same),
-        "unchanged": len(same),
-        "superseded": len(members) - len(same),
-    }
-    writing.count(cur, run_id, changes)
-    return leases, changes
 
 
 def set_max_cost(engine: Engine, backfill_id: int, max_cost: float) -> None:

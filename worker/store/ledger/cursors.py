@@ -11,8 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql import JSONB
 
 from worker.errors import ConfigurationError
-from worker.store import database, reading
-from worker.store.journal import writing
+from worker.store import database, driver, reading
 from worker.store.tables import CURSOR, CURSOR_CHANGE, SOURCE
 
 Row = Mapping[str, Any]
@@ -49,7 +48,7 @@ was put back to its beginning."""
 def known(engine: Engine, source: str) -> dict[str, Any]:
     """What a source's next run is told: where it stands, and with which ids it was read."""
     with database.cursor(engine) as cur:
-        found = writing.rows(cur, KNOWN, {"source": reading.source_id(engine, source)})
+        found = driver.rows(cur, KNOWN, {"source": reading.source_id(engine, source)})
         return {partition: position for partition, position, _ in found}
 
 

@@ -25,7 +25,7 @@ from worker.log import get_logger
 from worker.records import Lane
 from worker.states import RunState
 from worker.store import database
-from worker.store.journal.writing import Cursor
+from worker.store.driver import Cursor
 
 log = get_logger(__name__)
 

@@ -13,9 +13,8 @@ from sqlalchemy import Engine
 
 from worker.errors import SourceBusy
 from worker.states import BackfillState
-from worker.store import database
+from worker.store import database, driver
 from worker.store.analytics import rollup
-from worker.store.journal import writing
 
 BATCH = 5_000
 """Records in one transaction: about a tenth of a second, in which others can work."""
@@ -85,8 +84,7 @@ def held(engine: Engine, source_id: int) -> dict[str, int]:
     """How many rows of each kind are held of a source."""
     with database.cursor(engine) as cur:
         return {
-            what: int(writing.rows(cur, sql, {"id": source_id})[0][0])
-            for what, sql in _HELD.items()
+            what: int(driver.rows(cur, sql, {"id": source_id})[0][0]) for what, sql in _HELD.items()
         }
 
 
@@ -101,7 +99,7 @@ def remove(engine: Engine, source_id: int, told: Callable[[int], None]) -> None:
         "running": BackfillState.RUNNING.value,
     }
     with database.cursor(engine) as cur:
-        if found := writing.rows(cur, _RUNNING, who):
+        if found := driver.rows(cur, _RUNNING, who):
             raise SourceBusy(
                 f"Backfill {found[0][0]} of this source is running.",
                 hint=f"End it first: sentiment-worker backfill cancel {found[0][0]}",

@@ -1,17 +1,14 @@
-"""What the steps of the journal share: rows, COPY, chunk rows, a run's counters."""
+"""Rows of chunks, who leases them, and the counters of their run."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
-
-import psycopg
+from typing import NamedTuple
 
 from worker.records import Chunk
-
-Cursor = psycopg.Cursor[Any]
+from worker.store.driver import Cursor, rows
 
 
 class Claimant(NamedTuple):
@@ -26,17 +23,6 @@ def first_fence() -> int:
     commits gives out chunks' numbers again, and a lease that it never heard of must not fit
     another chunk."""
     return 1 + secrets.randbits(60)
-
-
-def rows(cur: Cursor, sql: str, arguments: Any) -> list[Any]:
-    return cur.execute(sql, arguments).fetchall()
-
-
-def copy_rows(cur: Cursor, sql: str, types: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
-    with cur.copy(sql) as copy:
-        copy.set_types(types)
-        for row in rows:
-            copy.write_row(row)
 
 
 def count(cur: Cursor, run_id: int, changes: Mapping[str, int]) -> None:
