@@ -20,7 +20,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from worker.local.environment import AWS_CLIENT, OWN_CLIENT
+from worker.local.function import AWS_CLIENT, OWN_CLIENT
 
 MISBEHAVING = """
 import os, time

@@ -261,7 +261,7 @@ def test_throttles_without_end_are_an_outage_and_the_run_ends(bench: Bench) -> N
 def test_an_error_in_ingest_ends_the_run_while_chunks_are_in_hand(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.sources.files.PAGE_ROWS", 100)
+    monkeypatch.setattr("worker.sources.files.pages.PAGE_ROWS", 100)
     calls = []
 
     def planner(items: Any) -> Any:

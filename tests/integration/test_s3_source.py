@@ -11,8 +11,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from worker.errors import SourceUnavailable
-from worker.sources.files import FileSource
-from worker.sources.layout import Layout
+from worker.sources.files.source import FileSource
+from worker.sources.rows.layout import Layout
 
 
 @pytest.fixture

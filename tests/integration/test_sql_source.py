@@ -14,9 +14,11 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from worker.errors import ConfigurationError, SourceUnavailable
-from worker.sources import place, tables
-from worker.sources.layout import Layout
-from worker.sources.tables import SqlSource, SqlTarget
+from worker.sources.rows.layout import Layout
+from worker.sources.tables import place
+from worker.sources.tables import reader as table_reader
+from worker.sources.tables.engines import SqlTarget
+from worker.sources.tables.source import SqlSource
 from worker.store import database
 
 LAYOUT = Layout(id="id", text="body", time="created_at")
@@ -155,7 +157,7 @@ def test_a_number_as_cursor_with_a_numeric_overlap(app: Engine) -> None:
 
 
 def test_pages_follow_the_key_through_ties(app: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "PAGE_ROWS", 7)
+    monkeypatch.setattr(table_reader, "PAGE_ROWS", 7)
     with app.begin() as connection:
         insert(connection, *(f"text {n}" for n in range(50)))
         connection.execute(sa.text("UPDATE review SET updated_at = '2026-01-01+00'"))
@@ -307,7 +309,7 @@ def test_rows_without_an_id_are_refused_one_by_one(
     app: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the end of a page, too, where a NULL was taken for a key."""
-    monkeypatch.setattr(tables, "PAGE_ROWS", 10)
+    monkeypatch.setattr(table_reader, "PAGE_ROWS", 10)
     run(app, "CREATE TABLE loose (id bigint, body text, created_at timestamptz, seq bigint)")
     run(app, "INSERT INTO loose SELECT CASE WHEN n % 10 > 0 THEN n END, 'text', now(), n"
              " FROM generate_series(1, 95) n")  # fmt: skip

@@ -17,8 +17,8 @@ import structlog
 from tests.integration.test_sql_source import Reader
 from tests.servers.maria import Maria
 from worker.errors import ConfigurationError
-from worker.sources import tables
-from worker.sources.layout import Layout
+from worker.sources.rows.layout import Layout
+from worker.sources.tables import reader
 
 LAYOUT = Layout(id="id", text="body", timezone=UTC)
 
@@ -44,7 +44,7 @@ class Table:
 
 @pytest.fixture
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
-    monkeypatch.setattr(tables, "PAGE_ROWS", 10)
+    monkeypatch.setattr(reader, "PAGE_ROWS", 10)
     return Table(tmp_path / "app.db")
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from worker.insight import charts, drawing
 from worker.insight.charts import DARK, LIGHT, Style
-from worker.store.analytics.questions import Bin, Day, Group, Scope
+from worker.store.analytics.tallies import Bin, Day, Group, Scope
 
 FIRST = date(2026, 3, 1)
 

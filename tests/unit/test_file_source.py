@@ -16,9 +16,11 @@ import zstandard
 from worker.aws import STANDARD
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.records import Page, Position, Record, Refusal
-from worker.sources import files, storage
-from worker.sources.files import FileSource
-from worker.sources.layout import Layout
+from worker.sources.files import pages as file_pages
+from worker.sources.files import source as files
+from worker.sources.files import storage
+from worker.sources.files.source import FileSource
+from worker.sources.rows.layout import Layout
 
 OLD = 1_700_000_000
 
@@ -233,7 +235,7 @@ def test_a_truncated_gzip_gives_the_rows_before_the_cut(tmp_path: Path, rows: in
 def test_a_bomb_is_no_endless_loop_wherever_it_strikes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, header: bytes
 ) -> None:
-    monkeypatch.setattr("worker.sources.storage.BOMB_BYTES", 1_000_000)
+    monkeypatch.setattr("worker.sources.files.unpacking.BOMB_BYTES", 1_000_000)
     file = write(tmp_path / name, gzip.compress(header + b"0" * 50_000_000))
     try:
         _, refusals = Reader(file).read()
@@ -288,7 +290,7 @@ def test_a_damaged_parquet_is_refused(tmp_path: Path) -> None:
 def test_a_bomb_is_refused_before_it_fills_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.sources.storage.BOMB_BYTES", 1_000_000)
+    monkeypatch.setattr("worker.sources.files.unpacking.BOMB_BYTES", 1_000_000)
     bomb = gzip.compress(b"id,text\n" + b"0" * 50_000_000)
     _, refusals = Reader(write(tmp_path / "a.csv.gz", bomb)).read()
     assert "unpacks to more than" in refusals[-1].reason
@@ -389,7 +391,7 @@ def test_parquet(tmp_path: Path) -> None:
 def test_pages_are_bounded_and_each_can_be_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "PAGE_ROWS", 10)
+    monkeypatch.setattr(file_pages, "PAGE_ROWS", 10)
     rows = "".join(f'{n},"text\n{n}"\n' for n in range(95))
     file = write(tmp_path / "a.csv", "id,text\n" + rows)
     source = FileSource("s", [str(file)], Layout())
@@ -454,7 +456,7 @@ def test_a_row_that_never_was_is_withdrawn(tmp_path: Path) -> None:
 def test_a_withdrawal_survives_an_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "PAGE_ROWS", 2)
+    monkeypatch.setattr(file_pages, "PAGE_ROWS", 2)
     rows = "".join(f"text {n},{n}\n" for n in range(10, 16))
     file = write(tmp_path / "a.csv", f"text,id\n{rows}lovely,9")
     reader = Reader(file)

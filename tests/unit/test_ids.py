@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from worker.errors import ConfigurationError
-from worker.sources import ids
-from worker.sources.layout import CONTENT_ID
+from worker.sources.rows import ids
+from worker.sources.rows.layout import CONTENT_ID
 
 
 def rows(**columns: list[Any]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import pytest
 
 from worker.insight.summary import contributions, interval_of
 from worker.polarity import net
-from worker.store.analytics.questions import Group, Tally
+from worker.store.analytics.tallies import Group, Tally
 
 
 def test_nothing_has_no_polarity() -> None:

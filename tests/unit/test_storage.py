@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from worker.sources.storage import _glob_to_regex
+from worker.sources.files.storage import _glob_to_regex
 
 
 @pytest.mark.parametrize(

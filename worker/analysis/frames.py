@@ -21,8 +21,8 @@ from worker.insight.summary import Summary, period, summarise
 from worker.loading import load
 from worker.store import database, reading
 from worker.store.analytics import adhoc, questions, scores
-from worker.store.analytics.questions import Scope
 from worker.store.analytics.scores import ScoreFilter
+from worker.store.analytics.tallies import Scope
 from worker.store.analytics.views import (
     CURRENT_SENTIMENT,
     DAILY_BY_TAG,

@@ -7,8 +7,8 @@ from datetime import date
 from pydantic import BaseModel, ConfigDict
 
 from worker.insight import report
-from worker.store.analytics.questions import Day, Tally
 from worker.store.analytics.scores import Row
+from worker.store.analytics.tallies import Day, Tally
 
 MAX_TEXT = 500
 """Characters of a record's text."""

@@ -37,7 +37,7 @@ def local(
     """Serve Lambda's Invoke API on 127.0.0.1 with the real runtime client and the real handler."""
     lambda_process.require_installed()
     from worker.local import lambda_service  # needs the extra `local`
-    from worker.local.environment import FunctionConfig
+    from worker.local.function import FunctionConfig
 
     log.configure()
     config = FunctionConfig(name=name, concurrency=concurrency, timeout_s=timeout, memory_mb=memory)

@@ -20,7 +20,7 @@ from worker.cli.running import Turn, run_all
 from worker.cli.which import configured, from_paths
 from worker.sources import kinds
 from worker.sources.config import SourceConfig
-from worker.sources.files import FileSource
+from worker.sources.files.source import FileSource
 from worker.sources.kinds import Opening
 from worker.states import RunReport, Trigger
 

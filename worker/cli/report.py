@@ -30,7 +30,8 @@ from worker.insight import report as documents
 from worker.insight import summary as summaries
 from worker.insight.report import Quote, Report, Share
 from worker.insight.summary import Summary
-from worker.store.analytics.questions import NEWEST_DAYS, RANKED, Day
+from worker.store.analytics.questions import NEWEST_DAYS, RANKED
+from worker.store.analytics.tallies import Day
 
 BAR = 30
 STYLES = {

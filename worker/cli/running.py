@@ -24,9 +24,9 @@ from worker.settings import Settings
 from worker.sources import kinds
 from worker.sources.config import SourceConfig
 from worker.sources.file import FileSourceConfig
-from worker.sources.files import FileSource
+from worker.sources.files.source import FileSource
 from worker.sources.kinds import Opening
-from worker.sources.layout import ROW_ID
+from worker.sources.rows.layout import ROW_ID
 from worker.states import RunReport, RunState, StopReason, Trigger
 from worker.store import migrate, reading
 from worker.store.analytics import questions

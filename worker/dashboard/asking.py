@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 
 from worker.errors import Misasked
 from worker.insight.scope import Iso, Text, scope_of
-from worker.store.analytics.questions import Scope
 from worker.store.analytics.scores import Order, ScoreFilter
+from worker.store.analytics.tallies import Scope
 
 Name = Annotated[Text | None, Query(max_length=300)]
 Day = Annotated[date | None, Iso]

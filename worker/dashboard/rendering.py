@@ -11,7 +11,7 @@ from worker import child
 from worker.child import Child, ChildDied
 from worker.insight.charts import DARK, LIGHT, PHONE, Style
 from worker.insight.report import Picture
-from worker.store.analytics.questions import Scope
+from worker.store.analytics.tallies import Scope
 
 KEPT = 200
 """Pictures that are kept, so that the same numbers are drawn once."""

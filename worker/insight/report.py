@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 from worker import words
 from worker.insight.summary import UPSET, Mover, Summary, interval_of
-from worker.store.analytics.questions import FEW, RANKED, Group, Standing, Tally
+from worker.store.analytics.questions import RANKED
 from worker.store.analytics.scores import Row
+from worker.store.analytics.tallies import FEW, Group, Standing, Tally
 
 TEXT_SHOWN = 280
 PPI = 144

@@ -15,8 +15,8 @@ from worker.errors import Misasked
 from worker.insight import summary
 from worker.store import reading
 from worker.store.analytics import questions, scores
-from worker.store.analytics.questions import Scope
 from worker.store.analytics.scores import BY_TIME, MOST, Extreme, Row, ScoreFilter
+from worker.store.analytics.tallies import Scope
 
 SEARCHED = 5_000
 """Newest records (oldest, in that order) among which a search by score looks: at once, where all of

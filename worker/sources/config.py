@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from worker.durations import parse_duration
 from worker.schedule import DEFAULT_EVERY, Schedule, exceptions_of, require_cron_line
-from worker.sources.layout import Layout
+from worker.sources.rows.layout import Layout
 
 
 def _zone(value: Any) -> Any:

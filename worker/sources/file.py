@@ -45,7 +45,7 @@ class FileSourceConfig(SourceConfig):
 
 
 def open_source(config: FileSourceConfig, opening: Opening) -> Source:
-    from worker.sources.files import FileSource  # slow to import
+    from worker.sources.files.source import FileSource  # slow to import
 
     return FileSource(
         config.name,

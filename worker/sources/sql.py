@@ -11,7 +11,7 @@ from pydantic import SecretStr, model_validator
 from worker.ports import Source
 from worker.sources.config import LAYOUT, Duration, SourceConfig
 from worker.sources.kinds import Kind, Opening
-from worker.sources.layout import Layout
+from worker.sources.rows.layout import Layout
 
 
 class SqlSourceConfig(SourceConfig):
@@ -49,7 +49,8 @@ class SqlSourceConfig(SourceConfig):
 
 
 def open_source(config: SqlSourceConfig, _: Opening) -> Source:
-    from worker.sources.tables import SqlSource, SqlTarget  # slow to import
+    from worker.sources.tables.engines import SqlTarget
+    from worker.sources.tables.source import SqlSource  # slow to import
 
     target = SqlTarget(
         url=config.url.get_secret_value(),

@@ -16,9 +16,10 @@ from typing import Any, Literal
 from worker.errors import SourceUnavailable
 from worker.ports import Source
 from worker.records import Page, Position, Record, Refusal, Remark
-from worker.sources.columns import FileMapping, RowRefused
 from worker.sources.config import SourceConfig
 from worker.sources.kinds import Kind, Opening
+from worker.sources.rows.columns import RowRefused
+from worker.sources.rows.mapping import FileMapping
 
 PAGE_POSTS = 100
 

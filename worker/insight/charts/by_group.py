@@ -19,7 +19,7 @@ from worker.insight.charts.style import (
     names,
     titled,
 )
-from worker.store.analytics.questions import Group
+from worker.store.analytics.tallies import Group
 
 
 def shares(groups: Sequence[Group], style: Style = LIGHT, note: str = "") -> Chart:

@@ -8,7 +8,7 @@ import altair as alt
 
 from worker.insight.charts.style import LABELS, LIGHT, STATES, Chart, Style, data, strength, titled
 from worker.insight.summary import CANNOT_SAY, Agreement
-from worker.store.analytics.questions import Bin
+from worker.store.analytics.tallies import Bin
 
 
 def distribution(bins: Sequence[Bin], count: int, style: Style = LIGHT) -> Chart:

@@ -21,7 +21,8 @@ from worker.insight.charts.style import (
     strength,
     titled,
 )
-from worker.store.analytics.questions import Day, Scope, total
+from worker.store.analytics.questions import total
+from worker.store.analytics.tallies import Day, Scope
 
 THIN = 0.1
 """A day with fewer scored records than this part of the busiest day's has no point: three records

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
-from worker.store.analytics.questions import Tally
+from worker.store.analytics.tallies import Tally
 
 Chart = alt.TopLevelMixin
 

@@ -6,10 +6,10 @@ API, the report and the assistants' tools ask nothing else. Sums by day come fro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Engine, Select, Table
@@ -19,28 +19,16 @@ from worker.errors import Misasked, Unknown
 from worker.polarity import net
 from worker.store import database
 from worker.store.analytics import scores
-from worker.store.analytics.scores import Extreme, Row, ScoreFilter
+from worker.store.analytics.scores import Row
+from worker.store.analytics.tallies import Day, Group, Scope, Standing, Tally
 from worker.store.analytics.views import (
     BACKFILLS,
-    CURRENT_SENTIMENT,
     DAILY_BY_TAG,
     DAILY_SENTIMENT,
-    OVERRIDES,
     PENDING_WORK,
     REFUSED,
-    REVISIONS,
-    SCORES,
     SOURCES,
 )
-
-BINS = 20
-"""Of the distribution: a tenth of polarity each."""
-
-NEWEST = 1_000
-"""Newest records that are looked at for their language and model."""
-
-SAMPLE = 10_000
-"""Records of which the distribution is drawn, at most: the newest."""
 
 NEIGHBOURS = 1_000
 """Names, the most frequent ones, among which the nearest to an unknown one is looked for."""
@@ -51,129 +39,6 @@ RANKED = "most negative records first"
 NEWEST_DAYS = 7
 """Days that a question without dates is about, up to the newest record that is not of the
 future."""
-
-FEW = 30
-"""A group of fewer scored records is marked: its shares are mostly chance."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a question is about: days (UTC) from `since` on and before `until`."""
-
-    since: date
-    until: date
-    source: str | None = None
-    tag: str | None = None
-    """A tag's name; with it a `value`."""
-    value: str | None = None
-
-    @property
-    def days(self) -> int:
-        return (self.until - self.since).days
-
-    @property
-    def tag_value(self) -> tuple[str, str] | None:
-        return (self.tag, self.value) if self.tag and self.value is not None else None
-
-    def before(self) -> Self:
-        """As many days, just before (fewer, where time itself begins)."""
-        days = min(self.until - self.since, self.since - date.min)
-        return replace(self, since=self.since - days, until=self.since)
-
-    def on(self, **changes: Any) -> Self:
-        return replace(self, **changes)
-
-    def records(self, **more: Any) -> ScoreFilter:
-        """The same as a filter of records."""
-        return ScoreFilter(
-            source=self.source,
-            tag=self.tag_value,
-            since=_midnight(self.since),
-            until=_midnight(self.until),
-            **more,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
-    """Records counted. Shares and `net` are of the scored ones: `records` less `unscored`."""
-
-    records: int = 0
-    positive: int = 0
-    neutral: int = 0
-    negative: int = 0
-    provisional: int = 0
-    """Scored by TextBlob until the model answers."""
-    unscored: int = 0
-    rescored: int = 0
-    """By more than one model or version."""
-    overridden: int = 0
-    """Judged by a person."""
-    mean_polarity: float | None = None
-    """From -1 to 1; None of none."""
-    net: float | None = None
-    """Share of positive less share of negative, from -1 to 1."""
-    net_low: float | None = None
-    """Of its 95 % interval."""
-    net_high: float | None = None
-
-    @property
-    def scored(self) -> int:
-        return self.records - self.unscored
-
-    @property
-    def is_few(self) -> bool:
-        """Too few scored records for a share to say much."""
-        return self.scored < FEW
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Day(Tally):
-    """One day, UTC."""
-
-    day: date
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group(Tally):
-    """One source, or one value of a tag."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A source's own newest week: `NEWEST_DAYS` days up to its last record."""
-
-    source: str
-    since: date
-    until: date
-    """The day after the last one."""
-    days: int
-    """Those of the week that have records."""
-    now: Tally
-    before: Tally
-    """Of the week before that."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """Records whose polarity is from `low` on, and below `high`."""
-
-    low: float
-    high: float
-    final: int
-    provisional: int
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """One record with everything that was ever said of it, the newest first."""
-
-    record: Row
-    scores: Sequence[Row]
-    revisions: Sequence[Row]
-    overrides: Sequence[Row]
 
 
 _COUNTS = (
@@ -327,19 +192,6 @@ def standings(engine: Engine) -> list[Standing]:
     ]
 
 
-def extremes(engine: Engine, scope: Scope, order: Extreme, count: int) -> Sequence[Row]:
-    """The most negative or most positive records of a scope: see `scores.extremes`."""
-    return scores.extremes(
-        engine,
-        order,
-        count,
-        since=scope.since,
-        until=scope.until,
-        source=scope.source,
-        tag=scope.tag_value,
-    )
-
-
 def total(of: Iterable[Tally]) -> Tally:
     """Tallies added up."""
     found = list(of)
@@ -347,56 +199,6 @@ def total(of: Iterable[Tally]) -> Tally:
     weighed = sum((each.mean_polarity or 0.0) * each.scored for each in found)
     scored = counts["records"] - counts["unscored"]
     return Tally(**_tally(counts | {"mean_polarity": weighed / scored if scored else None}))
-
-
-def distribution(engine: Engine, scope: Scope) -> tuple[list[Bin], int]:
-    """Scored records by polarity in `BINS` equal bins, and how many those are: the newest
-    `SAMPLE` of the scope at most."""
-    newest = scores.statement(scope.records(limit=SAMPLE)).subquery()
-    # Rounded: -0.8 is a little less than that as a double, and belongs into the bin from -0.8 on.
-    place = sa.func.floor(sa.func.round(sa.cast((newest.c.polarity + 1) / 2 * BINS, sa.Numeric), 9))
-    at = sa.func.least(BINS - 1, sa.cast(place, sa.Integer))
-    statement = (
-        sa.select(
-            at.label("bin"),
-            sa.func.count().filter(~newest.c.provisional).label("final"),
-            sa.func.count().filter(newest.c.provisional).label("provisional"),
-        )
-        .where(newest.c.polarity.is_not(None))
-        .group_by(sa.text("bin"))
-    )
-    found = {row["bin"]: row for row in database.rows(engine, statement)}
-    width = 2 / BINS
-    bins = [
-        Bin(
-            round(n * width - 1, 6),
-            round((n + 1) * width - 1, 6),
-            found.get(n, {}).get("final", 0),
-            found.get(n, {}).get("provisional", 0),
-        )
-        for n in range(BINS)
-    ]
-    return bins, sum(b.final + b.provisional for b in bins)
-
-
-def whole(engine: Engine, record_id: int) -> Whole:
-    """A record and its history. Raises Unknown where there is none."""
-    c = CURRENT_SENTIMENT.c
-    found = database.rows(engine, sa.select(CURRENT_SENTIMENT).where(c.record_id == record_id))
-    if not found:
-        raise Unknown(f"There is no record {record_id}.")
-    record = found[0]
-    scores = sa.select(SCORES).where(SCORES.c.record_id == record_id)
-    revisions = sa.select(REVISIONS).where(REVISIONS.c.record_id == record_id)
-    overrides = sa.select(OVERRIDES).where(
-        OVERRIDES.c.source == record["source"], OVERRIDES.c.external_id == record["external_id"]
-    )
-    return Whole(
-        record,
-        database.rows(engine, scores.order_by(SCORES.c.scored_at.desc())),
-        database.rows(engine, revisions.order_by(REVISIONS.c.revision.desc())),
-        database.rows(engine, overrides.order_by(OVERRIDES.c.id.desc())),
-    )
 
 
 def quarantine_size(engine: Engine, source: str | None = None) -> int:
@@ -415,31 +217,6 @@ def pending(engine: Engine) -> list[Row]:
 def backfills(engine: Engine, *, limit: int = 50) -> list[Row]:
     """The newest first."""
     return database.rows(engine, sa.select(BACKFILLS).order_by(BACKFILLS.c.id.desc()).limit(limit))
-
-
-def languages_and_models(engine: Engine, scope: Scope) -> list[Row]:
-    """Of the newest `NEWEST` records, how many say which language (None: the source does not) and
-    have their score of which model and version."""
-    c = CURRENT_SENTIMENT.c
-    keys = (c.language, c.model, c.model_version)
-    chosen = scores.by_time(scope.records(), NEWEST)
-    statement = sa.select(*keys, sa.func.count().label("records")).group_by(*keys)
-    return database.rows(engine, statement.where(c.record_id.in_(chosen)))
-
-
-def judged(engine: Engine, source: str | None) -> tuple[int, int]:
-    """How many records people judged that the machine had scored, and on how many both have the
-    same label."""
-    o = OVERRIDES.c
-    same = sa.func.count().filter(o.label == o.machine_label)
-    statement = sa.select(sa.func.count().label("judged"), same.label("agreed")).where(
-        o.in_force, o.machine_label.is_not(None)
-    )
-    if source is not None:
-        statement = statement.where(o.source == source)
-    with database.transaction(engine) as connection:
-        found, agreed = connection.execute(statement).one()
-    return found, agreed
 
 
 def _view(scope: Scope) -> Table:
@@ -476,7 +253,3 @@ def _tally(row: Row) -> dict[str, Any]:
     nets = {"net": found.value, "net_low": found.low, "net_high": found.high} if found else {}
     known = {each.name for each in fields(Tally)}
     return {name: value for name, value in row.items() if name in known} | nets
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache, partial
 from typing import Any
 
@@ -11,7 +13,7 @@ from sqlalchemy import Engine, event, exc
 
 from worker import urls
 from worker.errors import ConfigurationError
-from worker.sources import keys
+from worker.sources.tables import keys
 
 
 @lru_cache(maxsize=64)
@@ -69,3 +71,19 @@ def _patience(driver: str, timeout_s: float) -> dict[str, Any]:
     if driver in ("mysql+pymysql", "mariadb+pymysql"):
         return {"connect_timeout": 10, "read_timeout": math.ceil(timeout_s), "write_timeout": 60}
     return {}
+
+
+@dataclass(frozen=True, slots=True)
+class SqlTarget:
+    """What to read. Exactly one of `table` and `query`."""
+
+    url: str
+    table: str | None = None
+    query: str | None = None
+    cursor: str | None = None
+    tie_breaker: str | None = None
+    overlap: timedelta | float | None = None
+    timeout_s: float = 300.0
+    """Of one statement."""
+    key: tuple[str, ...] = ()
+    """The columns of an id that has several parts."""

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Engine, exc
 
 from worker import urls
 from worker.errors import ConfigurationError
-from worker.sources import keys
+from worker.sources.tables import keys
 
 # A cluster's identifier is given by initdb; a copy of its files keeps it, a dump does not.
 # https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-CONTROLDATA

@@ -21,15 +21,11 @@ from secrets import token_hex
 from typing import IO, Any
 
 from worker.aws import STANDARD, Access
-from worker.clean import clean
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger
-from worker.records import Page, Position, Record, Refusal, Remark
-from worker.sources import identity, ids, parquet, storage
-from worker.sources.columns import Columns, FileMapping, RowRefused, told
-from worker.sources.kinds import unsaid
-from worker.sources.layout import CONTENT_ID, ROW_ID, Layout
-from worker.sources.lines import (
+from worker.records import Page, Position, Refusal, Remark
+from worker.sources.files import parquet, storage, unpacking
+from worker.sources.files.lines import (
     LineReader,
     Row,
     csv_header,
@@ -38,7 +34,13 @@ from worker.sources.lines import (
     jsonl_rows,
     recoded,
 )
-from worker.sources.storage import Blob
+from worker.sources.files.pages import PageBuilder
+from worker.sources.files.storage import Blob
+from worker.sources.kinds import unsaid
+from worker.sources.rows import identity, ids
+from worker.sources.rows.columns import Columns
+from worker.sources.rows.layout import CONTENT_ID, ROW_ID, Layout
+from worker.sources.rows.mapping import FileMapping, told
 
 log = get_logger(__name__)
 
@@ -50,16 +52,12 @@ NOTHING_THERE = (
     " or packed (.gz, .zst)."
 )
 
-PAGE_ROWS = 4_000
-PAGE_BYTES = 4 * 1024 * 1024
 
 REST_S = 3.0
 """A file untouched for so long is not being written: its last line is all there is of it."""
 
-MAX_OPEN_ROWS = 100
-"""An open quote with more rows behind it is a broken row, not one that is being written."""
 
-UNREADABLE: tuple[type[Exception], ...] = (*storage.UNPACK_ERRORS, UnicodeError)
+UNREADABLE: tuple[type[Exception], ...] = (*unpacking.UNPACK_ERRORS, UnicodeError)
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 
@@ -305,17 +303,17 @@ class FileSource:
         header: list[str] | None,
         reading: str,
         doubted: Iterable[str],
-    ) -> _PageBuilder:
+    ) -> PageBuilder:
         columns = header
         if columns is None:  # of JSON lines: what the first rows have
             seen = dict.fromkeys(name for row in self._first_rows(blob) for name in row)
             columns = list(seen)
         mapping = self._mapping(blob, known, columns, self._first_rows(blob))
         mapping.grows(header is None)
-        return _PageBuilder(blob, reader, mapping, self._digest(), reading, doubted)
+        return PageBuilder(blob, reader, mapping, self._digest(), reading, doubted)
 
     def _pages_of(
-        self, page: _PageBuilder, blob: Blob, reader: LineReader, header: list[str] | None
+        self, page: PageBuilder, blob: Blob, reader: LineReader, header: list[str] | None
     ) -> Iterator[Page]:
         try:
             for row in self._rows(reader, blob, header):
@@ -357,95 +355,3 @@ def _rests(blob: Blob) -> bool:
     if left > 0:
         time.sleep(min(left, REST_S))
     return blob.is_unchanged()
-
-
-def _withdrawn(external_id: str) -> Record:
-    """In place of a row that was read while it was being written, under an id that it has not."""
-    text, content_hash, *_ = clean("")
-    return Record(external_id, text, content_hash, skip_reason="withdrawn")
-
-
-class _PageBuilder:
-    """Gathers rows into pages, with the reader's place behind the last of them."""
-
-    def __init__(
-        self,
-        blob: Blob,
-        reader: LineReader,
-        mapping: FileMapping,
-        digest: str,
-        reading: str,
-        doubted: Iterable[str],
-    ) -> None:
-        """`doubted`: ids of rows that an earlier reading found unfinished; those that this one
-        does not meet again never were."""
-        self._blob = blob
-        self._line_reader = reader
-        self._digest = digest
-        self._mapping = mapping
-        self._doubted = set(doubted)
-        self._records: list[Record] = []
-        self._refusals: list[Refusal] = []
-        self._start = reader.offset
-        self._reading = reading
-        self._open_end: list[str] | None = None
-
-    def is_full(self) -> bool:
-        rows = len(self._records) + len(self._refusals)
-        return rows >= PAGE_ROWS or self._line_reader.offset - self._start >= PAGE_BYTES
-
-    def end_is_open(self) -> None:
-        """From here on rows are taken as they are; what they are called is kept."""
-        if self._open_end is None:
-            self._open_end = []
-
-    def add(self, row: Row) -> None:
-        if isinstance(row.values, Refusal):
-            self._refusals.append(row.values)
-            return
-        try:
-            record = self._mapping.record(row.values, row.line)
-        except RowRefused as error:
-            self._refusals.append(Refusal(f"line {row.line}", str(error), row.raw))
-            return
-        self._records.append(record)
-        self._doubted.discard(record.external_id)
-        if self._open_end is not None:
-            self._open_end.append(record.external_id)
-            if len(self._open_end) > MAX_OPEN_ROWS:
-                self._open_end = None
-
-    def refuse(self, refusal: Refusal) -> None:
-        self._refusals.append(refusal)
-
-    def take(self, *, complete: bool = False, growing: bool = False, damaged: bool = False) -> Page:
-        """The page so far. `growing`: the row at hand is not part of it, nor of the position;
-        `damaged`: what comes after it cannot be read."""
-        self._mapping.raise_if_nothing_fits(self._records)
-        if complete and not damaged:
-            self._records.extend(map(_withdrawn, sorted(self._doubted)))
-            self._doubted.clear()
-        position: dict[str, Any] = {
-            "offset": self._line_reader.offset,
-            "line": self._line_reader.line,
-            "digest": self._line_reader.digest,
-            "layout": self._digest,
-            "stamp": self._blob.stamp if complete and not growing else None,
-            "reading": self._reading,
-        }
-        if self._open_end is not None:
-            position["open_end"] = [*self._open_end, *sorted(self._doubted)]
-        elif self._doubted:
-            position["doubted"] = sorted(self._doubted)
-        page = Page(
-            self._blob.path,
-            position,
-            self._records,
-            self._refusals,
-            bytes_read=self._line_reader.offset - self._start,
-            identity=self._mapping.identity,
-            reading=self._reading,
-            complete=complete and not damaged,
-        )
-        self._records, self._refusals, self._start = [], [], self._line_reader.offset
-        return page

@@ -9,8 +9,8 @@ from typing import Any
 
 from worker.errors import ConfigurationError
 from worker.records import BEFORE, Position
-from worker.sources.ids import USUAL
-from worker.sources.layout import CONTENT_ID, ROW_ID, Layout
+from worker.sources.rows.ids import USUAL
+from worker.sources.rows.layout import CONTENT_ID, ROW_ID, Layout
 
 _RULES = {CONTENT_ID: "ids derived from the row", ROW_ID: "the row's place in the file as its id"}
 _COMPARED = ("id", "text")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.errors import ConfigurationError
-from worker.sources.layout import CONTENT_ID, ROW_ID
+from worker.sources.rows.layout import CONTENT_ID, ROW_ID
 
 USUAL = ("id",)
 

@@ -11,9 +11,11 @@ from typing import IO, Any
 
 from worker.errors import ConfigurationError
 from worker.records import Page, Position, Record, Refusal
-from worker.sources.columns import FileMapping, RowRefused
-from worker.sources.ids import SAMPLE_ROWS
-from worker.sources.storage import UNPACK_ERRORS, Blob
+from worker.sources.files.storage import Blob
+from worker.sources.files.unpacking import UNPACK_ERRORS
+from worker.sources.rows.columns import RowRefused
+from worker.sources.rows.ids import SAMPLE_ROWS
+from worker.sources.rows.mapping import FileMapping
 
 PAGE_ROWS = 4_000
 

@@ -1,0 +1,1 @@
+"""Files as a source: paths, globs, folders, objects at S3."""

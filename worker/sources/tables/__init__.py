@@ -1,0 +1,1 @@
+"""Tables and queries of any database as a source."""
