@@ -52,43 +52,28 @@ def client(
     Raises ConfigurationError for a missing or invalid region, an unknown profile, and incomplete
     keys.
     """
-    import boto3
     from botocore import exceptions
     from botocore.config import Config
 
-    keys = {
-        "aws_access_key_id": access.access_key_id,
-        "aws_secret_access_key": access.secret_access_key,
-        "aws_session_token": access.session_token,
-    }
     if on_loopback(endpoint_url):
         # HTTP_PROXY leads out of this machine, and texts would go with it.
         config["proxies"] = {}
-    if access.access_key_id is None and on_loopback(endpoint_url):
-        # A local Lambda checks no signature; botocore insists on making one.
-        keys |= {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
-    no_region = ConfigurationError(
-        "No valid AWS region is set.",
-        hint="Set AWS_REGION, for example AWS_REGION=eu-central-1.",
+    settings = Config(
+        retries={"total_max_attempts": attempts, "mode": "standard"},
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=read_timeout_s,
+        tcp_keepalive=True,
+        **config,
     )
+    keys = _keys(access, endpoint_url)
     try:
-        session = boto3.Session(region_name=access.region)
-        if session.region_name is None:  # S3 alone would take us-east-1 and say nothing
-            raise no_region
-        return session.client(
-            service,
-            endpoint_url=endpoint_url,
-            config=Config(
-                retries={"total_max_attempts": attempts, "mode": "standard"},
-                connect_timeout=CONNECT_TIMEOUT_S,
-                read_timeout=read_timeout_s,
-                tcp_keepalive=True,
-                **config,
-            ),
-            **keys,
-        )
+        session = _session(access.region)
+        return session.client(service, endpoint_url=endpoint_url, config=settings, **keys)
     except (exceptions.NoRegionError, exceptions.InvalidRegionError) as error:
-        raise no_region from error
+        raise ConfigurationError(
+            "No valid AWS region is set.",
+            hint="Set AWS_REGION, for example AWS_REGION=eu-central-1.",
+        ) from error
     except exceptions.ProfileNotFound as error:
         raise ConfigurationError(
             f"There is no AWS profile {os.environ.get('AWS_PROFILE', '')!r}.",
@@ -97,6 +82,27 @@ def client(
         ) from error
     except (exceptions.BotoCoreError, ValueError) as error:
         raise ConfigurationError(f"The AWS client cannot be built: {error}") from error
+
+
+def _session(region: str | None) -> Any:
+    import boto3
+    from botocore.exceptions import NoRegionError
+
+    session = boto3.Session(region_name=region)
+    if session.region_name is None:  # S3 alone would take us-east-1 and say nothing
+        raise NoRegionError
+    return session
+
+
+def _keys(access: Access, endpoint_url: str | None) -> dict[str, str | None]:
+    if access.access_key_id is None and on_loopback(endpoint_url):
+        # A local Lambda checks no signature; botocore insists on making one.
+        return {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+    return {
+        "aws_access_key_id": access.access_key_id,
+        "aws_secret_access_key": access.secret_access_key,
+        "aws_session_token": access.session_token,
+    }
 
 
 def caller(access: Access) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from secrets import token_hex
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -142,28 +143,28 @@ async def open_worker(
 ) -> AsyncIterator[Worker]:
     """Everything that runs of this process share; `circuit` and `planner` in place of ours."""
     name = worker_name()
-    patience = settings.database_patience_s
     stopgap = TextBlobStopgap()
     tracer: Tracer = SilentTracer() if settings.traces == "off" else OtlpTracer()
     scorer: Scorer = AwsLambdaScorer(target, tracer) if target else TextBlobScorer(stopgap)
     policy = _policy(settings)
     stages = Stages(settings.runs_at_once)
+    limit = AdaptiveLimit(target.max_concurrency if target else 1)
     circuit = circuit or Circuit(window_s=policy.parked_s)
     cut = partial(chunk.plan, max_items=settings.chunk_texts, max_bytes=settings.chunk_bytes)
-    ceiling = target.max_concurrency if target else 1
+    owner: dict[str, Any] = {
+        "worker": name,
+        "patience_s": settings.database_patience_s,
+        "lease_s": settings.lease.total_seconds(),
+    }
     parts = Parts(
         journal=PostgresJournal(
             engine,
-            worker=name,
-            lease_s=settings.lease.total_seconds(),
-            patience_s=patience,
+            **owner,
             parked_s=policy.parked_s,
             overdue_s=settings.fallback_after_s,
             stages=stages,
         ),
-        fanout=FanOut(
-            scorer, AdaptiveLimit(ceiling), circuit, shares=Shares(settings.backfill_share)
-        ),
+        fanout=FanOut(scorer, limit, circuit, shares=Shares(settings.backfill_share)),
         judge=Judge(policy, stopgap, scorer_id()),
         planner=planner or cut,
         lease_s=settings.lease.total_seconds(),
@@ -172,10 +173,7 @@ async def open_worker(
         stages=stages,
     )
     try:
-        ledger = PostgresLedger(
-            engine, worker=name, patience_s=patience, lease_s=settings.lease.total_seconds()
-        )
-        yield Worker(name, parts, ledger, engine, target)
+        yield Worker(name, parts, PostgresLedger(engine, **owner), engine, target)
     finally:
         await scorer.close()
         await stopgap.close()

@@ -6,7 +6,7 @@ from datetime import date
 
 from pydantic import BaseModel, ConfigDict
 
-from worker.insight import report
+from worker.insight import wording
 from worker.store.analytics.scores import Row
 from worker.store.analytics.tallies import Day, Tally
 
@@ -110,5 +110,5 @@ def quoted(row: Row) -> Quoted:
         label=row["label"],
         polarity=row["polarity"],
         provisional=bool(row["provisional"]),
-        untrusted_text=report.brief(row["text"], MAX_TEXT),
+        untrusted_text=wording.brief(row["text"], MAX_TEXT),
     )

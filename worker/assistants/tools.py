@@ -20,7 +20,7 @@ from worker.assistants.answers import (
     Whole,
     quoted,
 )
-from worker.insight import report, summary
+from worker.insight import summary, wording
 from worker.insight.scope import Iso, Text, scope_of, search
 from worker.store.analytics import questions, samples
 from worker.store.analytics.scores import Order
@@ -117,7 +117,7 @@ class Questions:
             by=by,
             groups=[
                 Compared(
-                    untrusted_name=report.brief(g.name, MAX_NAME), counted=questions.total([g])
+                    untrusted_name=wording.brief(g.name, MAX_NAME), counted=questions.total([g])
                 )
                 for g in groups
             ],
@@ -131,13 +131,13 @@ class Questions:
         scope = scope_of(self._engine, source, day, day)
         found = summary.summarise(self._engine, scope)
         return Explanation(
-            verdict=report.verdict(found),
+            verdict=wording.verdict(found),
             day=found.now,
             day_before=found.before,
             movers=[
                 Mover(
                     tag=m.tag,
-                    untrusted_name=report.brief(m.name, MAX_NAME),
+                    untrusted_name=wording.brief(m.name, MAX_NAME),
                     moved=m.moved,
                     now=m.now,
                     before=m.before,
@@ -146,7 +146,7 @@ class Questions:
                 for m in found.movers
             ],
             lowest=[quoted(row) for row in found.lowest],
-            cautions=report.cautions(found),
+            cautions=wording.cautions(found),
         )
 
     def drill_down(self, record_id: Annotated[int, Field(ge=1, lt=2**63)]) -> Whole:

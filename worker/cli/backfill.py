@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from sqlalchemy import Engine
 
-from worker import bootstrap, cost
-from worker.cli import progress
+from worker.cli.backfilling import SHOWN, followed, go, stop
 from worker.cli.look import LimitOption, period, reading_from
 from worker.cli.output import (
     DATA,
-    WORDS,
     ConfigOption,
     Output,
     OutputOption,
@@ -34,14 +27,10 @@ from worker.cli.planning import (
     VersionOption,
     make_plan,
 )
-from worker.errors import ConfigurationError, Exit
+from worker.errors import ConfigurationError
 from worker.operate import backfilling
-from worker.operate.stopping import Stopper
-from worker.operate.who import operator
 from worker.selection import Only, Selection
-from worker.settings import Settings
-from worker.states import BackfillState, RunReport
-from worker.store import migrate
+from worker.states import BackfillState
 from worker.store.ledger import backfills, plans
 
 app = typer.Typer(
@@ -136,7 +125,7 @@ def apply(
         if dry_run:
             say(f"Backfill {backfill_id} stands as it was planned. Nothing was done.")
             return
-    raise typer.Exit(_go(settings, backfill_id, (BackfillState.PLANNED,), output, detach=detach))
+    raise typer.Exit(go(settings, backfill_id, (BackfillState.PLANNED,), output, detach=detach))
 
 
 @app.command(epilog="Example:  [bold]sentiment-worker backfill resume 3[/bold]")
@@ -170,59 +159,7 @@ def resume(
         with reading_from(config, verbose=verbose) as engine:
             backfills.set_max_cost(engine, backfill_id, max_cost)
     states = (BackfillState.PAUSED, BackfillState.RUNNING)
-    raise typer.Exit(_go(settings, backfill_id, states, output, detach=detach))
-
-
-def _go(
-    settings: Settings,
-    backfill_id: int,
-    from_states: Sequence[str],
-    output: Output,
-    *,
-    detach: bool,
-) -> int:
-    with bootstrap.open_database(settings) as engine, bootstrap.open_lambda(settings) as target:
-        migrate.require_current(engine)
-        if not backfills.transition(
-            engine,
-            backfill_id,
-            BackfillState.RUNNING,
-            by=operator(),
-            reason=None,
-            from_states=from_states,
-        ):
-            raise ConfigurationError(f"Backfill {backfill_id} was changed by somebody else.")
-        if detach:
-            say("A running `serve` takes it up within seconds; see: backfill status")
-            return Exit.DONE
-
-        async def running() -> tuple[RunReport, int]:
-            async with bootstrap.open_worker(settings, engine, target) as worker:
-                stopper = Stopper(lambda: None)
-                row = backfills.get(engine, backfill_id)
-                with progress.backfill_bar(row) as observer:
-                    report = await backfilling.run(worker, settings, row, observer, stopper)
-                return report, stopper.signal
-
-        report, signal = asyncio.run(running())
-        row = backfills.get(engine, backfill_id)
-    _tell(row, report, settings.prices)
-    if output is Output.JSON:
-        print_json(backfilling.with_cost(row, settings.prices))
-    return 128 + signal if signal else report.exit_code
-
-
-def _tell(row: Mapping[str, Any], report: RunReport, prices: cost.Prices) -> None:
-    spent = prices.usd(invocations=row["invocations"], mb_ms=row["billed_mb_ms"])
-    say(
-        f"Backfill {row['id']} is {row['state']}: {row['finished']:,} of {row['records']:,} "
-        f"records, {row['invocations']:,} calls ({row['planned_invocations']:,} planned), "
-        f"{spent:.4f} USD ({row['plan']['cost_usd']:.4f} planned)."
-    )
-    if report.error:
-        say(f"{report.error}.", style="yellow")
-    if row["state"] in (BackfillState.PAUSED, BackfillState.RUNNING):
-        say(report.hint or f"Go on with: sentiment-worker backfill resume {row['id']}")
+    raise typer.Exit(go(settings, backfill_id, states, output, detach=detach))
 
 
 @app.command(epilog="Example:  [bold]sentiment-worker backfill status 3 --follow[/bold]")
@@ -250,37 +187,13 @@ def status(
             return
         row = backfilling.with_cost(backfills.get(engine, backfill_id), settings.prices)
         if follow:
-            row = _followed(engine, row, settings.prices)
+            row = followed(engine, row, settings.prices)
     if output is Output.JSON:
         print_json(row)
         return
-    for name in _SHOWN:
+    for name in SHOWN:
         if row[name] is not None:
             DATA.print(f"{name.replace('_', ' '):20}{row[name]}", markup=False, soft_wrap=True)
-
-
-_SHOWN = (
-    *("source", "state", "reason", "since", "until", "records", "finished", "time_left_s"),
-    *("planned_invocations", "invocations", "planned_usd", "cost_usd", "max_cost", "scored"),
-    *("superseded", "dead", "leased_chunks", "created_by", "changed_by"),
-)
-
-
-def _followed(engine: Engine, row: dict[str, Any], prices: cost.Prices) -> dict[str, Any]:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=WORDS) as bar:
-        task = bar.add_task(f"backfill {row['id']}", total=row["records"])
-        while True:
-            bar.update(task, completed=row["finished"])
-            if row["state"] != BackfillState.RUNNING:
-                return row
-            time.sleep(0.5)
-            row = backfilling.with_cost(backfills.get(engine, row["id"]), prices)
 
 
 @app.command(epilog="Example:  [bold]sentiment-worker backfill pause 3 --reason 'a release'[/bold]")
@@ -293,7 +206,7 @@ def pause(
 ) -> None:
     """Stop it within seconds, with nothing leased; `resume` goes on where it stood."""
     with reading_from(config, verbose=verbose) as engine:
-        _stop(
+        stop(
             engine,
             backfill_id,
             BackfillState.PAUSED,
@@ -313,7 +226,7 @@ def cancel(
 ) -> None:
     """End it for good. What it has scored stays, what waits is dropped; nothing is leased."""
     with reading_from(config, verbose=verbose) as engine:
-        _stop(
+        stop(
             engine,
             backfill_id,
             BackfillState.CANCELLED,
@@ -321,23 +234,3 @@ def cancel(
             reason,
             dry_run=dry_run,
         )
-
-
-def _stop(
-    engine: Engine,
-    backfill_id: int,
-    state: str,
-    from_states: Sequence[str],
-    reason: str | None,
-    *,
-    dry_run: bool,
-) -> None:
-    row = backfills.get(engine, backfill_id)
-    if dry_run and row["state"] in from_states:
-        say(f"Backfill {backfill_id} is {row['state']} and would be {state}. Nothing was done.")
-        return
-    row = backfilling.stop(engine, backfill_id, state, from_states, reason)
-    say(
-        f"Backfill {backfill_id} is {row['state']}: {row['finished']:,} of {row['records']:,} "
-        f"records are finished, {row['leased_chunks']:,} chunks leased."
-    )

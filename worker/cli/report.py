@@ -28,6 +28,7 @@ from worker.cli.output import (
 from worker.errors import ConfigurationError
 from worker.insight import report as documents
 from worker.insight import summary as summaries
+from worker.insight import typeset, wording
 from worker.insight.report import Quote, Report, Share
 from worker.insight.summary import Summary
 from worker.store.analytics.questions import NEWEST_DAYS, RANKED
@@ -113,7 +114,7 @@ def write(engine: Engine, summary: Summary, files: Mapping[str, Path]) -> None:
         names = named.chosen(summary.scope)
         pictures = [named.picture(engine, summary.scope, name) for name in names]
         document = documents.compose(summary, datetime.now(UTC), pictures)
-        made = {path: documents.RENDERERS[kind](document) for kind, path in files.items()}
+        made = {path: typeset.RENDERERS[kind](document) for kind, path in files.items()}
     for path, content in made.items():
         try:
             path.write_bytes(content)
@@ -128,7 +129,7 @@ def render(summary: Summary) -> RenderableType:
     said = documents.compose(summary, datetime.now(UTC))
     newest: list[RenderableType] = [_newest(said), Text()] if said.newest else []
     if not summary.now.records:
-        none = f"No record is of {documents.spoken(scope.since, scope.until)}."
+        none = f"No record is of {wording.spoken(scope.since, scope.until)}."
         return Group(*newest, Text(none))
     parts: list[RenderableType] = [
         *newest,
@@ -208,7 +209,7 @@ def _trend(days: Sequence[Day]) -> Table:
         table.caption = f"the last {MAX_DAYS} of {len(days)} days"
     for day in days[-MAX_DAYS:]:
         bar = _lean(day.net, bool(day.provisional))
-        table.add_row(str(day.day), f"{day.records:,}", documents.signed(day.net), bar)
+        table.add_row(str(day.day), f"{day.records:,}", wording.signed(day.net), bar)
     return table
 
 

@@ -13,9 +13,7 @@ from worker.cli.output import STRAY_KEYS, ConfigOption, VerboseOption, settings_
 from worker.cli.running import has_stray_keys
 from worker.cli.which import configured
 from worker.log import get_logger
-from worker.operate.serving import Backfills, Turns, reviving
-from worker.operate.stopping import Stopper
-from worker.operate.timetable import Timetable
+from worker.operate.serving import timetable_of
 from worker.store import migrate
 from worker.store.ledger import spending
 from worker.web.health import Pulse
@@ -55,25 +53,8 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
 
         async def serving() -> None:
             async with bootstrap.open_worker(settings, engine, target) as worker:
-                timetable = Timetable()
-                stopper = Stopper(timetable.stop)
-                # Each run holds a connection for its lock; a thousand sources are due at once.
-                gate = asyncio.Semaphore(settings.runs_at_once)
                 revive = partial(bootstrap.revive_database, settings)
-                for source in sources:
-                    turns = Turns(
-                        worker,
-                        settings,
-                        source,
-                        stopper,
-                        timetable,
-                        gate,
-                    )
-                    pull = reviving(revive, turns.pull)
-                    timetable.add(source, pull)
-                    timetable.add_drain(f"drain:{source.name}", reviving(revive, turns.drain))
-                others = Backfills(worker, settings, stopper)
-                timetable.add_drain("backfills", reviving(revive, others.work_off))
+                timetable = timetable_of(worker, settings, sources, revive)
                 pulse = Pulse()
                 beating = asyncio.create_task(pulse.beat())
                 with bootstrap.open_health(settings, worker, pulse) as url:

@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 
 from worker.dashboard.asking import Asked, Database, Filters, Name, Records, known_filters
 from worker.errors import Misasked, Unknown
-from worker.insight import report, summary
+from worker.insight import report, summary, wording
 from worker.insight import scope as asked
 from worker.insight.charts import named
 from worker.insight.scope import Iso
@@ -56,11 +56,11 @@ _TEMPLATES = Environment(
 )
 _TEMPLATES.globals |= {"ranked": questions.RANKED, "few": report.FEW_NOTE}
 _TEMPLATES.filters |= {
-    "signed": report.signed,
+    "signed": wording.signed,
     "count": lambda n: "-" if n is None else f"{n:,}",
-    "share": report.share,
+    "share": wording.share,
     "moment": lambda when: f"{when:%Y-%m-%d %H:%M}" if when else "-",
-    "brief": lambda text: report.brief(report.legible(text)),
+    "brief": lambda text: wording.brief(wording.legible(text)),
     "segment": lambda text: quote(str(text), safe=""),
     "query": lambda wanted: urlencode({k: v for k, v in wanted.items() if v is not None}),
 }

@@ -265,3 +265,23 @@ class Backfills:
         may_open = circuit.state is CircuitState.CLOSED or circuit.probe_due(now)
         to_open = may_open and backfills.has_windows(self._worker.engine, lane.backfill_id)
         return to_open or is_due(self._worker, lane, now)
+
+
+def timetable_of(
+    worker: Worker,
+    settings: Settings,
+    sources: Sequence[SourceConfig],
+    revive: Callable[[], None],
+) -> Timetable:
+    """All that `serve` does, at its times. `revive` starts a database that only we can start."""
+    timetable = Timetable()
+    stopper = Stopper(timetable.stop)
+    # Each run holds a connection for its lock; a thousand sources are due at once.
+    gate = asyncio.Semaphore(settings.runs_at_once)
+    for source in sources:
+        turns = Turns(worker, settings, source, stopper, timetable, gate)
+        timetable.add(source, reviving(revive, turns.pull))
+        timetable.add_drain(f"drain:{source.name}", reviving(revive, turns.drain))
+    others = Backfills(worker, settings, stopper)
+    timetable.add_drain("backfills", reviving(revive, others.work_off))
+    return timetable

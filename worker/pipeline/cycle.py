@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -80,33 +80,40 @@ async def _alone(
             log.info("run.started", trigger=work.trigger)
             crashpoint.reached("run.started")
             pending = await _executed(run, parts, ledger, run_id, work.lane)
-            ending = judge_ending(
-                run.counters,
-                pending_records=pending.records,
-                circuit=parts.fanout.circuit,
-                failure=run.failure,
-                source_error=work.feed.error,
-                stopped=run.stop_reason,
-            )
-            crashpoint.reached("run.before_finish")
-            about = (run_id, ending.state, ending.error, parts.fanout.limit.current)
-            counters = await asyncio.to_thread(ledger.finish, *about)
-            crashpoint.reached("run.finished")
-            report = RunReport(
-                run_id=run_id,
-                source=work.name,
-                state=ending.state,
-                counters=counters,
-                pending=pending.records,
-                error=ending.error,
-                hint=ending.hint,
-                exit_code=ending.exit_code,
-                seconds=time.monotonic() - started,
-                stop_reason=run.stop_reason,
-            )
+            report = await _finished(run, parts, ledger, work, run_id, pending.records)
+            report = replace(report, seconds=time.monotonic() - started)
             _log_end(report)
             _note_end(report, span)
             return report
+
+
+async def _finished(
+    run: Run, parts: Parts, ledger: Ledger, work: Work, run_id: int, pending: int
+) -> RunReport:
+    """How it ended, written to the ledger."""
+    ending = judge_ending(
+        run.counters,
+        pending_records=pending,
+        circuit=parts.fanout.circuit,
+        failure=run.failure,
+        source_error=work.feed.error,
+        stopped=run.stop_reason,
+    )
+    crashpoint.reached("run.before_finish")
+    about = (run_id, ending.state, ending.error, parts.fanout.limit.current)
+    counters = await asyncio.to_thread(ledger.finish, *about)
+    crashpoint.reached("run.finished")
+    return RunReport(
+        run_id=run_id,
+        source=work.name,
+        state=ending.state,
+        counters=counters,
+        pending=pending,
+        error=ending.error,
+        hint=ending.hint,
+        exit_code=ending.exit_code,
+        stop_reason=run.stop_reason,
+    )
 
 
 def _described(run_id: int, work: Work) -> dict[str, str | int]:

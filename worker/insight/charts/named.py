@@ -14,7 +14,8 @@ from sqlalchemy import Engine
 
 from worker.insight import charts, drawing, summary
 from worker.insight.charts import LIGHT, Chart, Style
-from worker.insight.report import Picture, signed
+from worker.insight.report import Picture
+from worker.insight.wording import signed
 from worker.store.analytics import questions, samples
 from worker.store.analytics.tallies import Bin, Day, Group, Scope
 

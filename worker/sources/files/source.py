@@ -15,7 +15,6 @@ import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from secrets import token_hex
 from typing import IO, Any
@@ -25,6 +24,7 @@ from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger
 from worker.records import Page, Position, Refusal, Remark
 from worker.sources.files import parquet, storage, unpacking
+from worker.sources.files.emptiness import Emptiness
 from worker.sources.files.lines import (
     LineReader,
     Row,
@@ -34,24 +34,14 @@ from worker.sources.files.lines import (
     jsonl_rows,
     recoded,
 )
+from worker.sources.files.mappings import Mappings
 from worker.sources.files.pages import PageBuilder
 from worker.sources.files.storage import Blob
 from worker.sources.kinds import unsaid
 from worker.sources.rows import identity, ids
-from worker.sources.rows.columns import Columns
-from worker.sources.rows.layout import CONTENT_ID, ROW_ID, Layout
-from worker.sources.rows.mapping import FileMapping, told
+from worker.sources.rows.layout import Layout
 
 log = get_logger(__name__)
-
-EMPTY_RUNS = 3
-"""In a row: one may come between two deliveries."""
-
-NOTHING_THERE = (
-    "Check the path or prefix. Files are found by their names: .csv, .tsv, .jsonl, .parquet, plain"
-    " or packed (.gz, .zst)."
-)
-
 
 REST_S = 3.0
 """A file untouched for so long is not being written: its last line is all there is of it."""
@@ -78,20 +68,15 @@ class FileSource:
         may_be_empty: bool = True,
         empty_before: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Unless it `may_be_empty`, a place without a file fails the third run in a row;
-        `empty_before` says how many there were."""
         self.name = name
         self._locations = locations
         self._layout = layout
         self._access = access
-        self._tell = tell
         self._encoding = encoding
         self._delimiter = delimiter
-        self._may_be_empty = may_be_empty
         self.remark: Remark | None = None
-        self._empty_before = empty_before
-        # Of ids, by the columns that a file has: files alike are read alike.
-        self._rules: dict[str, str] = {}
+        self._emptiness = Emptiness(name, locations, may_be_empty=may_be_empty, before=empty_before)
+        self._mappings = Mappings(name, layout, self._digest, tell)
 
     def size(self) -> int | None:
         """Bytes of all files; None where packing hides how much there is to read."""
@@ -125,12 +110,13 @@ class FileSource:
     def require_found(self) -> None:
         """Raises ConfigurationError where there is no file to read."""
         if not self._find():
-            raise ConfigurationError(f"There is {self._nothing()}.", hint=NOTHING_THERE)
+            raise self._emptiness.refusal()
 
     def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
         blobs, unread = self._look()
-        self._look_at_emptiness(blobs, unread)
-        self._look_at_ids(positions, blobs)
+        is_empty = not blobs and unread is None
+        self.remark = self._emptiness.remark() if is_empty else None
+        self._mappings.remember(positions, blobs)
         for blob in blobs:
             known = position = positions.get(blob.path, {})
             if position.get("layout") != self._digest():
@@ -153,27 +139,6 @@ class FileSource:
                 unread = error
         if unread is not None:
             raise unread
-
-    def _nothing(self) -> str:
-        return f"no file to be read at {', '.join(self._locations)}"
-
-    def _look_at_emptiness(self, blobs: Sequence[Blob], missing: SourceUnavailable | None) -> None:
-        """Raises SourceUnavailable once there was no file too often."""
-        self.remark = None
-        if blobs or missing is not None:
-            return
-        self.remark = Remark(self._nothing(), found_nothing=True)
-        before = self._empty_before()
-        if not before:
-            log.warning("source.empty", source=self.name, at=list(self._locations))
-        if not self._may_be_empty and before + 1 >= EMPTY_RUNS:
-            told = f"There is {self._nothing()}, for {EMPTY_RUNS} runs in a row."
-            raise SourceUnavailable(told, hint=NOTHING_THERE)
-
-    def _look_at_ids(self, positions: Mapping[str, Position], blobs: Sequence[Blob]) -> None:
-        self._rules |= identity.rules_in(positions)
-        if self._layout.id == ROW_ID:
-            ids.require_different_names({*positions, *(blob.path for blob in blobs)})
 
     def _find(self) -> list[Blob]:
         """Raises SourceUnavailable where one of the places is not there."""
@@ -199,46 +164,10 @@ class FileSource:
 
     def _file(self, blob: Blob, position: Position, known: Position) -> Iterator[Page]:
         if blob.format == "parquet":
-            mapping = partial(self._mapping, blob, known)
+            mapping = partial(self._mappings.of, blob, known)
             yield from parquet.pages(blob, position, mapping, self._digest())
         else:
             yield from self._lines(blob, position, known)
-
-    def _mapping(
-        self,
-        blob: Blob,
-        known: Position,
-        columns: Sequence[str],
-        rows: Iterable[Mapping[str, Any]],
-    ) -> FileMapping:
-        """How rows of this file become records: as before, where it was read before; else with an
-        id's rule that its first rows allow."""
-        layout = identity.kept(self._layout, known)
-        if (unkept := identity.unkept(known)) is not None:
-            rows = ()  # read by a version that did not look at them: ids stay derived
-            identity.require_same_as_unkept(unkept, self._digest, self._layout, columns, blob.path)
-        # JSON lines have the columns that come: those of a source are alike.
-        of = identity.columns_digest(columns) if blob.format != "jsonl" else identity.ANY
-        usual = self._rules.get(of)
-        if usual not in (None, CONTENT_ID, ROW_ID, *columns):
-            usual = None
-        found = ids.choose(layout.id or usual, columns, rows, blob.name)
-        self._rules[of] = found.rule
-        layout = replace(layout, id=found.rule)
-        return FileMapping(layout, columns, file=blob.name, chosen=partial(self._say_chosen, found))
-
-    def _say_chosen(
-        self, rule: ids.IdRule, file: str, columns: Columns, available: Sequence[str]
-    ) -> None:
-        log.info(
-            "columns.chosen",
-            of=self.name,
-            file=file,
-            text=columns.text,
-            id=columns.id or rule.rule,
-            time=columns.time or "none",
-        )
-        self._tell(told(rule, file, columns, available))
 
     def _first_rows(self, blob: Blob) -> Iterator[Mapping[str, Any]]:
         """A file's first rows, by a reading of their own; what is broken is left out."""
@@ -308,7 +237,7 @@ class FileSource:
         if columns is None:  # of JSON lines: what the first rows have
             seen = dict.fromkeys(name for row in self._first_rows(blob) for name in row)
             columns = list(seen)
-        mapping = self._mapping(blob, known, columns, self._first_rows(blob))
+        mapping = self._mappings.of(blob, known, columns, self._first_rows(blob))
         mapping.grows(header is None)
         return PageBuilder(blob, reader, mapping, self._digest(), reading, doubted)
 

@@ -4,7 +4,7 @@ overlap."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -271,3 +271,20 @@ def _load(value: Any) -> Any:
             return UUID(text)
         case _:
             return value
+
+
+def with_zones(row: Mapping[str, Any], in_utc: Sequence[str]) -> Mapping[str, Any]:
+    """A row with its times in UTC where the database says that they are (`in_utc`)."""
+    found = {
+        name: row[name].replace(tzinfo=UTC)
+        for name in in_utc
+        if isinstance(row.get(name), datetime)
+    }
+    return {**row, **found} if found else row
+
+
+def as_read(column: ColumnElement[Any], dialect: str) -> ColumnElement[Any]:
+    """SQLite keeps times as texts: one that is no time is that row's fault alone."""
+    if dialect == "sqlite" and isinstance(column.type, sa.Date | sa.DateTime):
+        return sa.type_coerce(column, sa.String).label(column.name)
+    return column

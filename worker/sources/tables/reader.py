@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any
 
@@ -206,7 +205,7 @@ class TableReader:
     ) -> tuple[list[dict[str, Any]], bool]:
         """The next rows, and whether they are the last."""
         names = self._columns.names()
-        wanted = [self._as_read(name) for name in names]
+        wanted = self._wanted()
         wanted += [c for c in key if c.name not in names]
         statement = sa.select(*wanted).order_by(*key)
         if after is not None:
@@ -214,20 +213,16 @@ class TableReader:
         statement = statement.where(*(c.is_not(None) for c in key), *self._finite())
         return self._rows(statement, bound)
 
+    def _wanted(self) -> list[ColumnElement[Any]]:
+        dialect = self._engine.dialect.name
+        return [keys.as_read(self._relation.c[name], dialect) for name in self._columns.names()]
+
     def _finite(self) -> list[ColumnElement[bool]]:
         """Behind infinity, NaN and the last day of all nothing would ever be new; MariaDB's zero
         date is no date."""
         if self._cursor is None or self._engine.dialect.name not in keys.HAVE_ENDS:
             return []
         return keys.finite(self._cursor)
-
-    def _as_read(self, name: str) -> ColumnElement[Any]:
-        """SQLite keeps times as texts: one that is no time is that row's fault alone."""
-        column: ColumnElement[Any] = self._relation.c[name]
-        is_time = isinstance(column.type, sa.Date | sa.DateTime)
-        if self._engine.dialect.name == "sqlite" and is_time:
-            return sa.type_coerce(column, sa.String).label(name)
-        return column
 
     def _rows(
         self, statement: sa.Select[Any], bound: int | None
@@ -259,7 +254,7 @@ class TableReader:
         page of them at most."""
         if self._tie is None or not getattr(self._tie, "nullable", True):
             return []
-        wanted = [self._as_read(name) for name in self._columns.names()]
+        wanted = self._wanted()
         statement = sa.select(*wanted).where(self._tie.is_(None))
         if self._cursor is not None and after is not None:
             # What stands at the cursor itself was read with it, but for an overlap.
@@ -278,21 +273,12 @@ class TableReader:
         refusals: list[Refusal] = []
         for row in rows:
             try:
-                records.append(self._mapping.record(self._with_zones(row)))
+                records.append(self._mapping.record(keys.with_zones(row, self._in_utc)))
             except RowRefused as error:
                 where = f"{self._columns.id} {row.get(self._columns.id or '')}"
                 refusals.append(Refusal(printable(where), str(error), repr(dict(row)).encode()))
         self._mapping.raise_if_nothing_fits(records)
         return records, refusals
-
-    def _with_zones(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The row, its times in UTC where the database says that they are."""
-        utc = {
-            name: row[name].replace(tzinfo=UTC)
-            for name in self._in_utc
-            if isinstance(row.get(name), datetime)
-        }
-        return {**row, **utc} if utc else row
 
     def _warn_of_nulls(self) -> None:
         if self._cursor is None:

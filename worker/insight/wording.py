@@ -1,0 +1,142 @@
+"""A summary in sentences, and numbers as people read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from html import unescape
+from importlib.resources import files
+from typing import Any
+
+from worker import words
+from worker.insight.summary import Summary
+
+TEXT_SHOWN = 280
+
+
+MEASURED: Mapping[str, Mapping[str, Any]] = json.loads(
+    files("worker.analysis").joinpath("measured.json").read_text("utf-8")
+)
+"""How much of each label a model finds, by its name and version: written by `make trust`."""
+
+
+def verdict(summary: Summary) -> str:
+    """The one sentence that a reader takes along; says so where the figures do not carry one."""
+    now, before, days = summary.now, summary.before, summary.scope.days
+    then = "the day before" if days == 1 else f"in the {days} days before"
+    if now.net is None:
+        return "No record of this time has a score."
+    change, interval = summary.change, summary.interval
+    if change is None or interval is None:
+        return f"Net polarity is {now.net:+.2f}; nothing was scored {then}."
+    known = f"Net polarity is {now.net:+.2f}, {then} it was {signed(before.net)}"
+    by = changed(change, interval)
+    if not summary.is_comparable:
+        return f"{known}, but that time has records on {summary.days_before} of {days} days only."
+    if not summary.is_clear:
+        return f"{known}: no clear change, {by}."
+    return f"{known}: clearly {'better' if change > 0 else 'worse'}, {by}."
+
+
+def brief(text: str, size: int = TEXT_SHOWN) -> str:
+    """At most so many characters of a text."""
+    return text if len(text) <= size else text[: size - 1] + "…"
+
+
+def legible(text: str) -> str:
+    """A text to be read: entities, as feeds and exports leave them, are characters again."""
+    return unescape(text) if "&" in text else text
+
+
+def signed(value: float | None) -> str:
+    """A polarity for people."""
+    return "-" if value is None else f"{value:+.2f}"
+
+
+def changed(change: float, interval: tuple[float, float]) -> str:
+    """A change of net polarity for people, with its 95 % interval."""
+    low, high = interval
+    return f"{change:+.2f} (95 %: {low:+.2f} to {high:+.2f})"
+
+
+def spoken(since: date, until: date) -> str:
+    """A period for people; `until` is not of it."""
+    last = until - timedelta(days=1)
+    return f"{since:%-d %B %Y}" if since == last else f"{since:%-d %B %Y} to {last:%-d %B %Y}"
+
+
+def cautions(summary: Summary) -> list[str]:
+    """What a reader must know, each a sentence; also that there is nothing."""
+    trust, now = summary.trust, summary.now
+    found = [*_of_mistakes(summary)]
+    if trust.provisional:
+        part = share(trust.provisional, now.records)
+        found.append(
+            f"Provisional scores: {trust.provisional:,} ({part} of all); they are TextBlob's until"
+            " the model answers, and will change."
+        )
+    else:
+        found.append("No score is provisional.")
+    if trust.unscored:
+        have = words.many(trust.unscored, "record has", "records have")
+        found.append(f"{have} no score (yet, or an empty text).")
+    if trust.overridden:
+        were = words.many(trust.overridden, "record was", "records were")
+        found.append(f"{were} judged by a person.")
+    if trust.quarantined:
+        rows = words.many(trust.quarantined, "row", "rows")
+        found.append(f"{rows}, of any day and tag, in quarantine: not counted here.")
+    if trust.not_english:
+        are = words.many(trust.not_english, "is", "are")
+        found.append(
+            f"Of the newest {trust.looked_at:,} records {are} not in English,"
+            " which is all that the model reads: treat those scores as noise."
+        )
+    if trust.language_unknown:
+        found.append(
+            f"The source does not say the language (of {trust.language_unknown:,} of the newest"
+            f" {trust.looked_at:,} records); the model reads English."
+        )
+    if not summary.is_comparable and summary.before.records:
+        found.append(
+            f"Days with records: {len(summary.days)}, and {summary.days_before} in the time before;"
+            " what moved may be what was not recorded."
+        )
+    return found
+
+
+def _of_mistakes(summary: Summary) -> Iterator[str]:
+    """What an interval does not cover."""
+    trust = summary.trust
+    yield (
+        "The intervals (±) cover chance in sampling alone, not the model's mistakes, which do not"
+        " average out: the true share of negative records may lie outside of them."
+    )
+    for name in trust.models:
+        if measured := MEASURED.get(name):
+            yield (
+                f"Measured on {measured['texts']:,} {measured['what']} that it was not trained on,"
+                f" {measured['name']} finds {measured['negative']:.0%} of what people call"
+                f" negative, {measured['neutral']:.0%} of neutral and {measured['positive']:.0%} of"
+                " positive; on your texts it may be worse."
+            )
+        else:
+            yield f"How often {name} is right was not measured here."
+    if trust.judged:
+        yield (
+            f"Of {words.many(trust.judged, 'record', 'records')} of any"
+            f" {'day' if summary.scope.source else 'source, day'} and tag that people judged,"
+            f" {share(trust.agreed, trust.judged)} have the label that the model gave."
+            " People chose which to judge: this is no estimate for the others."
+        )
+    else:
+        yield (
+            "No person has judged any of these records yet. `sentiment-worker override set` does"
+            " that; how often people agree with the model then stands here."
+        )
+
+
+def share(part: int, of: int) -> str:
+    """In whole percent; "-" of none."""
+    return f"{part / of:.0%}" if of else "-"

@@ -1,0 +1,90 @@
+"""What people said, and the counts by day."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Date,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from worker.store.tables.base import METADATA, NOW, Time
+from worker.store.tables.journal import RECORD
+
+OVERRIDE = Table(
+    "override",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("record_id", ForeignKey(RECORD.c.id, ondelete="CASCADE"), nullable=False),
+    Column("content_hash", LargeBinary, nullable=False),
+    Column("label", Text),
+    Column("polarity", Double),
+    Column("made_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("made_at", Time, nullable=False, server_default=NOW),
+    Index("override_by_record", "record_id", "content_hash", text("id DESC")),
+    comment="A person's word on a text, beside the machine's; the last one holds, "
+    "null takes it back.",
+)
+
+TOUCHED = Table(
+    "touched",
+    METADATA,
+    Column("block", BigInteger, nullable=False),
+    comment="Blocks of records that changed since daily was brought up to date. "
+    "Rows are only ever added, and deleted by whoever counts the block anew.",
+)
+
+_TALLIED = (
+    *("records", "scored", "positive", "neutral", "negative"),
+    *("provisional", "rescored", "overridden", "micropolarity"),
+)
+
+TALLY = Table(
+    "tally",
+    METADATA,
+    Column("block", BigInteger, nullable=False),
+    Column("source_id", Integer, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("tag", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    *(Column(name, BigInteger, nullable=False) for name in _TALLIED),
+    *(Column(name, Double) for name in ("lowest", "highest")),
+    *(Column(name, ARRAY(BigInteger)) for name in ("lowest_ids", "highest_ids")),
+    Index("tally_by_block", "block"),
+    Index("tally_by_day", "source_id", "tag", "value", "day"),
+    Index("tally_incomplete", "block", postgresql_where=text("lowest IS NULL AND scored > 0")),
+    comment="What a block of records (id / 8192) adds to daily.",
+)
+
+DAILY = Table(
+    "daily",
+    METADATA,
+    Column("source_id", Integer, primary_key=True, autoincrement=False),
+    Column("tag", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    *(
+        Column(
+            name,
+            BigInteger,
+            nullable=False,
+            comment="Sum of polarity in millionths: "
+            "whole numbers do not drift as they are added to and taken from."
+            if name == "micropolarity"
+            else None,
+        )
+        for name in _TALLIED
+    ),
+    comment="By source and day; tag is empty for all records together.",
+)
