@@ -5,7 +5,7 @@
 Records of ten sources over a year, made by SQL (words by Zipf's law, so that some are frequent and
 some rare), in the embedded PostgreSQL as a laptop has it (128 MB of shared buffers). Each question
 is asked by the analyst's role, six times; the first is shown as cold, of the others the median.
-The plans are written to docs/analysts-explain.txt.
+The plans are written to build/analysts-explain.txt.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from worker.local import postgres
 from worker.store import database, migrate, search
 from worker.store.analytics import rollup, scores
 
-EXPLAINED = Path(__file__).parents[2] / "docs" / "analysts-explain.txt"
+EXPLAINED = Path(__file__).parents[2] / "build" / "analysts-explain.txt"
 TIMES = 6
 
 _WORD = "'word' || floor(exp(random() * ln(50000)))::int"
@@ -120,6 +120,7 @@ def main() -> None:
             prepare(engine, records)
             plans = [_ask(engine, *question) for question in QUESTIONS]
             engine.dispose()
+    EXPLAINED.parent.mkdir(exist_ok=True)
     EXPLAINED.write_text("\n\n".join(plans) + "\n", encoding="utf-8")
 
 
