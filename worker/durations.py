@@ -17,7 +17,7 @@ def parse_duration(text: str) -> timedelta:
     try:
         return timedelta(**{_UNITS[found[2]]: float(found[1])})
     except OverflowError:
-        raise ValueError(f"{text!r} is longer than anything lasts") from None
+        raise ValueError(f"{text!r} is too long") from None
 
 
 def parse_moment(text: str) -> datetime:

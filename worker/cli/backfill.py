@@ -110,7 +110,7 @@ def apply(
         row = backfills.get(engine, backfill_id)
         if row["state"] != BackfillState.PLANNED:
             raise ConfigurationError(
-                f"Backfill {backfill_id} is {row['state']}, and is applied once.",
+                f"Backfill {backfill_id} is {row['state']}; a backfill can be applied only once.",
                 hint=f"Go on with: sentiment-worker backfill resume {backfill_id}"
                 if row["state"] in (BackfillState.RUNNING, BackfillState.PAUSED)
                 else "Plan it anew: sentiment-worker backfill plan",
@@ -118,12 +118,12 @@ def apply(
         selection = Selection.from_json(row["selection"])
         if moved := plans.drift(engine, backfill_id, selection):
             raise ConfigurationError(
-                f"The world has moved since backfill {backfill_id} was planned: "
+                f"Things have changed since backfill {backfill_id} was planned: "
                 f"{', '.join(moved)}.",
                 hint="Nothing was done. Plan it anew: sentiment-worker backfill plan",
             )
         if dry_run:
-            say(f"Backfill {backfill_id} stands as it was planned. Nothing was done.")
+            say(f"Backfill {backfill_id} is as it was planned. Nothing was done.")
             return
     raise typer.Exit(go(settings, backfill_id, (BackfillState.PLANNED,), output, detach=detach))
 
@@ -149,7 +149,7 @@ def resume(
         row = backfills.get(engine, backfill_id)
     if row["state"] not in (BackfillState.PAUSED, BackfillState.RUNNING):
         raise ConfigurationError(
-            f"Backfill {backfill_id} is {row['state']}: there is nothing to go on with.",
+            f"Backfill {backfill_id} is {row['state']}: there is nothing to resume.",
             hint="See: sentiment-worker backfill status",
         )
     if dry_run:

@@ -75,11 +75,11 @@ def report(
     if unreported:
         say(
             f"{words.many(unreported, 'call', 'calls')} brought no report line (no answer, or none"
-            " in the log): counted at the most that they can have cost.",
+            " in the log): counted at the most they can have cost.",
             style="yellow",
         )
     if settings.uses_local_lambda:
-        say("The local Lambda scores here and costs nothing: dollars are what AWS would ask.")
+        say("The local Lambda costs nothing: the dollars are what AWS would charge.")
     say(f"Today {today:.4f} USD, this month {month:.4f} USD, at prices read on "
         f"{settings.prices.read_on}.")  # fmt: skip
     for name, spent, budget in (

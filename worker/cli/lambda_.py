@@ -52,5 +52,5 @@ def local(
     except OSError as error:
         raise ConfigurationError(
             f"Port {port} cannot be listened on: {error.strerror}.",
-            hint="Name another one, or let the system choose: --port 0.",
+            hint="Choose another port, or let the system choose: --port 0.",
         ) from error

@@ -31,7 +31,11 @@ VersionOption = Annotated[
 ]
 MaxCostOption = Annotated[
     float | None,
-    typer.Option(min=1e-9, max=1e9, help="US dollars: refuse a dearer plan, and stop there."),
+    typer.Option(
+        min=1e-9,
+        max=1e9,
+        help="US dollars. A plan that costs more is refused; the backfill stops at this amount.",
+    ),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
@@ -68,9 +72,9 @@ def make_plan(
         )
     _print_plan(backfill_id, selection, found, pace, settings.prices, output)
     if not found.records:
-        say("No record belongs to it: nothing was kept.")
+        say("No record matches; no plan was saved.")
     if found.is_too_dear(max_cost):
-        say(f"That is more than --max-cost {max_cost}: nothing was kept.", style="yellow")
+        say(f"That is more than --max-cost {max_cost}; no plan was saved.", style="yellow")
         return Exit.OVER_BUDGET
     if backfill_id is not None:
         say(f"Apply it: sentiment-worker backfill apply {backfill_id}")

@@ -138,11 +138,11 @@ def promote(
     with reading_from(config, verbose=verbose) as engine:
         scorer = scorers.named(engine, version)
         if dry_run:
-            say(f"{scorer['scores']:,} scores of {version} would speak. Nothing was done.")
+            say(f"{scorer['scores']:,} scores of {version} would become current. Nothing was done.")
             return
         scorers.promote(engine, scorer["id"])
         _count_anew(engine)
-        say(f"{scorer['model']} {version} is current. Back: rescore demote {version}")
+        say(f"{scorer['model']} {version} is current. To undo: rescore demote {version}")
 
 
 @app.command(epilog="Example:  [bold]sentiment-worker rescore demote 2.0.0[/bold]")

@@ -94,8 +94,8 @@ async def _one_after_another(
         if stopper.signal:
             break
         if (pause := paused.get(turn.name)) and turn.trigger == Trigger.ONCE:
-            say(f"{turn.name!r} rests {pauses.told(pause).removesuffix('.')}.")
-            say(f"End that with: sentiment-worker schedule resume {turn.name}")
+            say(f"{turn.name!r} is paused {pauses.told(pause).removesuffix('.')}.")
+            say(f"To end the pause: sentiment-worker schedule resume {turn.name}")
             continue
         try:
             report = await _run_one(worker, settings, turn, stopper)
@@ -170,7 +170,7 @@ def _tell_of_rows(worker: Worker, report: RunReport, *, is_first: bool, again: s
     """Why there are fewer records than rows, and whether they are stored twice."""
     c = report.counters
     if not c.read and report.state == RunState.DONE:
-        empty = "There was no row: what was read is empty, or has a header alone."
+        empty = "There were no rows: the input is empty, or has only a header."
         nothing = "Nothing is new since the last run"
         nothing += "; what waited was scored." if c.scored else "."
         say(empty if is_first else nothing)

@@ -101,7 +101,7 @@ def pause(
     config: ConfigOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Let a source rest for a while: `serve` and `once` leave it out, and say so.
+    """Pause a source for a while: `serve` and `once` leave it out, and say so.
 
     A run that is under way ends as usual. Nothing is lost: its cursor stays where it is.
     """
@@ -110,12 +110,12 @@ def pause(
     except (ValueError, OverflowError) as error:
         raise ConfigurationError(f"--for: {error}.") from None
     if until <= datetime.now(UTC):
-        raise ConfigurationError("--for: a pause lasts longer than nothing.")
+        raise ConfigurationError("--for must be longer than 0.")
     with _knowing(config, verbose, source) as engine:
         if not dry_run:
             source_id = reading.source_id(engine, source)
             pauses.begin(engine, source_id, by=operator(), reason=reason, until=until)
-    done = "would rest" if dry_run else "rests"
+    done = "would be paused" if dry_run else "is paused"
     say(f"{source!r} {done} until {until:%Y-%m-%d %H:%M:%S} UTC: {reason}.")
 
 
@@ -130,8 +130,8 @@ def resume(
     if dry_run:
         with reading_from(config, verbose=verbose, source=source) as engine:
             is_paused = source in pauses.current(engine)
-        say(f"{source!r} would go on." if is_paused else f"{source!r} is not paused.")
+        say(f"{source!r} would be resumed." if is_paused else f"{source!r} is not paused.")
         return
     with reading_from(config, verbose=verbose, source=source) as engine:
         ended = pauses.end(engine, reading.source_id(engine, source), by=operator())
-    say(f"{source!r} goes on." if ended else f"{source!r} was not paused.")
+    say(f"{source!r} is resumed." if ended else f"{source!r} was not paused.")

@@ -110,7 +110,7 @@ def _ask(name: str) -> None:
     """Raises ConfigurationError where there is nobody to ask."""
     if not WORDS.is_terminal:
         raise ConfigurationError(
-            f"{name!r} would be deleted for good, and nobody is there to be asked.",
+            f"{name!r} would be deleted for good, and there is no terminal to ask on.",
             hint="Add --yes to do it.",
         )
     typer.confirm(f"Delete all of {name!r} for good?", abort=True, err=True)

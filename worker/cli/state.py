@@ -125,7 +125,9 @@ def rewind(
             at = moment(to, "--to")
             assert at is not None
             if at > datetime.now(UTC):
-                raise ConfigurationError(f"--to {to} has not come yet: cursors go back only.")
+                raise ConfigurationError(
+                    f"--to {to} is in the future; cursors can only be moved back."
+                )
             wanted = cursors.at(engine, source, at)
         _put(settings, engine, source, wanted, why, whole=False, dry_run=dry_run)
 

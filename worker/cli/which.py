@@ -41,7 +41,8 @@ def from_paths(
     doubled = sorted({stem for stem in stems if stems.count(stem) > 1})
     if doubled:
         raise ConfigurationError(
-            f"Two paths would be one source named {doubled[0]!r}, and their ids one space.",
+            f"Two paths would be one source named {doubled[0]!r}; rows with equal ids would"
+            " replace each other.",
             hint="If they are one source, name it: --name reviews. If they are two, run each with "
             "a --name of its own.",
         )

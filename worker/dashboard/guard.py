@@ -84,7 +84,7 @@ class Guard:
     def _refusal(self, headers: Headers) -> PlainTextResponse | None:
         # A page elsewhere whose name was made to mean this address must not read it.
         if _name(headers.get("host", "")) not in self._hosts:
-            words = "This name is not one of its own: --host says which are.\n"
+            words = "This host name is not allowed; start the page with --host to allow it.\n"
             return PlainTextResponse(words, 421)
         rules = self._rules
         if rules.user_header and headers.get(rules.user_header):

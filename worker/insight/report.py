@@ -179,7 +179,7 @@ def _notes(summary: Summary) -> list[str]:
     if scope.tag:
         return [
             (
-                f"What else was negative is not shown by other tags: records with {scope.tag} ="
+                f"Other tags are not shown: records with {scope.tag} ="
                 f" {scope.value} cannot be split by another tag yet."
             )
         ]

@@ -101,7 +101,7 @@ def cautions(summary: Summary) -> list[str]:
     if not summary.is_comparable and summary.before.records:
         found.append(
             f"Days with records: {len(summary.days)}, and {summary.days_before} in the time before;"
-            " what moved may be what was not recorded."
+            " a change may come from the missing days."
         )
     return found
 

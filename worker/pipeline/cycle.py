@@ -159,7 +159,7 @@ async def _held(ledger: Ledger, work: Work) -> AsyncIterator[None]:
 
 
 _GO_ON = {
-    StopReason.BUDGET: "They go on when the day or month is over, or the budget is raised.",
+    StopReason.BUDGET: "Scoring goes on in the next day or month, or when the budget is raised.",
     StopReason.MAX_COST: "Raise it: sentiment-worker backfill resume ID --max-cost USD",
 }
 

@@ -1,4 +1,4 @@
-"""Sources that rest: why, by whose word, and until when."""
+"""Sources that are paused: why, by whom, and until when."""
 
 from __future__ import annotations
 
