@@ -115,7 +115,8 @@ class ScriptedLambda:
             handler.close_connection = True
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        # A short poll: `shutdown` waits for the end of one.
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -16,8 +16,7 @@ from sqlalchemy import Engine
 from worker import chunk
 from worker.aws import Access
 from worker.local import lambda_process, postgres
-from worker.log import get_logger
-from worker.operate.work import Worker
+from worker.operate.worker import Worker
 from worker.pipeline.circuit import Circuit
 from worker.pipeline.fanout import AdaptiveLimit, FanOut, Shares
 from worker.pipeline.judge import Judge
@@ -37,8 +36,6 @@ from worker.store.ledger.runs import PostgresLedger
 from worker.tracing import OtlpTracer, SilentTracer
 from worker.web import health, metrics
 from worker.web.health import Pulse
-
-log = get_logger(__name__)
 
 AWS_CONCURRENCY = 64
 

@@ -27,3 +27,12 @@ def parse_moment(text: str) -> datetime:
     except (ValueError, OverflowError):
         found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def as_text(duration: timedelta) -> str:
+    """As `parse_duration` reads it, in the largest unit that it is a whole number of: 15m, 36h."""
+    seconds = duration.total_seconds()
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:g}s"

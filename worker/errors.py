@@ -85,3 +85,16 @@ class SourceUnavailable(WorkerError):
 
 class CursorMoved(WorkerError):
     """Another run moved this cursor; what this run read since then was rolled back."""
+
+
+def first_of(errors: ExceptionGroup[Exception]) -> Exception:
+    """The error that a person should see: ours before the library's."""
+    leaves: list[Exception] = []
+    stack: list[BaseException] = [errors]
+    while stack:
+        error = stack.pop()
+        if isinstance(error, BaseExceptionGroup):
+            stack.extend(error.exceptions)
+        elif isinstance(error, Exception):
+            leaves.append(error)
+    return next((e for e in leaves if isinstance(e, WorkerError)), leaves[0])

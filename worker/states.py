@@ -1,4 +1,4 @@
-"""Runs and backfills as the database has them: how they stand, why, and what they did."""
+"""Runs and backfills: how they stand, why they take place and end, and what they did."""
 
 from __future__ import annotations
 
@@ -120,5 +120,5 @@ class RunReport:
     hint: str = ""
     exit_code: int = 0
     seconds: float = 0.0
-    stop_reason: str | None = None
+    stop_reason: StopReason | None = None
     """Why it ended before its work did."""

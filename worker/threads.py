@@ -1,5 +1,4 @@
-"""Blocking calls beside the event loop where `asyncio.to_thread` is not enough, and what tasks
-raise."""
+"""Blocking calls beside the event loop, where `asyncio.to_thread` is not enough."""
 
 from __future__ import annotations
 
@@ -9,8 +8,6 @@ import contextvars
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
-
-from worker.errors import WorkerError
 
 T = TypeVar("T")
 
@@ -47,16 +44,3 @@ async def to_its_end(transaction: Callable[[], T]) -> T:
     except asyncio.CancelledError:
         await asyncio.wait({thread})
         raise
-
-
-def first_of(errors: ExceptionGroup[Exception]) -> Exception:
-    """The error that a person should see: ours before the library's."""
-    leaves: list[Exception] = []
-    stack: list[BaseException] = [errors]
-    while stack:
-        error = stack.pop()
-        if isinstance(error, BaseExceptionGroup):
-            stack.extend(error.exceptions)
-        elif isinstance(error, Exception):
-            leaves.append(error)
-    return next((e for e in leaves if isinstance(e, WorkerError)), leaves[0])

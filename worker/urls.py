@@ -43,7 +43,12 @@ def _one_by_one(found: re.Match[str]) -> str:
 
 def place(url: URL) -> str:
     """Where a URL leads to, without login and options."""
-    return url.set(username=None, password=None, query={}).render_as_string()
+    return without_login(url.set(password=None, query={}).render_as_string())
+
+
+def without_login(place: str) -> str:
+    """Of a `place` that an earlier version kept with its login."""
+    return re.sub(r"(?<=://)[^@/]*@", "", place, count=1)
 
 
 def name_in(place: str) -> str:

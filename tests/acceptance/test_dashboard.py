@@ -275,7 +275,7 @@ def _renderers() -> dict[int, psutil.Process]:
     return {
         process.pid: process
         for process in ours
-        if "worker.dashboard.rendering" in " ".join(_command(process))
+        if "worker.dashboard.chart_process" in " ".join(_command(process))
     }
 
 

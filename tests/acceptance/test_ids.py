@@ -324,7 +324,7 @@ def test_tags_are_trimmed(shell: Shell) -> None:
 def test_what_is_empty_is_said(shell: Shell) -> None:
     write(shell, "header.csv", "id,text")
     (shell.folder / "empty.csv").write_text("")
-    assert "a header alone" in shell("once", "header.csv").err
+    assert "has only a header" in shell("once", "header.csv").err
     said = shell("once", "empty.csv")
     assert "empty" in said.err
     tweets(shell)

@@ -148,7 +148,7 @@ def test_a_deploy_does_not_end_what_is_detached(desk: Shell) -> None:
 def test_too_dear_is_refused_with_a_code_of_its_own(desk: Shell) -> None:
     done = desk("backfill", "plan", "--source", "reviews", "--max-cost", "0.0000001")
     assert done.code == 7
-    assert "nothing was kept" in done.err
+    assert "no plan was saved" in done.err
 
 
 def test_a_budget_leaves_the_work_pending(desk: Shell) -> None:

@@ -1,5 +1,5 @@
 """How far to believe a score: the embedded model and TextBlob on labelled sets, written into
-docs/trust.md, and what reports quote of it into worker/analysis/measured.json.
+docs/trust.md, and what reports quote of it into worker/insight/measured.json.
 
     make trust          (two minutes; needs the labelled sets beside the checkout)
 
@@ -29,7 +29,7 @@ import data  # type: ignore[import-not-found]  # noqa: E402  the training's own 
 
 LABELLED = ROOT.parent / "shared" / "data" / "labelled"
 PAGE = ROOT / "docs" / "trust.md"
-QUOTED = ROOT / "worker" / "analysis" / "measured.json"
+QUOTED = ROOT / "worker" / "insight" / "measured.json"
 NAMES = ("negative", "neutral", "positive")
 LANGUAGES = "Arabic English French German Hindi Italian Portuguese Spanish".split()
 LENGTHS = ((1, 5), (6, 10), (11, 20), (21, 40), (41, 10_000))

@@ -308,7 +308,7 @@ def test_poisoned_texts(
         function_error() if any(text.startswith("toxi") for text in request["texts"]) else None
     )
     calls = []
-    for _ in range(scale.of(2, 20)):
+    for _ in range(scale.of(6, 20)):
         _poison(world, poisoned)
         before = len(endpoint.log)
         done = world.once(SENTIMENT_CHUNK_TEXTS="100")
@@ -332,7 +332,7 @@ def test_poisoned_texts(
         (False, False): rounds * (200 - poisoned),
         (True, True): rounds * poisoned,
     }
-    # Two rounds have a mean of their own.
+    # Six rounds have a mean of their own.
     assert statistics.mean(calls) <= at_most + (0 if scale.full else 4)
     # After the repair, the poison is scored and quarantine is empty.
     endpoint.script = None

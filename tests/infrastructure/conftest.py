@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+import socket
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,6 +28,9 @@ from moto.server import ThreadedMotoServer
 ROOT = Path(__file__).parents[2]
 LAMBDA = ROOT / "lambda"
 TOOLS = Path(sys.executable).parents[1] / "tools" / "bin"
+
+EMULATED = "function"
+"""The name that the emulator answers to."""
 
 UNKNOWN_TO_MOTO = frozenset(
     """
@@ -92,6 +97,38 @@ def rie(tools: Path) -> Path:
     executable.write_bytes(binary.read_bytes())
     executable.chmod(0o755)
     return executable
+
+
+@pytest.fixture(scope="session")
+def emulator(rie: Path) -> Iterator[str]:
+    """The handler under it; one call at a time."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [
+            *(rie, "--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
+            *(sys.executable, "-m", "awslambdaric", "sentiment_function.handler.handler"),
+        ],
+        cwd=LAMBDA,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _until_open(port)
+    yield f"http://127.0.0.1:{port}"
+    process.kill()
+    process.wait()
+
+
+def _until_open(port: int) -> None:
+    for _ in range(100):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("the emulator does not listen")
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from tests.make import record
 from tests.scripted_lambda import Response, ScriptedLambda, billed, scored
 from worker import bootstrap, cost
 from worker.operate import backfilling
-from worker.operate.work import Worker, pull_work
+from worker.operate.worker import Worker, pull_work
 from worker.pipeline.cycle import cycle
 from worker.pipeline.run import Run
 from worker.ports import Silent

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from worker.errors import ConfigurationError
-from worker.local import account, postgres
+from worker.local import host, postgres
 from worker.store import database
 
 
@@ -83,7 +83,7 @@ def test_another_user_of_the_machine_is_not_let_in(home: Path) -> None:
     with postgres.running(home) as url:
         plain = database.normalise_url(url).set(drivername="postgresql")
         Path(str(plain.query["host"])).chmod(0o755)
-        program = str(account.programs_for(account.account_to_use()) / "psql")
+        program = str(host.programs_for(host.account_to_use()) / "psql")
         stranger = subprocess.run(
             [program, plain.render_as_string(hide_password=False), "-c", "SELECT 1"],
             user="nobody", group="nogroup", extra_groups=[], cwd="/",
@@ -136,7 +136,7 @@ def test_a_socket_folder_that_somebody_else_made_is_refused(
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     deep = home / ("d" * 90)
-    folder = account.socket_folder(deep / "postgres")
+    folder = host.socket_folder(deep / "postgres")
     assert folder.parent == temporary
     if how == "a link":
         (temporary / "elsewhere").mkdir()

@@ -25,7 +25,7 @@ from tests.scripted_lambda import (
 )
 from worker import bootstrap, chunk
 from worker.errors import SourceBusy
-from worker.operate.work import pull_work
+from worker.operate.worker import pull_work
 from worker.pipeline.circuit import Circuit
 from worker.pipeline.cycle import cycle
 from worker.pipeline.run import Run

@@ -14,7 +14,7 @@ from tests.conftest import cloned
 from worker.errors import Misasked, Unknown
 from worker.insight import scope as asked
 from worker.store import database
-from worker.store.analytics import overrides, questions, rollup, samples, scores
+from worker.store.analytics import overrides, questions, record_questions, rollup, scores
 from worker.store.analytics.scores import Extreme, ScoreFilter
 from worker.store.analytics.tallies import Scope
 
@@ -89,7 +89,7 @@ def test_the_most_negative_records_are_those_of_the_whole_period(stored: Engine)
         if random.random() < 0.5:
             scope = scope.on(tag="airline", value=random.choice(("United", "Delta", "AT&T")))
         order, count = random.choice(orders), random.choice((1, 5, 20))
-        found = samples.extremes(stored, scope, order, count)
+        found = record_questions.extremes(stored, scope, order, count)
         assert [row["polarity"] for row in found] == truly(stored, scope, order, count)
         assert len({row["record_id"] for row in found}) == len(found)
 
@@ -97,11 +97,11 @@ def test_the_most_negative_records_are_those_of_the_whole_period(stored: Engine)
 def test_a_persons_word_moves_the_most_negative_records(engine: Engine) -> None:
     _fill(engine)
     scope = Scope(FIRST, FIRST + timedelta(days=DAYS), "a")
-    worst = samples.extremes(engine, scope, "most-negative", 3)
+    worst = record_questions.extremes(engine, scope, "most-negative", 3)
     for row in worst:
         overrides.put(engine, row["record_id"], "positive", by="ana", why="sarcasm")
     rollup.fold(engine, wait=True)
-    again = samples.extremes(engine, scope, "most-negative", 20)
+    again = record_questions.extremes(engine, scope, "most-negative", 20)
     assert not {r["record_id"] for r in worst} & {r["record_id"] for r in again}
     assert [r["polarity"] for r in again] == truly(engine, scope, "most-negative", 20)
 
@@ -114,7 +114,7 @@ def test_blocks_that_an_older_worker_counted_are_counted_anew(engine: Engine) ->
             sa.text("UPDATE sentiment.tally SET lowest = NULL, lowest_ids = NULL WHERE block = 1")
         )
     assert rollup.fold(engine) == 1
-    found = samples.extremes(engine, scope, "most-negative", 20)
+    found = record_questions.extremes(engine, scope, "most-negative", 20)
     assert [r["polarity"] for r in found] == truly(engine, scope, "most-negative", 20)
 
 

@@ -346,7 +346,7 @@ def test_parts_of_a_key_are_never_taken_for_each_other(app: Engine) -> None:
     run(app, "INSERT INTO parts VALUES ('a:b', 'c', 'x'), ('a', 'b:c', 'y'), (NULL, 'z', 'w')")
     layout = Layout(id="tenant:id", text="body")
     reader = Reader(url_of(app), layout=layout, table="parts", key=("tenant", "id"))
-    assert sorted(reader.read()) == ["a::b:c", "a:b::c"], "a row without a part is refused"
+    assert sorted(reader.read()) == ["a:b\\:c", "a\\:b:c"], "a row without a part is refused"
     run(app, "ALTER TABLE parts ADD row serial PRIMARY KEY")
     with pytest.raises(ConfigurationError, match=r"\(tenant, id\) is no key of parts"):
         reader.read()

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from tests.scripted_lambda import ScriptedLambda
 from worker import bootstrap
 from worker.errors import DatabaseUnavailable, Stuck
-from worker.operate.work import Worker
+from worker.operate.worker import Worker
 from worker.settings import Settings
 from worker.stages import Stage, Stages
 from worker.store import database

@@ -22,7 +22,7 @@ from worker.assistants.answers import (
 )
 from worker.insight import summary, wording
 from worker.insight.scope import Iso, Text, scope_of, search
-from worker.store.analytics import questions, samples
+from worker.store.analytics import questions, record_questions
 from worker.store.analytics.scores import Order
 from worker.store.analytics.tallies import Scope
 
@@ -151,7 +151,7 @@ class Questions:
 
     def drill_down(self, record_id: Annotated[int, Field(ge=1, lt=2**63)]) -> Whole:
         """One record: every score that it ever had, by whom, and what people said of it."""
-        found = samples.whole(self._engine, record_id)
+        found = record_questions.whole(self._engine, record_id)
         return Whole(
             record=quoted(found.record),
             scores=[

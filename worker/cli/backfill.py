@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.backfilling import SHOWN, followed, go, stop
+from worker.cli.backfill_run import SHOWN, followed, go, stop
 from worker.cli.look import LimitOption, period, reading_from
 from worker.cli.output import (
     DATA,

@@ -17,7 +17,7 @@ from worker.cli import progress
 from worker.cli.output import STRAY_KEYS, WORDS, say, say_error
 from worker.errors import DatabaseUnavailable, Exit, WorkerError
 from worker.operate.stopping import Stopper
-from worker.operate.work import Worker, look_back, pull_work
+from worker.operate.worker import Worker, look_back, pause_of, pull_work
 from worker.pipeline.cycle import cycle
 from worker.records import NOTHING_AGAIN, Redrive
 from worker.settings import Settings
@@ -89,11 +89,11 @@ async def _one_after_another(
     reports: list[RunReport] = []
     codes: list[int] = [Exit.DONE]
     stopper = Stopper(lambda: None)
-    paused = await asyncio.to_thread(pauses.current, worker.engine)
     for turn in turns:
         if stopper.signal:
             break
-        if (pause := paused.get(turn.name)) and turn.trigger == Trigger.ONCE:
+        pausable = turn.config if turn.trigger == Trigger.ONCE else None
+        if pausable and (pause := await asyncio.to_thread(pause_of, worker, pausable)):
             say(f"{turn.name!r} is paused {pauses.told(pause).removesuffix('.')}.")
             say(f"To end the pause: sentiment-worker schedule resume {turn.name}")
             continue

@@ -60,7 +60,7 @@ def list_(
         | {"last_runs": last[source.name], "last_finished": ended.get(source.name)}
         for source in sources
     ]
-    columns = ("source", "rhythm", "next", "last_runs", "last_finished", "paused_until", "reason")
+    columns = ("source", "rhythm", "next", "last_runs", "last_finished", "paused")
     print_rows(rows, columns, output)
 
 
@@ -70,7 +70,8 @@ def _row(source: SourceConfig, ahead: int, pause: Mapping[str, Any]) -> dict[str
         "source": source.name,
         "rhythm": str(source.when),
         "next": [f"{time:%Y-%m-%d %H:%M:%S}" for time in times],
-        "paused_until": pause.get("until"),
+        "paused": pauses.told(pause) if pause else None,
+        "paused_until": None if not pause or pauses.is_endless(pause) else pause["until"],
         "reason": pause.get("reason"),
     }
 

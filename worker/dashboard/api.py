@@ -13,7 +13,7 @@ from worker.dashboard.asking import ERRORS, Database, Filters, Name, Records, Sc
 from worker.insight import report, summary
 from worker.insight.scope import search
 from worker.store import reading
-from worker.store.analytics import questions, samples
+from worker.store.analytics import questions, record_questions
 from worker.store.analytics.tallies import Bin, Day, Group, Standing, Tally
 from worker.store.analytics.views import (
     BACKFILLS,
@@ -144,7 +144,7 @@ def tags(engine: Database, scope: Scoped) -> list[str]:
 @router.get("/distribution")
 def distribution(engine: Database, scope: Scoped) -> Distribution:
     """Records by polarity."""
-    bins, count = samples.distribution(engine, scope)
+    bins, count = record_questions.distribution(engine, scope)
     return Distribution(bins=bins, count=count)
 
 
@@ -167,7 +167,7 @@ def records(engine: Database, filters: Filters, wanted: Records, response: Respo
 @router.get("/records/{record_id}", response_model=Whole)
 def record(engine: Database, record_id: Annotated[int, Path(ge=1, lt=2**63)]) -> Any:
     """One record with all that was ever said of it."""
-    return samples.whole(engine, record_id)
+    return record_questions.whole(engine, record_id)
 
 
 @router.get("/runs", response_model=_many(Run))

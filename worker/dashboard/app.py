@@ -20,8 +20,8 @@ from starlette.types import ASGIApp
 
 from worker import __version__
 from worker.dashboard import api, pages
+from worker.dashboard.chart_process import ChartRenderer
 from worker.dashboard.guard import AccessRules, Guard
-from worker.dashboard.rendering import ChartRenderer
 from worker.errors import Misasked, Unknown, WorkerError
 from worker.log import get_logger
 

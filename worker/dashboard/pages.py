@@ -25,7 +25,7 @@ from worker.insight import scope as asked
 from worker.insight.charts import named
 from worker.insight.scope import Iso
 from worker.store import reading
-from worker.store.analytics import questions, samples
+from worker.store.analytics import questions, record_questions
 from worker.store.analytics.tallies import Scope
 
 router = APIRouter(
@@ -122,8 +122,8 @@ def a_day(
     groups = [("source", questions.ranked(questions.sources(engine, scope)))]
     groups += [(tag, questions.values(engine, scope, tag, limit=VALUES)) for tag in tags]
     total = questions.total(questions.days(engine, scope))
-    worst = samples.extremes(engine, scope, "most-negative", OUTERMOST)
-    best = samples.extremes(engine, scope, "most-positive", OUTERMOST)
+    worst = record_questions.extremes(engine, scope, "most-negative", OUTERMOST)
+    best = record_questions.extremes(engine, scope, "most-positive", OUTERMOST)
     return _page(
         request,
         "day",
@@ -145,7 +145,7 @@ def a_record(
     request: Request, engine: Database, record_id: Annotated[int, Path(ge=1, lt=2**63)]
 ) -> Response:
     """One record with all its scores and their history."""
-    found = samples.whole(engine, record_id)
+    found = record_questions.whole(engine, record_id)
     return _page(request, "record", f"Record {found.record['external_id']}", whole=found)
 
 

@@ -1,7 +1,4 @@
-"""A period as a document: the same words, figures and pictures in HTML, PDF, PNG and on a terminal.
-
-`compose` makes the value, the rest only sets it. Text of records goes in as data, never as markup.
-"""
+"""A period as a document: one value, with the figures, words and pictures that every face shows."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from worker.errors import Misasked
 from worker.polarity import centre, margin
 from worker.scoring import textblob
 from worker.store import reading
-from worker.store.analytics import questions, samples, scores
+from worker.store.analytics import questions, record_questions, scores
 from worker.store.analytics.scores import Extreme, Row
 from worker.store.analytics.tallies import Day, Group, Scope, Standing, Tally
 
@@ -179,7 +179,7 @@ def summarise(engine: Engine, scope: Scope) -> Summary:
         days_before=len(days_before),
         upset={tag: groups[:UPSET] for tag, (groups, _) in tags.items()},
         movers=_movers(engine, scope, (now, then), tags),
-        lowest=samples.extremes(engine, scope, "most-negative", LOWEST),
+        lowest=record_questions.extremes(engine, scope, "most-negative", LOWEST),
         trust=_trust(engine, scope, now),
     )
 
@@ -257,11 +257,11 @@ def _examples(
 ) -> Sequence[Row]:
     narrowed = scope.on(source=name) if tag is None else scope.on(tag=tag, value=name)
     order: Extreme = "most-negative" if moved < 0 else "most-positive"
-    return samples.extremes(engine, narrowed, order, EXAMPLES)
+    return record_questions.extremes(engine, narrowed, order, EXAMPLES)
 
 
 def _trust(engine: Engine, scope: Scope, now: Tally) -> Trust:
-    newest = samples.languages_and_models(engine, scope)
+    newest = record_questions.languages_and_models(engine, scope)
     languages, models = Counter[str | None](), Counter[str]()
     for row in newest:
         languages[row["language"]] += row["records"]
@@ -271,7 +271,7 @@ def _trust(engine: Engine, scope: Scope, now: Tally) -> Trust:
     # "und": ISO 639-2, undetermined.
     unknown = languages.pop(None, 0) + languages.pop("und", 0)
     english = sum(n for name, n in languages.items() if name and name.lower().startswith("en"))
-    judged, agreed = samples.judged(engine, scope.source)
+    judged, agreed = record_questions.judged(engine, scope.source)
     return Trust(
         provisional=now.provisional,
         unscored=now.unscored,

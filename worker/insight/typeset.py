@@ -19,7 +19,7 @@ def html(report: Report) -> bytes:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     templates = Environment(
-        loader=PackageLoader("worker.analysis"), autoescape=True, undefined=StrictUndefined
+        loader=PackageLoader("worker.insight"), autoescape=True, undefined=StrictUndefined
     )
     images = {p.name: _as_url(p.svg) for p in report.pictures}
     return templates.get_template("report.html.j2").render(report=report, images=images).encode()
@@ -39,7 +39,7 @@ def _typeset(report: Report, kind: str) -> bytes:
     """By Typst, from a template of ours; what is in the report reaches it as data alone."""
     import typst
 
-    template = files("worker.analysis").joinpath("templates", "report.typ").read_bytes()
+    template = files("worker.insight").joinpath("templates", "report.typ").read_bytes()
     data = json.dumps(asdict(report) | {"tall": kind == "png"})
     # Its types know no format that is chosen at run time.
     compiled: bytes = typst.compile(  # type: ignore[call-overload]

@@ -16,7 +16,7 @@ TEXT_SHOWN = 280
 
 
 MEASURED: Mapping[str, Mapping[str, Any]] = json.loads(
-    files("worker.analysis").joinpath("measured.json").read_text("utf-8")
+    files("worker.insight").joinpath("measured.json").read_text("utf-8")
 )
 """How much of each label a model finds, by its name and version: written by `make trust`."""
 

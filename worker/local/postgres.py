@@ -24,7 +24,7 @@ from typing import IO
 from urllib.parse import quote
 
 from worker.errors import ConfigurationError, DatabaseUnavailable
-from worker.local.account import (
+from worker.local.host import (
     IS_LINUX,
     account_to_use,
     command_of,

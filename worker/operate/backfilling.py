@@ -14,11 +14,10 @@ from sqlalchemy import Engine
 
 from worker.cost import Prices
 from worker.errors import ConfigurationError, DatabaseUnavailable
-from worker.log import get_logger
 from worker.operate.budget import over_budget
 from worker.operate.stopping import Stopper
 from worker.operate.who import operator
-from worker.operate.work import Worker
+from worker.operate.worker import Worker
 from worker.pipeline.circuit import CircuitState
 from worker.pipeline.cycle import cycle
 from worker.pipeline.feed import WindowFeed
@@ -34,7 +33,6 @@ from worker.store.ledger import backfills, spending
 
 Row = Mapping[str, Any]
 
-log = get_logger(__name__)
 
 STOP_PATIENCE_S = 10.0
 """How long a stop waits for calls under way before it takes their leases back."""

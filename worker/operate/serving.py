@@ -16,7 +16,7 @@ from worker.log import get_logger
 from worker.operate import backfilling
 from worker.operate.stopping import Stopper
 from worker.operate.timetable import Job, Timetable
-from worker.operate.work import Worker, look_back, pull_work
+from worker.operate.worker import Worker, look_back, pause_of, pull_work
 from worker.pipeline.circuit import CircuitState
 from worker.pipeline.cycle import cycle
 from worker.pipeline.work import Work
@@ -26,7 +26,7 @@ from worker.settings import Settings
 from worker.sources import kinds
 from worker.sources.config import SourceConfig
 from worker.sources.kinds import Opening
-from worker.states import BackfillState, RunReport, RunState, StopReason, Trigger
+from worker.states import BackfillState, RunReport, StopReason, Trigger
 from worker.store.ledger import backfills, pauses, unusual
 
 log = get_logger(__name__)
@@ -81,26 +81,8 @@ class Turns:
                 self._owed = True
                 work = await asyncio.to_thread(self._scheduled_work)
                 if work is not None:
-                    await self._pulled(work)
+                    await _quiet_cycle(self._worker, work, self._stopper)
                 self._owed = False
-
-    async def _pulled(self, work: Work) -> None:
-        """A source that fails again and again rests, where its configuration says so."""
-        failed = True
-        try:
-            report = await _quiet_cycle(self._worker, work, self._stopper)
-            failed = report is not None and report.state == RunState.FAILED
-        except DatabaseUnavailable:  # ours, and not the source's failure
-            failed = False
-            raise
-        finally:
-            if failed and self._config.pause_after:
-                await asyncio.to_thread(self._pause_if_failing, work.lane, self._config.pause_after)
-
-    def _pause_if_failing(self, lane: Lane, runs: int) -> None:
-        engine = self._worker.engine
-        if why := pauses.begin_if_failing(engine, lane.source_id, runs=runs, by="serve"):
-            log.error("source.paused_itself", source=self._config.name, why=why)
 
     async def drain(self) -> None:
         """Work off what came back; opens no run when there is nothing to do."""
@@ -118,11 +100,16 @@ class Turns:
                 await _quiet_cycle(self._worker, work, self._stopper)
 
     def _scheduled_work(self) -> Work | None:
-        """None for a source that is paused; that, and what was missed before, are rows."""
+        """None for a source that is paused, and on its days off; a pause, and what was missed
+        before, are rows."""
         name, ledger = self._config.name, self._worker.ledger
         work, now = self._work(pull=True), datetime.now(UTC)
         due = self._timetable.due(name) or now
-        if pause := pauses.current(self._worker.engine).get(name):
+        if not self._config.when.allows(now):  # a late run, or one that its jitter moved on
+            log.info("source.day_off", source=name)
+            self._noted_to = due
+            return None
+        if pause := pause_of(self._worker, self._config):
             ledger.missed(work.lane, due, f"paused {pauses.told(pause)}")
             log.info("source.paused", source=name, until=pause["until"].isoformat())
             self._noted_to = due

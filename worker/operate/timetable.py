@@ -1,7 +1,8 @@
 """APScheduler around "run this source once".
 
-The cursor is the catch-up, so a missed run needs no replay: each source runs once at start,
-late runs are made up for by one (`coalesce`), and none is dropped for being late.
+The cursor is the catch-up, so a missed run needs no replay: each source runs once at start
+(unless that is one of its days off), late runs are made up for by one (`coalesce`), and none is
+dropped for being late.
 """
 
 from __future__ import annotations
@@ -57,10 +58,11 @@ class Timetable:
         self._at_work: set[asyncio.Task[None]] = set()
 
     def add(self, source: SourceConfig, job: Job) -> None:
-        """A source's job: by its schedule, and once at start."""
+        """A source's job: by its schedule, and once at start, unless that is a day off."""
         now = datetime.now(UTC)
-        first = now if source.when.allows(now) else source.when.after(now)
-        jittered = partial(self._jittered, source, first, job)
+        start = now if source.when.allows(now) else None
+        jittered = partial(self._jittered, source, start, job)
+        first = start or source.when.after(now)
         self._add(f"source:{source.name}", source.when, source.name, jittered, next_run_time=first)
 
     def add_drain(self, name: str, job: Job) -> None:
@@ -101,9 +103,9 @@ class Timetable:
                 for job in self._scheduler.get_jobs():
                     job.reschedule(job.trigger)
 
-    async def _jittered(self, source: SourceConfig, first: datetime, job: Job) -> None:
+    async def _jittered(self, source: SourceConfig, start: datetime | None, job: Job) -> None:
         """Not at start: who starts `serve` wants to see that it works."""
-        if source.jitter and self.due(source.name) != first:
+        if source.jitter and self.due(source.name) != start:
             wait_s = random.uniform(0, source.jitter.total_seconds())  # noqa: S311  no secret
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), wait_s)

@@ -14,13 +14,13 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from worker import crashpoint
-from worker.errors import DatabaseUnavailable
+from worker.errors import DatabaseUnavailable, first_of
 from worker.log import get_logger
 from worker.pipeline.circuit import CircuitState
 from worker.pipeline.feed import Batch
 from worker.pipeline.hand import Hand
 from worker.pipeline.judge import release
-from worker.pipeline.outcomes import Outcomes
+from worker.pipeline.settlements import SettlementQueue
 from worker.pipeline.work import Parts, Work
 from worker.ports import Observer, Span
 from worker.records import (
@@ -35,7 +35,6 @@ from worker.records import (
 )
 from worker.stages import Stage
 from worker.states import Counters, StopReason
-from worker.threads import first_of
 
 log = get_logger(__name__)
 
@@ -66,7 +65,7 @@ class Run:
         self._bytes_read = 0
         self._hand = Hand()
         self._ready: asyncio.Queue[Lease] = asyncio.Queue(READY_CHUNKS)
-        self._outcomes = Outcomes(lambda: parts.fanout.under_way)
+        self._settlements = SettlementQueue(lambda: parts.fanout.under_way)
         self._pulled = asyncio.Event()
         self._changed = asyncio.Event()
         self._look_at = 0.0
@@ -103,7 +102,7 @@ class Run:
                 # After the grace time nobody waits for calls under way: their leases end.
                 for task in (send, renew, watch, *self._calls):
                     task.cancel()
-                await self._outcomes.end()
+                await self._settlements.end()
                 await record
         except ExceptionGroup as errors:
             raise first_of(errors) from errors
@@ -184,7 +183,7 @@ class Run:
         while self._hand and time.monotonic() < deadline:
             self._changed.clear()
             while not self._ready.empty():
-                await self._outcomes.put(release(self._ready.get_nowait()))
+                await self._settlements.put(release(self._ready.get_nowait()))
             await self._wait(0.1)
 
     async def _wait(self, seconds: float) -> None:
@@ -206,12 +205,12 @@ class Run:
     async def _send(self, lease: Lease) -> None:
         chunk = lease.chunk
         if self.stopped:
-            await self._outcomes.put(release(lease))
+            await self._settlements.put(release(lease))
             return
         if not self._hand.holds(lease):
             return  # lost while it waited: its answer would be refused
         if not chunk.items:  # every record of it was rewritten since: nothing to ask
-            await self._outcomes.put(Settlement(lease, SettlementKind.DONE))
+            await self._settlements.put(Settlement(lease, SettlementKind.DONE))
             return
         with self._parts.tracer.span("chunk", _described(chunk)) as span:
             crashpoint.reached("call.before")
@@ -226,7 +225,7 @@ class Run:
             span.note({"sentiment.chunk.became": settlement.kind.value})
         if settlement.kind is SettlementKind.PARK:
             crashpoint.reached("park.judged")
-        await self._outcomes.put(settlement)
+        await self._settlements.put(settlement)
 
     def _unwanted(self, lease: Lease, outcome: Outcome) -> Settlement | None:
         """The lease, given back, if the answer is of another model version than is wanted."""
@@ -256,7 +255,7 @@ class Run:
 
     async def _record(self) -> None:
         """Write outcomes, many in one transaction; what settles a lease is never cancelled."""
-        while batch := await self._outcomes.gather():
+        while batch := await self._settlements.gather():
             thread = asyncio.to_thread(self._parts.journal.settle, self._run_id, batch)
             settling = asyncio.ensure_future(thread)
             # Where a cancelled run no longer waits for it, nobody asks how it ended.

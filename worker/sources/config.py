@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from worker.durations import parse_duration
-from worker.schedule import DEFAULT_EVERY, Schedule, exceptions_of, require_cron_line
+from worker.schedule import DEFAULT_EVERY, LONGEST, Schedule, days_off_of, require_cron_line
 from worker.sources.rows.layout import Layout
 
 
@@ -27,10 +27,10 @@ def _duration(value: Any) -> Any:
     return parse_duration(value) if isinstance(value, str) else value
 
 
-def _exceptions(value: Any) -> Any:
+def _days_off(value: Any) -> Any:
     if not isinstance(value, (list, tuple)):
         raise ValueError('write a list, like ["2026-12-25", "sat"]')
-    return exceptions_of(map(str, value))
+    return days_off_of(map(str, value))
 
 
 LAYOUT = tuple(Layout.__dataclass_fields__)
@@ -51,11 +51,11 @@ class SourceConfig(Strict):
     name: str = Field(min_length=1, max_length=200)
     schedule: str | None = None
     every: Duration | None = None
-    exceptions: Annotated[frozenset[date | str], BeforeValidator(_exceptions)] = Field(
+    days_off: Annotated[frozenset[date | str], BeforeValidator(_days_off)] = Field(
         default=frozenset(), alias="except"
     )
     """Dates, and weekdays by their three letters, on which it is not read."""
-    jitter: Duration = timedelta()
+    jitter: Duration = Field(default=timedelta(), ge=timedelta())
     """A run of the schedule begins at random within this time of when it is due."""
     pause_after: int | None = Field(default=None, ge=1)
     """Runs in a row that fail, after which the source rests until somebody resumes it."""
@@ -75,6 +75,8 @@ class SourceConfig(Strict):
             raise ValueError("give schedule or every, not both")
         if self.every is not None and self.every < timedelta(seconds=1):
             raise ValueError("every must be 1s or more")
+        if self.every is not None and self.every > LONGEST:
+            raise ValueError(f"every must be {LONGEST.days}d or less")
         if self.name.startswith("("):
             raise ValueError("a name that begins with a parenthesis is the worker's own")
         if not self.name.isprintable():
@@ -93,7 +95,7 @@ class SourceConfig(Strict):
     @property
     def when(self) -> Schedule:
         zone = self.timezone or UTC
-        return Schedule(self.schedule, self.every or DEFAULT_EVERY, zone, self.exceptions)
+        return Schedule(self.schedule, self.every or DEFAULT_EVERY, zone, self.days_off)
 
     @classmethod
     def setting_names(cls) -> list[str]:

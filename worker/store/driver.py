@@ -1,4 +1,4 @@
-"""psycopg's own cursor, for what is written a thousand rows at a time."""
+"""psycopg's own cursor, where SQLAlchemy's would be slow or in the way."""
 
 from __future__ import annotations
 

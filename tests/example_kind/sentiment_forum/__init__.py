@@ -19,7 +19,7 @@ from worker.records import Page, Position, Record, Refusal, Remark
 from worker.sources.config import SourceConfig
 from worker.sources.kinds import Kind, Opening
 from worker.sources.rows.columns import RowRefused
-from worker.sources.rows.mapping import FileMapping
+from worker.sources.rows.mapping import RecordMaker
 
 PAGE_POSTS = 100
 
@@ -52,7 +52,7 @@ class Forum:
 
     def _new_posts(self, thread: Path, after: int) -> Iterator[Page]:
         posts = json.loads(thread.read_text(encoding="utf-8"))
-        mapping = FileMapping(self._config.layout, ["id", "text"], file=thread.name)
+        mapping = RecordMaker(self._config.layout, ["id", "text"], file=thread.name)
         new = [post for post in posts if post["number"] > after]
         for page in _in_pages(new):
             records: list[Record] = []

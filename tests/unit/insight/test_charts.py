@@ -111,7 +111,7 @@ def test_nothing_to_draw_is_drawn() -> None:
 
 _IN_A_ZONE = """
 from datetime import date
-from tests.unit.test_charts import SCOPE, days
+from tests.unit.insight.test_charts import SCOPE, days
 from worker.insight import charts, drawing
 print(drawing.svg(charts.trend(days(3), SCOPE)) + drawing.svg(charts.calendar(days(3))))
 """
@@ -122,7 +122,7 @@ def test_days_are_the_same_in_every_zone() -> None:
         subprocess.run(
             [sys.executable, "-c", _IN_A_ZONE],
             env=os.environ | {"TZ": zone},
-            cwd=Path(__file__).parents[2],
+            cwd=Path(__file__).parents[3],
             capture_output=True,
             text=True,
             check=True,

@@ -16,7 +16,7 @@ from worker.insight import charts, drawing, summary
 from worker.insight.charts import LIGHT, Chart, Style
 from worker.insight.report import Picture
 from worker.insight.wording import signed
-from worker.store.analytics import questions, samples
+from worker.store.analytics import questions, record_questions
 from worker.store.analytics.tallies import Bin, Day, Group, Scope
 
 SIDE_BY_SIDE = 12
@@ -139,7 +139,7 @@ CHARTS: Mapping[str, Entry] = {
     "trend": Entry("Net polarity by day, with volume", questions.days, _trend),
     "compared": Entry("Net polarity compared", _groups, _compared),
     "shares": Entry("Share by label", _groups, _shares),
-    "distribution": Entry("Records by polarity", samples.distribution, _distribution),
+    "distribution": Entry("Records by polarity", record_questions.distribution, _distribution),
     "calendar": Entry("Net polarity by week and weekday", questions.days, _calendar),
     "agreement": Entry(
         "What TextBlob says of the same texts", summary.scored_by_the_model, _agreement

@@ -43,11 +43,13 @@ class Emptiness:
         return ConfigurationError(f"There is {self._nothing}.", hint=NOTHING_THERE)
 
     def remark(self) -> Remark:
-        """Of a run that found none. Raises SourceUnavailable once that was so too often."""
-        before = self._before()
-        if not before:
+        """Of a run that found none."""
+        if not self._before():
             log.warning("source.empty", source=self._source, at=list(self._locations))
-        if not self._may_be_empty and before + 1 >= EMPTY_RUNS:
+        return Remark(self._nothing, found_nothing=True)
+
+    def raise_if_too_often(self) -> None:
+        """Raises SourceUnavailable from the third run in a row on that found none."""
+        if not self._may_be_empty and self._before() + 1 >= EMPTY_RUNS:
             told = f"There is {self._nothing}, for {EMPTY_RUNS} runs in a row."
             raise SourceUnavailable(told, hint=NOTHING_THERE)
-        return Remark(self._nothing, found_nothing=True)

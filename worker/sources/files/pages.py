@@ -13,7 +13,7 @@ from worker.sources.files.lines import (
 )
 from worker.sources.files.storage import Blob
 from worker.sources.rows.columns import RowRefused
-from worker.sources.rows.mapping import FileMapping
+from worker.sources.rows.mapping import RecordMaker
 
 PAGE_ROWS = 4_000
 
@@ -38,7 +38,7 @@ class PageBuilder:
         self,
         blob: Blob,
         reader: LineReader,
-        mapping: FileMapping,
+        mapping: RecordMaker,
         digest: str,
         reading: str,
         doubted: Iterable[str],

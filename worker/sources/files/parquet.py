@@ -15,12 +15,12 @@ from worker.sources.files.storage import Blob
 from worker.sources.files.unpacking import UNPACK_ERRORS
 from worker.sources.rows.columns import RowRefused
 from worker.sources.rows.ids import SAMPLE_ROWS
-from worker.sources.rows.mapping import FileMapping
+from worker.sources.rows.mapping import RecordMaker
 
 PAGE_ROWS = 4_000
 
 
-Mapper = Callable[[Sequence[str], Iterable[Mapping[str, Any]]], FileMapping]
+Mapper = Callable[[Sequence[str], Iterable[Mapping[str, Any]]], RecordMaker]
 """How rows become records, by the file's columns and its first rows."""
 
 
@@ -78,7 +78,7 @@ def _first_rows(file: Any, damage: tuple[type[Exception], ...]) -> Iterator[Mapp
 
 
 def _read(
-    mapping: FileMapping, rows: list[dict[str, Any]], first: int
+    mapping: RecordMaker, rows: list[dict[str, Any]], first: int
 ) -> tuple[list[Record], list[Refusal]]:
     records: list[Record] = []
     refusals: list[Refusal] = []

@@ -25,6 +25,7 @@ from worker.log import get_logger
 from worker.records import Page, Position, Refusal, Remark
 from worker.sources.files import parquet, storage, unpacking
 from worker.sources.files.emptiness import Emptiness
+from worker.sources.files.id_rules import IdRules
 from worker.sources.files.lines import (
     LineReader,
     Row,
@@ -34,7 +35,6 @@ from worker.sources.files.lines import (
     jsonl_rows,
     recoded,
 )
-from worker.sources.files.mappings import Mappings
 from worker.sources.files.pages import PageBuilder
 from worker.sources.files.storage import Blob
 from worker.sources.kinds import unsaid
@@ -76,7 +76,7 @@ class FileSource:
         self._delimiter = delimiter
         self.remark: Remark | None = None
         self._emptiness = Emptiness(name, locations, may_be_empty=may_be_empty, before=empty_before)
-        self._mappings = Mappings(name, layout, self._digest, tell)
+        self._id_rules = IdRules(name, layout, self._digest, tell)
 
     def size(self) -> int | None:
         """Bytes of all files; None where packing hides how much there is to read."""
@@ -114,9 +114,8 @@ class FileSource:
 
     def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
         blobs, unread = self._look()
-        is_empty = not blobs and unread is None
-        self.remark = self._emptiness.remark() if is_empty else None
-        self._mappings.remember(positions, blobs)
+        self._look_at_emptiness(is_empty=not blobs and unread is None)
+        self._id_rules.remember(positions, blobs)
         for blob in blobs:
             known = position = positions.get(blob.path, {})
             if position.get("layout") != self._digest():
@@ -139,6 +138,12 @@ class FileSource:
                 unread = error
         if unread is not None:
             raise unread
+
+    def _look_at_emptiness(self, *, is_empty: bool) -> None:
+        """Raises SourceUnavailable once there was no file too often; the remark says so too."""
+        self.remark = self._emptiness.remark() if is_empty else None
+        if is_empty:
+            self._emptiness.raise_if_too_often()
 
     def _find(self) -> list[Blob]:
         """Raises SourceUnavailable where one of the places is not there."""
@@ -164,7 +169,7 @@ class FileSource:
 
     def _file(self, blob: Blob, position: Position, known: Position) -> Iterator[Page]:
         if blob.format == "parquet":
-            mapping = partial(self._mappings.of, blob, known)
+            mapping = partial(self._id_rules.of, blob, known)
             yield from parquet.pages(blob, position, mapping, self._digest())
         else:
             yield from self._lines(blob, position, known)
@@ -237,7 +242,7 @@ class FileSource:
         if columns is None:  # of JSON lines: what the first rows have
             seen = dict.fromkeys(name for row in self._first_rows(blob) for name in row)
             columns = list(seen)
-        mapping = self._mappings.of(blob, known, columns, self._first_rows(blob))
+        mapping = self._id_rules.of(blob, known, columns, self._first_rows(blob))
         mapping.grows(header is None)
         return PageBuilder(blob, reader, mapping, self._digest(), reading, doubted)
 

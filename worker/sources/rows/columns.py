@@ -10,11 +10,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from worker.errors import ConfigurationError
-from worker.log import get_logger
 from worker.sources.rows.ids import USUAL
 from worker.sources.rows.layout import CONTENT_ID, ROW_ID, Layout
-
-log = get_logger(__name__)
 
 TEXT_NAMES = ("text", "body", "content", "review", "comment", "message", "title")
 TIME_NAMES = ("created_at", "published_at", "timestamp", "date", "time")

@@ -58,7 +58,7 @@ def _others(names: Iterable[str], chosen: str | None) -> str:
     return f" (there is also {', '.join(left)})" if left else ""
 
 
-class FileMapping:
+class RecordMaker:
     """The columns of one file, chosen once its columns are known, and logged.
 
     Rows of JSON lines bring columns as they come; the choice is made again when a new one

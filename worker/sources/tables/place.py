@@ -63,8 +63,9 @@ def require_same(known: Mapping[str, Any], now: Mapping[str, Any], source: str) 
     one_system = known.get("system") is not None and known.get("system") == now.get("system")
     for name, called in _NAMES.items():
         was, is_now = known.get(name), now.get(name)
-        if name == "database" and one_system:
-            was, is_now = (urls.name_in(each or "") for each in (was, is_now))
+        if name == "database" and was and is_now:
+            same = urls.name_in if one_system else urls.without_login
+            was, is_now = same(was), same(is_now)
         if was != is_now and None not in (was, is_now):
             raise ConfigurationError(
                 f"The source {source!r} was read up to a position in another place: {called} was"

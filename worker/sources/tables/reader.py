@@ -15,7 +15,7 @@ from worker.records import Page, Position, Record, Refusal, Remark
 from worker.sources.rows import identity
 from worker.sources.rows.columns import RowRefused, choose
 from worker.sources.rows.layout import Layout
-from worker.sources.rows.mapping import FileMapping
+from worker.sources.rows.mapping import RecordMaker
 from worker.sources.tables import keys, place, waiting
 from worker.sources.tables.engines import SqlTarget
 from worker.sources.tables.keys import Xid8
@@ -47,7 +47,7 @@ class TableReader:
         self._name = name
         self._engine = engine
         self._relation = relation
-        self._mapping = FileMapping(layout, list(relation.c.keys()), file=name)
+        self._mapping = RecordMaker(layout, list(relation.c.keys()), file=name)
         self._columns = choose(layout, list(relation.c.keys()), f"The source {name!r}")
         self._cursor = self._column(target.cursor) if target.cursor else None
         self._named = self._cursor

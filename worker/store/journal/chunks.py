@@ -25,7 +25,7 @@ def first_fence() -> int:
     return 1 + secrets.randbits(60)
 
 
-def count(cur: Cursor, run_id: int, changes: Mapping[str, int]) -> None:
+def add_to_run(cur: Cursor, run_id: int, changes: Mapping[str, int]) -> None:
     """Add to the run's counters. Names come from `Counters`, never from outside."""
     moved = {name: n for name, n in changes.items() if n}
     assignments = "".join(f", {name} = {name} + %({name})s" for name in moved)

@@ -142,7 +142,7 @@ def store(
         "quarantined": refused,
         "skipped": sum(r.skip_reason is not None for _, r in fresh + revised),
     }
-    chunks.count(cur, run_id, changes)
+    chunks.add_to_run(cur, run_id, changes)
     crashpoint.reached("ingest.before_commit")
     return made, changes
 

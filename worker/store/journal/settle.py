@@ -93,7 +93,7 @@ def settle(
     for stale in late:
         changes.update(stale.calls, fenced=1)
     _count_spending(cur, accepted, late, scorer_ids)
-    chunks.count(cur, run_id, changes)
+    chunks.add_to_run(cur, run_id, changes)
     crashpoint.reached("settle.before_commit")
     return changes
 

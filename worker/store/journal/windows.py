@@ -43,5 +43,5 @@ def open_window(
         "unchanged": len(same),
         "superseded": len(members) - len(same),
     }
-    chunks.count(cur, run_id, changes)
+    chunks.add_to_run(cur, run_id, changes)
     return leases, changes

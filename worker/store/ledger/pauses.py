@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
-from worker.states import RunState, Trigger
+from worker.states import PULLS, SILENT, RunState
 from worker.store import database
 from worker.store.tables import PAUSE, RUN, SOURCE
 
@@ -50,9 +50,14 @@ def current(engine: Engine) -> dict[str, Row]:
         return {row["name"]: dict(row) for row in connection.execute(statement).mappings()}
 
 
+def is_endless(pause: Row) -> bool:
+    """Does it last until somebody ends it?"""
+    return bool(pause["until"] >= UNTIL_RESUMED)
+
+
 def told(pause: Row) -> str:
     """How long it lasts, and why."""
-    if pause["until"] >= UNTIL_RESUMED:
+    if is_endless(pause):
         return f"until somebody resumes it: {pause['reason']}"
     return f"until {pause['until']:%Y-%m-%d %H:%M} UTC: {pause['reason']}"
 
@@ -64,8 +69,8 @@ def begin_if_failing(engine: Engine, source_id: int, *, runs: int, by: str) -> s
     begun = sa.func.coalesce(newest.scalar_subquery(), sa.text("'-infinity'::timestamptz"))
     last = (
         sa.select(RUN.c.state, RUN.c.error)
-        .where(RUN.c.source_id == source_id, RUN.c.state != RunState.MISSED)
-        .where(RUN.c.trigger.in_((Trigger.SCHEDULE, Trigger.ONCE)), RUN.c.started_at > begun)
+        .where(RUN.c.source_id == source_id, RUN.c.state.not_in(SILENT))
+        .where(RUN.c.trigger.in_(PULLS), RUN.c.started_at > begun)
         .order_by(RUN.c.id.desc())
         .limit(runs)
     )

@@ -13,12 +13,12 @@ from worker.sources.files.storage import Blob
 from worker.sources.rows import identity, ids
 from worker.sources.rows.columns import Columns
 from worker.sources.rows.layout import CONTENT_ID, ROW_ID, Layout
-from worker.sources.rows.mapping import FileMapping, told
+from worker.sources.rows.mapping import RecordMaker, told
 
 log = get_logger(__name__)
 
 
-class Mappings:
+class IdRules:
     """Remembers by which rule ids were chosen, by the columns that a file has."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Mappings:
         known: Position,
         columns: Sequence[str],
         rows: Iterable[Mapping[str, Any]],
-    ) -> FileMapping:
+    ) -> RecordMaker:
         """How rows of this file become records: as before, where it was read before; else with an
         id's rule that its first rows allow."""
         layout = identity.kept(self._layout, known)
@@ -62,7 +62,7 @@ class Mappings:
         found = ids.choose(layout.id or usual, columns, rows, blob.name)
         self._rules[of] = found.rule
         layout = replace(layout, id=found.rule)
-        return FileMapping(layout, columns, file=blob.name, chosen=partial(self._say_chosen, found))
+        return RecordMaker(layout, columns, file=blob.name, chosen=partial(self._say_chosen, found))
 
     def _say_chosen(
         self, rule: ids.IdRule, file: str, columns: Columns, available: Sequence[str]

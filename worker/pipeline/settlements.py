@@ -15,7 +15,7 @@ PATIENCE_S = 0.1
 """How long an outcome waits for others to share its transaction."""
 
 
-class Outcomes:
+class SettlementQueue:
     """A queue that gives what has gathered."""
 
     def __init__(self, calls_under_way: Callable[[], int]) -> None:

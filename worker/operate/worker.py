@@ -1,9 +1,11 @@
-"""What a run of a source is about, and what is said of it afterwards."""
+"""A worker that can run sources, what a run of one is about, and what is said of it afterwards."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -15,8 +17,9 @@ from worker.ports import Source
 from worker.records import NOTHING_AGAIN, Lane, Redrive
 from worker.scoring.target import LambdaTarget
 from worker.settings import Settings
+from worker.sources.config import SourceConfig
 from worker.states import RunReport, Trigger
-from worker.store.ledger import unusual
+from worker.store.ledger import pauses, unusual
 from worker.store.ledger.runs import PostgresLedger
 
 log = get_logger(__name__)
@@ -70,3 +73,14 @@ def look_back(worker: Worker, work: Work, report: RunReport) -> list[str]:
         worker.ledger.warn(report.run_id, found, remark)
         log.warning("run.unusual", run=report.run_id, source=work.name, why=found)
     return found
+
+
+def pause_of(worker: Worker, config: SourceConfig) -> Mapping[str, Any] | None:
+    """The pause that a source is under, if any; one whose runs keep failing is paused now, where
+    its configuration says so."""
+    if config.pause_after:
+        source_id = worker.ledger.source_id(config.name, config.kind)
+        runs = config.pause_after
+        if why := pauses.begin_if_failing(worker.engine, source_id, runs=runs, by=worker.name):
+            log.error("source.paused_itself", source=config.name, why=why)
+    return pauses.current(worker.engine).get(config.name)

@@ -58,7 +58,7 @@ class ChartRenderer:
         await self._child.close()
 
 
-def _renderer(hello: None) -> tuple[Callable[[Wanted], Picture | Exception], int]:
+def _renderer(_: None) -> tuple[Callable[[Wanted], Picture | Exception], int]:
     from worker.insight.charts import named  # now, so that the first picture waits less
 
     def draw(wanted: Wanted) -> Picture | Exception:
