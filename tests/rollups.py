@@ -4,7 +4,10 @@ from __future__ import annotations
 
 WRONG_DAYS = """
 WITH seen AS (
-    SELECT source_id, (moment AT TIME ZONE 'UTC')::date AS day, tags, label, polarity, provisional,
+    SELECT source_id, (moment AT TIME ZONE 'UTC')::date AS day, tags, provisional,
+           CASE WHEN language_supported THEN label END AS label,
+           CASE WHEN language_supported THEN polarity END AS polarity,
+           label IS NOT NULL AND NOT language_supported AS unsupported,
            overridden_at IS NOT NULL AS overridden,
            (SELECT count(*) > 1 FROM sentiment.score s
             JOIN sentiment.record r ON r.id = s.record_id AND r.content_hash = s.content_hash
@@ -22,14 +25,15 @@ WITH seen AS (
            count(*) FILTER (WHERE provisional) AS provisional,
            count(*) FILTER (WHERE rescored) AS rescored,
            count(*) FILTER (WHERE overridden) AS overridden,
+           count(*) FILTER (WHERE unsupported) AS unsupported,
            coalesce(sum(round(polarity * 1e6)), 0)::bigint AS micropolarity
     FROM every GROUP BY source_id, day, tag, value
 ), found AS (
     SELECT source_id, day, tag, value, records, scored, positive, neutral, negative, provisional,
-           rescored, overridden, micropolarity
+           rescored, overridden, unsupported, micropolarity
     FROM sentiment.daily
     WHERE (records, scored, positive, neutral, negative, provisional, rescored, overridden,
-           micropolarity) <> (0, 0, 0, 0, 0, 0, 0, 0, 0)
+           unsupported, micropolarity) <> (0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 )
 (SELECT 'wanted' AS which, * FROM (SELECT * FROM wanted EXCEPT SELECT * FROM found) a)
 UNION ALL

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -127,4 +128,7 @@ def stray_keys(environ: Mapping[str, str]) -> bool:
 
 def on_loopback(endpoint_url: str | None) -> bool:
     host = urlsplit(endpoint_url or "").hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
 
 _LENGTH = struct.Struct(">I")
+_GONE = object()
 
 
 class ChildDied(Exception):
@@ -96,15 +97,19 @@ class Child:
             self.kill()
             await self._process.wait()
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                # -P: a queue.py in the folder we were started in is not the library's.
-                *(sys.executable, "-P", "-m", self._module, str(theirs.fileno())),
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for the worker, which lets calls finish
-            )
-        reader, self._writer = await asyncio.open_connection(sock=ours, limit=1 << 24)
+        try:
+            with theirs:
+                self._process = await asyncio.create_subprocess_exec(
+                    # -P: a queue.py in the folder we were started in is not the library's.
+                    *(sys.executable, "-P", "-m", self._module, str(theirs.fileno())),
+                    pass_fds=(theirs.fileno(),),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    start_new_session=True,  # Ctrl-C is for the worker, which lets calls finish
+                )
+            reader, self._writer = await asyncio.open_connection(sock=ours, limit=1 << 24)
+        except BaseException:  # a stop, too: what has been started ends with the socket
+            ours.close()
+            raise
         self._writer.write(_frame(self._hello))
         self._reading = asyncio.create_task(self._read(reader))
 
@@ -142,7 +147,10 @@ def serve(make: Callable[[Any], tuple[Callable[[Any], Any], int]]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = socket.socket(fileno=int(sys.argv[1]))
     incoming = connection.makefile("rb")
-    answer, threads = make(_receive(incoming))
+    hello = _receive(incoming)
+    if hello is _GONE:
+        return
+    answer, threads = make(hello)
     lock = threading.Lock()
 
     def work(call: int, value: Any) -> None:
@@ -155,17 +163,18 @@ def serve(make: Callable[[Any], tuple[Callable[[Any], Any], int]]) -> None:
             connection.sendall(frame)
 
     with ThreadPoolExecutor(threads) as pool:
-        while (request := _receive(incoming)) is not None:
+        while (request := _receive(incoming)) is not _GONE:
             pool.submit(work, *request)
         os._exit(0)  # nobody is left to hear the answers of calls under way
 
 
 def _receive(incoming: IO[bytes]) -> Any:
+    """What the parent says next; `_GONE` where there is none any more."""
     try:
         head = incoming.read(_LENGTH.size)
     except OSError:  # the parent was killed while it wrote
-        return None
+        return _GONE
     if len(head) < _LENGTH.size:
-        return None
+        return _GONE
     (length,) = _LENGTH.unpack(head)
     return pickle.loads(incoming.read(length))  # noqa: S301  our parent

@@ -165,6 +165,8 @@ class Opinion(NamedTuple):
     """The probability of `label`, in [0, 1]."""
     polarity: float
     """From -1 (negative) to 1 (positive): the expected value over the labels."""
+    language: str | None = None
+    """Of the text, as it was detected: an ISO 639 code; None where that is unsure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,8 @@ class ScorerId:
     """"lambda" or "textblob"."""
     model: str
     version: str
+    languages: tuple[str, ...] = field(default=(), compare=False)
+    """Codes of those that it reads; none where that is not known."""
 
 
 class Bill(NamedTuple):

@@ -129,14 +129,14 @@ class Settings(Strict):
         name = self.lambda_function_name or ""
         if words.is_slip(name.lower(), LOCAL) or (name != LOCAL and name.lower() == LOCAL):
             raise ConfigurationError(
-                f"LAMBDA_FUNCTION_NAME is {name!r}. Did you mean {LOCAL!r}, the small model here?",
+                f"LAMBDA_FUNCTION_NAME is {name!r}. Did you mean {LOCAL!r}, the model here?",
                 hint="If an AWS function really has that name, give its ARN.",
             )
         if self.database_url and self.uses_local_lambda and self.lambda_function_name != LOCAL:
             raise ConfigurationError(
                 "A database is named (DATABASE_URL), and no function that scores its records.",
                 hint="Set LAMBDA_FUNCTION_NAME to the function's name or ARN, or to `local` for the"
-                " small model on this machine; USE_LAMBDA_SENTIMENT=0 means TextBlob.",
+                " model on this machine; USE_LAMBDA_SENTIMENT=0 means TextBlob.",
             )
 
     @property

@@ -79,7 +79,10 @@ def _scored(request: Any, context: Any, *, cold: bool) -> dict[str, Any]:
     metrics.add_metric("Tokens", MetricUnit.Count, tokens)
     metrics.add_metric("Inference", MetricUnit.Milliseconds, milliseconds)
     metrics.flush_metrics()
-    return wire.answer(request, results, model=model().name, version=model().version)
+    about = model()
+    return wire.answer(
+        request, results, model=about.name, version=about.version, languages=about.languages
+    )
 
 
 def _tokens_in(context: Any) -> int:
@@ -95,6 +98,7 @@ def _health(*, cold: bool) -> dict[str, Any]:
         "status": "ok",
         "model": model().name,
         "model_version": model().version,
+        "languages": model().languages,
         "uptime_s": round(time.monotonic() - _started, 1),
         "start": "cold" if cold else "warm",
         "try": {"texts": ["I love this!"]},

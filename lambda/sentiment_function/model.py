@@ -13,10 +13,16 @@ import numpy as np
 import onnxruntime as ort
 from tokenizers import Tokenizer
 
+from sentiment_function.language import detector
 from sentiment_function.wire import Refused, Result, Sentiment
 
 EMBEDDED = Path(__file__).parent / "embedded"
-"""The small model that ships with the package; MODEL_DIR names another."""
+ENGLISH = Path(__file__).parent / "english"
+"""The models that ship with the package: one of many languages, and one that reads English alone,
+at twice the speed. MODEL_DIR names another folder, or `english`."""
+
+OTHERS = "*"
+"""In the manifest's temperatures: languages that it does not name."""
 
 BATCH_TOKENS = 256
 """Tokens a batch, padding included. Small batches of similar length pad little and stay in the
@@ -63,7 +69,16 @@ class Model:
         """Raises BadModel where files or manifest are not what the build wrote."""
         manifest = _verified(folder)
         self.name: str = manifest["name"]
-        self.version: str = manifest["version"] + ("+truncate" if truncate else "")
+        self.languages: list[str] = sorted(manifest.get("languages", {}))
+        """Codes of those that it was measured on, and reads well enough; none where that is not
+        known."""
+        self._detector = detector() if self.languages else None
+        self._temperatures: dict[str, float] = manifest.get("temperature", {})
+        self.version: str = (
+            manifest["version"]
+            + ("+truncate" if truncate else "")
+            + ("+undetected" if self.languages and not self._detector else "")
+        )
         self._truncate = truncate
         self._labels: list[str] = manifest["labels"]
         self._polarities = np.array(manifest["polarities"], dtype=np.float64)
@@ -91,34 +106,44 @@ class Model:
         """One result a text, in order: a sentiment, or why it is no text, or was not read because
         `max_tokens` were read before it."""
         results: list[Result] = [Refused("a text must be a string")] * len(texts)
-        read: list[tuple[int, list[Window], bool]] = []
+        read: list[tuple[int, list[Window], bool, str | None]] = []
         left = max_tokens
         for i, text in enumerate(texts):
             if not isinstance(text, str):
                 continue
-            windows, cut = self._windows(text)
+            # Half a surrogate pair is legal in JSON, and nothing that UTF-8 takes.
+            readable = text[:MAX_CHARS].encode("utf-8", "replace").decode("utf-8")
+            windows, cut = self._windows(readable)
+            cut = cut or len(text) > MAX_CHARS
             tokens = sum(map(len, windows))
             if tokens > left and read:
                 results[i] = Refused(TOO_LONG)
                 continue
             left -= tokens
-            read.append((i, windows, cut))
-        probabilities = iter(self._probabilities([w for _, windows, _ in read for w in windows]))
-        for i, windows, cut in read:
-            rows = [next(probabilities) for _ in windows]
-            results[i] = self._sentiment(windows, rows, truncated=cut)
+            language = self._detector.language_of(readable) if self._detector else None
+            read.append((i, windows, cut, language))
+        logits = iter(self._logits([w for _, windows, *_ in read for w in windows]))
+        for i, windows, cut, language in read:
+            rows = [self._calibrated(next(logits), language) for _ in windows]
+            results[i] = self._sentiment(windows, rows, truncated=cut, language=language)
         return results
+
+    def _calibrated(self, logits: Any, language: str | None) -> Any:
+        """Probabilities that mean what they say: the softmax of the logits by a temperature that
+        was fitted at build time (Guo et al. 2017, https://arxiv.org/abs/1706.04599)."""
+        others = self._temperatures.get(OTHERS, 1.0)
+        heat = self._temperatures.get(language or OTHERS, others)
+        powers = np.exp((logits - logits.max()) / heat)
+        return powers / powers.sum()
 
     def _windows(self, text: str) -> tuple[list[Window], bool]:
         """The windows that are read of a text, and whether something of it is not."""
-        # Half a surrogate pair is legal in JSON, and nothing that UTF-8 or the tokenizer takes.
-        readable = text[:MAX_CHARS].encode("utf-8", "replace").decode("utf-8")
-        encoding = self._tokenizer.encode(readable)
+        encoding = self._tokenizer.encode(text)
         most = 1 if self._truncate else self._max_windows
         windows = [encoding.ids, *(more.ids for more in encoding.overflowing[: most - 1])]
-        return windows, len(text) > MAX_CHARS or len(encoding.overflowing) >= most
+        return windows, len(encoding.overflowing) >= most
 
-    def _probabilities(self, windows: Sequence[Window]) -> list[Any]:
+    def _logits(self, windows: Sequence[Window]) -> list[Any]:
         """Of each window, in order; computed in batches of similar length."""
         lengths = [len(window) for window in windows]
         found: list[Any] = [None] * len(windows)
@@ -135,11 +160,15 @@ class Model:
             ids[row, : len(window)] = window
             mask[row, : len(window)] = 1
         logits = self._session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
-        shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-        return shifted / shifted.sum(axis=1, keepdims=True)
+        return logits.astype(np.float64)
 
     def _sentiment(
-        self, windows: Sequence[Window], rows: Sequence[Any], *, truncated: bool
+        self,
+        windows: Sequence[Window],
+        rows: Sequence[Any],
+        *,
+        truncated: bool,
+        language: str | None,
     ) -> Sentiment:
         weights = [max(1, len(window) - _SPECIAL) for window in windows]
         probabilities = np.average(rows, axis=0, weights=weights)
@@ -152,11 +181,13 @@ class Model:
             tokens=sum(map(len, windows)),
             windows=len(windows),
             truncated=truncated,
+            language=language,
         )
 
 
 def model_folder() -> Path:
-    return Path(os.environ.get("MODEL_DIR") or EMBEDDED)
+    named = os.environ.get("MODEL_DIR")
+    return ENGLISH if named == ENGLISH.name else Path(named or EMBEDDED)
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
@@ -193,4 +224,5 @@ def _verified(folder: Path) -> dict[str, Any]:
 def _digest(manifest: dict[str, Any]) -> str:
     """Of all that a score depends on, as lambda/build writes it."""
     parts = [manifest[name] for name in ("labels", "polarities", "max_tokens", "files")]
+    parts += [manifest["temperature"]] if "temperature" in manifest else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -2,7 +2,8 @@
 
 Request   {"texts": [...], "ids": [...], "chunk_id": "17", "attempt": 1}; only texts is needed
 Answer    {"results": [{"sentiment", "score", "polarity"}, ...], "count": n, "model": "...",
-           "model_version": "...", and what was sent beside the texts}
+           "model_version": "...", "languages": ["de", "en"], and what was sent beside the texts};
+          a result says its "language" where that was detected
 
 One result a text, in order. A text that is none gets {"error": "..."} in its place, and sinks
 nobody else. `sentiment_function.faces` puts the answer into the envelope that the caller expects.
@@ -47,6 +48,8 @@ class Sentiment:
     """In how many pieces the model read the text."""
     truncated: bool = False
     """The model read only the beginning."""
+    language: str | None = None
+    """As it was detected; None where that is unsure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +91,22 @@ def _can_be_echoed(value: Any) -> bool:
 
 
 def answer(
-    request: dict[str, Any], results: Sequence[Result], *, model: str, version: str
+    request: dict[str, Any],
+    results: Sequence[Result],
+    *,
+    model: str,
+    version: str,
+    languages: Sequence[str] = (),
 ) -> dict[str, Any]:
+    """`languages` are those that the model reads; none where it does not say."""
     body = {
         "results": [_result(result) for result in results],
         "count": len(results),
         "model": model,
         "model_version": version,
     }
+    if languages:
+        body["languages"] = list(languages)
     body.update({name: request[name] for name in ECHOED if name in request})
     return body
 
@@ -112,4 +123,6 @@ def _result(result: Result) -> dict[str, Any]:
         found["windows"] = result.windows
     if result.truncated:
         found["truncated"] = True
+    if result.language:
+        found["language"] = result.language
     return found

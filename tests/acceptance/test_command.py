@@ -50,7 +50,7 @@ def test_a_file_without_any_configuration(shell: Shell) -> None:
     assert rows["1"]["label"] == "positive"
     assert rows["2"]["label"] == "negative"
     assert rows["3"]["skip_reason"] == "empty"
-    assert rows["1"]["model_version"] == "1.1.0"
+    assert rows["1"]["model_version"] == "1.0.0"
     again = shell("once", "reviews.csv", "--output", "json").data[0]["counters"]
     assert again["invocations"] == again["read"] == 0
 

@@ -242,7 +242,7 @@ def test_the_cost_of_it_all(desk: Shell) -> None:
 
 def test_another_version_judges_side_by_side_and_is_promoted(desk: Shell) -> None:
     """The function that truncates long texts names itself another version: a real second one."""
-    old, new = "1.1.0", "1.1.0+truncate"
+    old, new = "1.0.0", "1.0.0+truncate"
     done = desk("rescore", "plan", "--source", "reviews", "--to", new, "--limit", 200,
                 "--label", "positive", "--output", "json")  # fmt: skip
     assert done.code == 0, done.err

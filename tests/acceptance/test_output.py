@@ -46,7 +46,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         **dict.fromkeys(("label", "model_version", "scored_at", "published_at"), (TEXT, MAYBE)),
         **dict.fromkeys(("fallback_reason", "skip_reason", "author", "language"), (TEXT, MAYBE)),
         **dict.fromkeys(("score", "polarity"), NUMBER),
-        "provisional": FLAG,
+        **dict.fromkeys(("provisional", "language_supported"), FLAG),
         "tags": (dict, MAYBE),
         **dict.fromkeys(("revision", "record_id", "source_id"), int),
         "moment": TEXT,
@@ -69,7 +69,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "schedule list": {
         **dict.fromkeys(("source", "rhythm"), TEXT),
         **dict.fromkeys(("next", "last_runs"), list),
-        **dict.fromkeys(("last_finished", "paused_until", "reason"), (TEXT, MAYBE)),
+        **dict.fromkeys(("last_finished", "paused", "paused_until", "reason"), (TEXT, MAYBE)),
     },
     "state history reviews": {
         **dict.fromkeys(("id",), int),
@@ -81,6 +81,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         **dict.fromkeys(("provider", "model", "version", "first_seen"), TEXT),
         **dict.fromkeys(("id", "scores"), int),
         "promoted_at": (TEXT, MAYBE),
+        "languages": (list, MAYBE),
         "current": FLAG,
     },
     "cost report": {

@@ -21,7 +21,10 @@ def test_on_this_machine_without_any_settings(tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert [row["label"] for row in done.data] == ["positive", "negative", None]
     assert done.data[0]["polarity"] > 0.5
-    assert (done.data[0]["model"], done.data[0]["model_version"]) == ("sentiment-small", "1.1.0")
+    assert (done.data[0]["model"], done.data[0]["model_version"]) == (
+        "sentiment-multilingual",
+        "1.0.0",
+    )
     assert not (tmp_path / "home").exists(), "nothing is stored"
     table = Shell(tmp_path)("score", *TEXTS[:2])
     assert "positive" in table.out

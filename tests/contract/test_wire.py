@@ -39,6 +39,7 @@ def test_the_worker_accepts_and_refuses(case: dict[str, Any]) -> None:
         assert [list(opinion) for opinion in opinions] == case["accepted"]
         named = '"model"' in case["payload"] or "model_version" in case["payload"]
         assert scorer == (ScorerId("lambda", "m", "3") if named else PLAIN)
+        assert scorer.languages == (("de", "en") if '["de", "en"]' in case["payload"] else ())
 
 
 @pytest.mark.parametrize("case", REQUESTS, ids=by_what)
@@ -59,7 +60,8 @@ def test_what_the_worker_sends_the_function_understands_and_back() -> None:
     assert function_wire.texts_of(request) == [item.text for item in sent.items]
     answer = json.dumps(handler(request, None)).encode()
     scorer, opinions = wire.decode(answer, sent, PLAIN)
-    assert scorer == ScorerId("lambda", "sentiment-small", "1.1.0")
+    assert scorer == ScorerId("lambda", "sentiment-multilingual", "1.0.0")
+    assert {"de", "en", "es"} <= set(scorer.languages)
     assert [opinion.label for opinion in opinions][::2] == ["positive", "negative"]
 
 

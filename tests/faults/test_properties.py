@@ -47,7 +47,8 @@ from worker.store.ledger.runs import PostgresLedger
 
 pytestmark = pytest.mark.timeout(1800)
 
-MODEL = ScorerId("lambda", "faulty", "1")
+MODEL = ScorerId("lambda", "faulty", "1", languages=("de", "en"))
+LANGUAGES = ("de", "en", "nl", None)
 BLOB = ScorerId("textblob", "pattern-en", "0")
 PLANNER = partial(chunk.plan, max_items=3, max_bytes=10_000)
 NAMES = itertools.count()
@@ -213,7 +214,8 @@ def _settlement(lease: Lease, kind: str) -> Settlement:
         opinions = []
         for item in items:
             said = verdict(item.text)
-            opinions.append(Opinion(said.label, said.score, said.polarity))
+            language = LANGUAGES[len(item.text) % len(LANGUAGES)]
+            opinions.append(Opinion(said.label, said.score, said.polarity, language))
         return judge._done(lease, Answer(MODEL, opinions))
     if kind == "retry":
         return Settlement(lease, SettlementKind.RETRY, attempts=1, reason="x", repeats=1)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from worker.durations import parse_duration, parse_moment
+from worker.durations import as_text, parse_duration, parse_moment
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,20 @@ def test_what_is_none_is_refused_and_quoted(written: str) -> None:
     with pytest.raises(ValueError) as raised:
         parse_duration(written)
     assert repr(written) in str(raised.value)
+
+
+@example(1_000_001)
+@given(st.integers(0, 10**9))
+def test_what_is_shown_reads_as_the_same(seconds: int) -> None:
+    duration = timedelta(seconds=seconds)
+    assert parse_duration(as_text(duration)) == duration
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(900, "15m"), (129_600, "36h"), (172_800, "2d"), (90, "90s"), (0, "0s")]
+)
+def test_a_duration_is_shown_in_its_largest_whole_unit(seconds: int, shown: str) -> None:
+    assert as_text(timedelta(seconds=seconds)) == shown
 
 
 def test_a_moment_without_a_zone_is_utc_and_one_with_a_zone_keeps_it() -> None:

@@ -15,7 +15,7 @@ SECRET = "c4nary"
         f"postgresql://u:{SECRET}@h/db",
         f"could not connect to mysql+pymysql://u:{SECRET}@h:3306/db, trying http://x:{SECRET}@y",
         f"https://:{SECRET}@proxy",
-        f"postgresql://u:{SECRET}@more@h/db",
+        f"postgresql://u:more@{SECRET}@h/db",
         f"postgresql://u:{SECRET}:more@h/db",
     ],
 )

@@ -69,13 +69,18 @@ class Trust:
     """Judged by a person."""
     quarantined: int
     """Rows that could not be read or scored, of any day."""
-    not_english: int
-    """Of the newest records, those whose source says another language; the model reads English."""
+    unsupported: int
+    """In a language that their scorer does not read: left out of every share and polarity."""
+    other_languages: Sequence[str]
+    """Those languages, of the newest records: that of most records first."""
     language_unknown: int
+    """Of the newest records."""
     looked_at: int
     """How many newest records that is."""
     models: Sequence[str]
     """Name and version of whatever scored them, that of most records first."""
+    sure: Mapping[str, tuple[int, float]]
+    """By model (name and version): of how many newest records, and how sure it is on average."""
     judged: int
     """Records of the source, of any day, that people judged and the machine had scored."""
     agreed: int
@@ -262,25 +267,31 @@ def _examples(
 
 def _trust(engine: Engine, scope: Scope, now: Tally) -> Trust:
     newest = record_questions.languages_and_models(engine, scope)
-    languages, models = Counter[str | None](), Counter[str]()
+    languages, others, models = Counter[str | None](), Counter[str](), Counter[str]()
     for row in newest:
         languages[row["language"]] += row["records"]
+        if not row["language_supported"]:
+            others[row["language"]] += row["records"]
         if row["model"] is not None:
             models[f"{row['model']} {row['model_version']}"] += row["records"]
     looked_at = sum(languages.values())
     # "und": ISO 639-2, undetermined.
-    unknown = languages.pop(None, 0) + languages.pop("und", 0)
-    english = sum(n for name, n in languages.items() if name and name.lower().startswith("en"))
+    unknown = languages[None] + languages["und"]
     judged, agreed = record_questions.judged(engine, scope.source)
     return Trust(
         provisional=now.provisional,
-        unscored=now.unscored,
+        unscored=now.unscored - now.unsupported,
         overridden=now.overridden,
         quarantined=questions.quarantine_size(engine, scope.source),
-        not_english=looked_at - unknown - english,
+        unsupported=now.unsupported,
+        other_languages=[language for language, _ in others.most_common()],
         language_unknown=unknown,
         looked_at=looked_at,
         models=[model for model, _ in models.most_common()],
+        sure={
+            row["model"]: (row["records"], row["mean"])
+            for row in record_questions.confidence(engine, scope)
+        },
         judged=judged,
         agreed=agreed,
     )

@@ -87,16 +87,18 @@ def cautions(summary: Summary) -> list[str]:
     if trust.quarantined:
         rows = words.many(trust.quarantined, "row", "rows")
         found.append(f"{rows}, of any day and tag, in quarantine: not counted here.")
-    if trust.not_english:
-        are = words.many(trust.not_english, "is", "are")
+    if trust.unsupported:
+        are = words.many(trust.unsupported, "record is", "records are")
+        named = f" ({', '.join(trust.other_languages[:5])})" if trust.other_languages else ""
         found.append(
-            f"Of the newest {trust.looked_at:,} records {are} not in English,"
-            " which is all that the model reads: treat those scores as noise."
+            f"{are} in a language that the model does not read{named}:"
+            f" {share(trust.unsupported, now.records)} of all. They are scored, and left out of the"
+            " figures here."
         )
     if trust.language_unknown:
         found.append(
-            f"The source does not say the language (of {trust.language_unknown:,} of the newest"
-            f" {trust.looked_at:,} records); the model reads English."
+            f"The language of {trust.language_unknown:,} of the newest {trust.looked_at:,} records"
+            " is not known: nobody says it, and they are too short to tell. They count."
         )
     if not summary.is_comparable and summary.before.records:
         found.append(
@@ -121,6 +123,8 @@ def _of_mistakes(summary: Summary) -> Iterator[str]:
                 f" negative, {measured['neutral']:.0%} of neutral and {measured['positive']:.0%} of"
                 " positive; on your texts it may be worse."
             )
+            if name in trust.sure:
+                yield _estimated(*trust.sure[name])
         else:
             yield f"How often {name} is right was not measured here."
     if trust.judged:
@@ -135,6 +139,16 @@ def _of_mistakes(summary: Summary) -> Iterator[str]:
             "No person has judged any of these records yet. `sentiment-worker override set` does"
             " that; how often people agree with the model then stands here."
         )
+
+
+def _estimated(records: int, sure: float) -> str:
+    """Confidence-based performance estimation: a calibrated model is right as often as it is sure.
+    https://nannyml.readthedocs.io/en/stable/how_it_works/performance_estimation.html"""
+    return (
+        f"Estimated from its own probabilities, without labels (CBPE): right on about {sure:.0%} of"
+        f" the newest {records:,} records here, if these texts are like those that it was"
+        " calibrated on."
+    )
 
 
 def share(part: int, of: int) -> str:

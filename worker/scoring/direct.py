@@ -53,6 +53,10 @@ class Scored:
     """From -1 (negative) to 1 (positive)."""
     model: str
     model_version: str
+    language: str | None = None
+    """As it was detected; None where that is unsure."""
+    language_supported: bool = True
+    """False where the model was not made for that language: the label is a guess."""
 
 
 def score(target: LambdaTarget | None, texts: Sequence[str]) -> list[Scored]:
@@ -112,6 +116,7 @@ def _asker(target: LambdaTarget | None) -> Ask:
 
 
 def _scored(text: str, opinion: Opinion | None, scorer: ScorerId | None) -> Scored:
-    label, score_, polarity = opinion or (None, None, None)
+    label, score_, polarity, language = opinion or (None, None, None, None)
     model, version = (scorer.model, scorer.version) if scorer else ("", "")
-    return Scored(text, label, score_, polarity, model, version)
+    supported = not scorer or language is None or language in (scorer.languages or (language,))
+    return Scored(text, label, score_, polarity, model, version, language, supported)

@@ -30,7 +30,7 @@ class LambdaTarget:
     def __str__(self) -> str:
         """For a person who asks who scores."""
         if self.is_local:
-            return "the local Lambda, with the small model on this machine"
+            return "the local Lambda, with the model on this machine"
         name = self.function + (f":{self.qualifier}" if self.qualifier else "")
         at_aws = f"AWS {self.access.region or 'in the region of the profile'}"
         return f"Lambda {name} at {self.endpoint_url or at_aws}"

@@ -24,7 +24,7 @@ NEUTRAL_BAND = 0.1
 
 
 def scorer_id() -> ScorerId:
-    return ScorerId("textblob", "pattern-en", version("textblob"))
+    return ScorerId("textblob", "pattern-en", version("textblob"), languages=("en",))
 
 
 def opinion(text: str) -> Opinion | None:

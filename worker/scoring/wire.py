@@ -2,7 +2,8 @@
 
 Request   {"texts": [...], "ids": [...], "chunk_id": "17", "attempt": 1}
 Answer    {"statusCode": 200, "body": {"results": [{"sentiment", "score", "polarity"}, ...],
-           "count": n, "ids": [...], "model": "...", "model_version": "..."}}
+           "count": n, "ids": [...], "model": "...", "model_version": "...",
+           "languages": ["de", "en"]}}; a result may say its "language"
 
 The body may be an object, a JSON string, or stand bare. tests/contract/golden holds examples
 that both sides are tested against.
@@ -11,6 +12,7 @@ that both sides are tested against.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from json.encoder import encode_basestring
 from typing import Any
@@ -22,6 +24,8 @@ _DIRECTION = {"positive": 1.0, "neutral": 0.0, "negative": -1.0}
 _NUMBERS = (float, int)
 _MAX_LABEL = 64
 _MAX_WRAPPING = 4
+_MAX_LANGUAGES = 300
+_LANGUAGE = re.compile("[a-z]{2,3}")
 
 
 class BadAnswer(ValueError):
@@ -119,7 +123,12 @@ def _opinion(result: Any) -> Opinion:
         polarity = _signed(label, score)
     if type(polarity) not in _NUMBERS or not -1.0 <= polarity <= 1.0:
         raise BadAnswer("bad_polarity", "A result's polarity is not a number from -1 to 1.")
-    return Opinion(label, score, polarity)
+    return Opinion(label, score, polarity, _language(result.get("language")))
+
+
+def _language(value: Any) -> str | None:
+    """A code, if it is one: a score is not refused for its language."""
+    return value if isinstance(value, str) and _LANGUAGE.fullmatch(value) else None
 
 
 def _signed(label: str, score: float) -> float:
@@ -145,5 +154,8 @@ def _scorer(body: Mapping[str, Any], default: ScorerId) -> ScorerId:
     model = body.get("model")
     version = body.get("model_version")
     if isinstance(model, str) and isinstance(version, str) and model and version:
-        return ScorerId(default.provider, storable(model[:200]), storable(version[:200]))
+        languages = body.get("languages")
+        codes = languages[:_MAX_LANGUAGES] if isinstance(languages, list) else ()
+        reads = tuple(filter(None, map(_language, codes)))
+        return ScorerId(default.provider, storable(model[:200]), storable(version[:200]), reads)
     return default

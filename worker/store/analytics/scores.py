@@ -182,7 +182,9 @@ def outermost(
         rows = rows.where(e.source_id == sa.func.analytics.source_id(source))
     first = rows.order_by(end, ids[1]).limit(count).subquery()
     candidates = sa.select(sa.func.unnest(first.c.ids))
-    found = sa.select(CURRENT_SENTIMENT).where(c.record_id.in_(candidates), c.polarity.is_not(None))
+    found = sa.select(CURRENT_SENTIMENT).where(
+        c.record_id.in_(candidates), c.polarity.is_not(None), c.language_supported
+    )
     return found.order_by(ORDERS[order], c.record_id).limit(count)
 
 

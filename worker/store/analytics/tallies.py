@@ -62,6 +62,9 @@ class Tally:
     provisional: int = 0
     """Scored by TextBlob until the model answers."""
     unscored: int = 0
+    """Without a label that counts."""
+    unsupported: int = 0
+    """Of the unscored, those in a language that their scorer does not read."""
     rescored: int = 0
     """By more than one model or version."""
     overridden: int = 0

@@ -69,6 +69,7 @@ CURRENT_SENTIMENT = Table(
     Column("machine_polarity", Double),
     *(Column(name, Text) for name in ("overridden_by", "override_why")),
     Column("overridden_at", _Time),
+    Column("language_supported", Boolean),
 )
 
 
@@ -80,6 +81,7 @@ def _by_day() -> Iterator[Column[Any]]:
     )
     yield from (Column(n, Double) for n in ("share_provisional", "share_unscored"))
     yield Column("source_id", Integer)
+    yield Column("unsupported", BigInteger)
 
 
 DAILY_SENTIMENT = Table(
@@ -191,6 +193,8 @@ SCORES = Table(
     Column("of_present_text", Boolean),
     Column("run_id", BigInteger),
     Column("source_id", Integer),
+    Column("language", Text),
+    Column("languages", ARRAY(Text)),
 )
 
 REVISIONS = Table(

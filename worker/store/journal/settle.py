@@ -40,9 +40,12 @@ _STATE_AFTER = {
 
 _SCORE_COLUMNS = (
     "record_id, content_hash, scorer_id, label, score, polarity, fallback_reason, provisional,"
-    " chunk_id, run_id"
+    " chunk_id, run_id, language"
 )
-_SCORE_TYPES = ("int8", "bytea", "int4", "text", "float8", "float8", "text", "bool", "int8", "int8")
+_SCORE_TYPES = (
+    *("int8", "bytea", "int4", "text", "float8", "float8", "text", "bool", "int8", "int8"),
+    "text",
+)
 
 _COPY_SCORES = f"COPY sentiment.score ({_SCORE_COLUMNS}) FROM STDIN (FORMAT binary)"
 
@@ -130,8 +133,8 @@ def _count_spending(
 def register_scorer(cur: Cursor, scorer: ScorerId) -> int:
     """The scorer's id; the first model that ever answers is current without a promotion."""
     insert = """
-        INSERT INTO sentiment.scorer (provider, model, version, promoted_at)
-        SELECT %(provider)s, %(model)s, %(version)s,
+        INSERT INTO sentiment.scorer (provider, model, version, languages, promoted_at)
+        SELECT %(provider)s, %(model)s, %(version)s, %(languages)s::text[],
                CASE WHEN %(provider)s <> 'textblob' AND NOT EXISTS (
                    SELECT FROM sentiment.scorer WHERE promoted_at IS NOT NULL) THEN now() END
         ON CONFLICT (provider, model, version) DO NOTHING
@@ -144,6 +147,7 @@ def register_scorer(cur: Cursor, scorer: ScorerId) -> int:
         "provider": scorer.provider,
         "model": scorer.model,
         "version": scorer.version,
+        "languages": list(scorer.languages) or None,
     }
     cur.execute(insert, arguments)
     return int(driver.rows(cur, select, arguments)[0][0])
@@ -171,13 +175,13 @@ def _score_rows(
 ) -> list[tuple[Any, ...]]:
     return [
         (record_id, digest, scorer_id, label, score, polarity, why, why is not None, chunk_id,
-         run_id)
+         run_id, language)
         for s in accepted
         if s.scorer is not None
         for scorer_id, why, chunk_id in [
             (scorer_ids[s.scorer], s.fallback_reason, s.lease.chunk.id)
         ]
-        for (record_id, digest), (label, score, polarity) in s.scores
+        for (record_id, digest), (label, score, polarity, language) in s.scores
     ]  # fmt: skip
 
 

@@ -14,6 +14,10 @@ STATES = (RunState.DONE, RunState.QUARANTINED, RunState.DEGRADED)
 MIN_RUNS = 20
 """Runs that are compared with, at least: before that nothing is usual."""
 
+MIN_RECORDS = 30
+MIN_SHARE = 0.1
+"""Of records in other languages: less is never worth a word."""
+
 FACTOR = 3.0
 """Beyond so many times the usual extreme something is worth a word."""
 
@@ -38,6 +42,19 @@ FROM (
 ) arrivals
 """
 
+
+# The newest day with records, beside the four weeks before it.
+_LANGUAGES = """
+SELECT coalesce(sum(unsupported) FILTER (WHERE day = newest), 0) AS now,
+       coalesce(sum(records) FILTER (WHERE day = newest), 0) AS records,
+       coalesce(sum(unsupported) FILTER (WHERE day < newest), 0)::float8
+           / nullif(sum(records) FILTER (WHERE day < newest), 0) AS usual
+FROM (
+    SELECT *, max(day) OVER () AS newest FROM sentiment.daily
+    WHERE source_id = :source AND tag = '' AND records > 0 AND day <= current_date
+) days
+WHERE day > newest - 29
+"""
 
 _FOUND_NOTHING = """
 SELECT count(*) FROM (
@@ -73,6 +90,7 @@ def warnings(engine: Engine, source_id: int, run_id: int, arrived: int) -> list[
     with database.transaction(engine) as connection:
         volume = connection.execute(sa.text(_VOLUME), arguments).one()
         silence = connection.execute(sa.text(_SILENCE), arguments).one()
+        languages = connection.execute(sa.text(_LANGUAGES), arguments).one()
     said = []
     if volume.runs >= MIN_RUNS and arrived > FACTOR * volume.high + MIN_RUNS:
         said.append(f"{arrived:,} records arrived; in four weeks it was {volume.high:,} at most")
@@ -81,4 +99,10 @@ def warnings(engine: Engine, source_id: int, run_id: int, arrived: int) -> list[
     if silence.gaps > MIN_RUNS and silence.since > FACTOR * silence.longest:
         hours, usual = silence.since / 3600, silence.longest / 3600
         said.append(f"nothing new for {hours:.1f} h; in four weeks it was {usual:.1f} h at most")
+    share = languages.now / languages.records if languages.records >= MIN_RECORDS else 0.0
+    if languages.usual is not None and share > max(FACTOR * languages.usual, MIN_SHARE):
+        said.append(
+            f"{share:.0%} of the newest day's records are in languages that the model does not"
+            f" read; in the four weeks before it was {languages.usual:.0%}"
+        )
     return said

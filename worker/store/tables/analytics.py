@@ -61,8 +61,15 @@ TALLY = Table(
     *(Column(name, BigInteger, nullable=False) for name in _TALLIED),
     *(Column(name, Double) for name in ("lowest", "highest")),
     *(Column(name, ARRAY(BigInteger)) for name in ("lowest_ids", "highest_ids")),
+    Column(
+        "unsupported",
+        BigInteger,
+        comment="Records whose label does not count, for their language; "
+        "null: counted by a worker of 0014.",
+    ),
     Index("tally_by_block", "block"),
     Index("tally_by_day", "source_id", "tag", "value", "day"),
+    Index("tally_without_languages", "block", postgresql_where=text("unsupported IS NULL")),
     Index("tally_incomplete", "block", postgresql_where=text("lowest IS NULL AND scored > 0")),
     comment="What a block of records (id / 8192) adds to daily.",
 )
@@ -86,5 +93,6 @@ DAILY = Table(
         )
         for name in _TALLIED
     ),
+    Column("unsupported", BigInteger, nullable=False, server_default="0"),
     comment="By source and day; tag is empty for all records together.",
 )

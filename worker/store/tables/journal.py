@@ -138,6 +138,12 @@ SCORER = Table(
         comment="Where a record has scores by several models, the one promoted last is current.",
     ),
     Column("first_seen", Time, nullable=False, server_default=NOW),
+    Column(
+        "languages",
+        ARRAY(Text),
+        comment="Codes of the languages that it reads, as it said when it scored first; "
+        "null: not known.",
+    ),
     UniqueConstraint("provider", "model", "version"),
 )
 
@@ -155,6 +161,7 @@ SCORE = Table(
     Column("chunk_id", BigInteger, nullable=False),
     Column("run_id", BigInteger, nullable=False),
     Column("scored_at", Time, nullable=False, server_default=NOW),
+    Column("language", Text, comment="As the function detected it; null: not, or unsure."),
     Index(
         "score_own_label",
         "label",

@@ -1,0 +1,82 @@
+"""Records in languages that the model reads, and in one that it does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance.command import Shell
+
+ROWS = (
+    ("en1", "", "The staff were lovely and the room was spotless."),
+    ("de1", "", "Der Service war furchtbar, ich komme nie wieder hierher zurück."),
+    ("es1", "", "La comida estaba riquísima y el personal fue muy amable con todos."),
+    ("nl1", "", "Het eten was heerlijk en de bediening was erg vriendelijk vandaag."),
+    ("nl2", "", "Helaas vertrok de trein vandaag weer een half uur te laat naar huis."),
+    ("said", "tr", "ok"),
+    ("short", "", "ok"),
+)
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    folder = tmp_path_factory.mktemp("languages")
+    lines = "".join(f'{i},{language},"{text}",2026-03-02\n' for i, language, text in ROWS)
+    (folder / "reviews.csv").write_text(f"id,language,text,date\n{lines}", encoding="utf-8")
+    shell = Shell(folder)
+    done = shell("once", "reviews.csv", "--timezone", "UTC")
+    assert done.code == 0, done.err
+    return shell
+
+
+def test_each_record_says_its_language(scored: Shell) -> None:
+    rows = {r["external_id"]: r for r in scored("scores", "--output", "json").data}
+    assert {i: (r["language"], r["language_supported"]) for i, r in rows.items()} == {
+        "en1": ("en", True),
+        "de1": ("de", True),
+        "es1": ("es", True),
+        "nl1": ("nl", False),
+        "nl2": ("nl", False),
+        "said": ("tr", False),  # the source's word; the text itself is too short to tell
+        "short": (None, True),
+    }
+    assert {i: rows[i]["label"] for i in ("en1", "de1", "es1")} == {
+        "en1": "positive",
+        "de1": "negative",
+        "es1": "positive",
+    }
+
+
+def test_what_the_model_cannot_read_is_counted_apart(scored: Shell) -> None:
+    columns = "records, positive, negative, unscored, unsupported"
+    sql = f"SELECT {columns} FROM analytics.daily_sentiment"
+    (day,) = scored("sql", sql, "--output", "json").data
+    assert (day["records"], day["unscored"], day["unsupported"]) == (7, 3, 3)
+    assert (day["positive"], day["negative"]) == (2, 1)
+    said = scored("report", "--since", "2026-03-02", "--until", "2026-03-03").out
+    assert "3 records are in a language that the model does not read (nl, tr)" in " ".join(
+        said.split()
+    )
+
+
+def test_a_persons_word_counts_in_any_language(scored: Shell) -> None:
+    scored("override", "set", "reviews", "nl2", "negative", "--why", "read by a person")
+    sql = "SELECT negative, unsupported, overridden FROM analytics.daily_sentiment"
+    (day,) = scored("sql", sql, "--output", "json").data
+    assert (day["negative"], day["unsupported"], day["overridden"]) == (2, 2, 1)
+
+
+def test_one_text_says_its_language_too(scored: Shell) -> None:
+    (found,) = scored(
+        "score", "Het eten was echt heerlijk vanavond, dank u", "--output", "json"
+    ).data
+    assert (found["language"], found["language_supported"]) == ("nl", False)
+
+
+def test_the_english_model_is_there_too(scored: Shell) -> None:
+    texts = ("The food was delicious tonight, thank you", "Das Essen war heute wirklich köstlich")
+    found = scored("score", *texts, "--output", "json", MODEL_DIR="english").data
+    assert found[0]["model"] == "sentiment-small"
+    assert [(each["language"], each["language_supported"]) for each in found] == [
+        ("en", True),
+        ("de", False),
+    ]
