@@ -43,6 +43,8 @@ LISTED = (
     Listed("mcp", "mcp", ASK,
            "Serve the analyst's questions to an assistant, over the Model Context Protocol."),
     Listed("override", "override", ASK, "Correct what the machine said of a record."),
+    Listed("review", "review", ASK,
+           "Put a sample of records before people, and measure the machine by what they say."),
     Listed("status", "look", OPERATE,
            "What is there, what waits and how the last runs ended, by source."),
     Listed("runs", "runs", OPERATE, "The ledger of runs."),

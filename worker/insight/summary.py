@@ -12,10 +12,11 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import Engine
 
 from worker.errors import Misasked
+from worker.insight.review import LABELS, Findings, findings
 from worker.polarity import centre, margin
 from worker.scoring import textblob
 from worker.store import reading
-from worker.store.analytics import questions, record_questions, scores
+from worker.store.analytics import questions, record_questions, reviews, scores
 from worker.store.analytics.scores import Extreme, Row
 from worker.store.analytics.tallies import Day, Group, Scope, Standing, Tally
 
@@ -81,6 +82,8 @@ class Trust:
     """Name and version of whatever scored them, that of most records first."""
     sure: Mapping[str, tuple[int, float]]
     """By model (name and version): of how many newest records, and how sure it is on average."""
+    reviewed: Findings | None
+    """What people's review of records drawn at random says; None where there is none."""
     judged: int
     """Records of the source, of any day, that people judged and the machine had scored."""
     agreed: int
@@ -292,9 +295,18 @@ def _trust(engine: Engine, scope: Scope, now: Tally) -> Trust:
             row["model"]: (row["records"], row["mean"])
             for row in record_questions.confidence(engine, scope)
         },
+        reviewed=_reviewed(engine, scope.source),
         judged=judged,
         agreed=agreed,
     )
+
+
+def _reviewed(engine: Engine, source: str | None) -> Findings | None:
+    draw = reviews.newest(engine, source) if source else None
+    if draw is None:
+        return None
+    found = findings({label: draw[label] for label in LABELS}, reviews.items(engine, draw["id"]))
+    return found if found.at_random else None
 
 
 def interval_of(now: Tally, before: Tally) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from worker import words
+from worker.insight.review import Findings
 from worker.insight.summary import Summary
 
 TEXT_SHOWN = 280
@@ -127,7 +128,9 @@ def _of_mistakes(summary: Summary) -> Iterator[str]:
                 yield _estimated(*trust.sure[name])
         else:
             yield f"How often {name} is right was not measured here."
-    if trust.judged:
+    if trust.reviewed:
+        yield from _of_review(trust.reviewed)
+    elif trust.judged:
         yield (
             f"Of {words.many(trust.judged, 'record', 'records')} of any"
             f" {'day' if summary.scope.source else 'source, day'} and tag that people judged,"
@@ -136,9 +139,25 @@ def _of_mistakes(summary: Summary) -> Iterator[str]:
         )
     else:
         yield (
-            "No person has judged any of these records yet. `sentiment-worker override set` does"
-            " that; how often people agree with the model then stands here."
+            "No person has judged any of these records yet. `sentiment-worker review draw` puts a"
+            " sample before people; how often the model is right then stands here."
         )
+
+
+def _of_review(found: Findings) -> Iterator[str]:
+    """From records that were drawn at random and judged by people."""
+    right = found.accuracy[0].share
+    records = words.many(found.at_random, "record", "records")
+    yield (
+        f"Of {records} that were drawn at random and judged by people, the machine has the right"
+        f" label on {right.value:.0%} ({right.low:.0%} to {right.high:.0%})."
+    )
+    shares = "; ".join(
+        f"{each.label}: {each.counted:.0%} as the machine counts, {each.corrected.low:.0%} to"
+        f" {each.corrected.high:.0%} as people would"
+        for each in found.corrected
+    )
+    yield f"Shares of the time that was drawn from, corrected by that: {shares}."
 
 
 def _estimated(records: int, sure: float) -> str:

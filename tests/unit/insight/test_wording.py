@@ -7,15 +7,21 @@ from typing import Any
 
 import pytest
 
+from worker.insight.review import findings
 from worker.insight.summary import Summary, Trust
 from worker.insight.wording import MEASURED, brief, cautions, legible, share, spoken, verdict
 from worker.polarity import net
 from worker.store.analytics.tallies import Day, Scope, Tally
 
 FIRST = date(2026, 3, 1)
+REVIEWED = [
+    {"machine_label": "negative", "person_label": person, "part": "random", "model": "m 1",
+     "language": None, "skipped_why": None}
+    for person in ["negative"] * 8 + ["neutral"] * 2
+]  # fmt: skip
 NO_DOUBT = Trust(provisional=0, unscored=0, overridden=0, quarantined=0, unsupported=0,
-                 other_languages=(), language_unknown=0, looked_at=0, models=(), sure={}, judged=0,
-                 agreed=0)  # fmt: skip
+                 other_languages=(), language_unknown=0, looked_at=0, models=(), sure={},
+                 reviewed=None, judged=0, agreed=0)  # fmt: skip
 
 
 def tally(positive: int, negative: int, neutral: int = 0) -> Tally:
@@ -86,6 +92,10 @@ def test_a_verdict_says_no_more_than_its_figures(
         ),
         ({"language_unknown": 50, "looked_at": 60}, ["of 50 of the newest 60"]),
         ({"judged": 8, "agreed": 6}, ["8 records", "75%"]),
+        (
+            {"reviewed": findings({"negative": 8, "neutral": 1, "positive": 1}, REVIEWED)},
+            ["Of 10 records that were drawn at random", "on 80% (49% to 94%)", "negative: 80% as"],
+        ),
         ({"models": ["unheard-of 9"]}, ["How often unheard-of 9 is right"]),
         (
             {"models": [next(iter(MEASURED))], "sure": {next(iter(MEASURED)): (1_234, 0.71)}},
@@ -107,7 +117,7 @@ def test_each_doubt_is_a_sentence_with_its_figures_and_no_doubt_is_none(
 def test_that_there_is_no_provisional_score_and_no_judgement_is_said() -> None:
     said = " ".join(cautions(summary(MANY_GOOD, MANY_GOOD)))
     assert "No score is provisional." in said
-    assert "override set" in said
+    assert "review draw" in said
 
 
 def test_days_without_records_are_a_caution_only_where_there_was_something_before() -> None:

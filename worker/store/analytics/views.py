@@ -217,3 +217,36 @@ REFUSED = Table(
     Column("created_at", _Time),
     Column("source_id", Integer),
 )
+
+REVIEW_ITEMS = Table(
+    "review_items",
+    ANALYTICS,
+    Column("review_id", BigInteger),
+    Column("number", Integer),
+    Column("source", Text),
+    Column("drawn_at", _Time),
+    Column("drawn_by", Text),
+    *(Column(n, _Time) for n in ("since", "until")),
+    Column("part", Text),
+    Column("probability", Double),
+    Column("record_id", BigInteger),
+    *(Column(n, Text) for n in ("external_id", "text", "language", "model", "machine_label")),
+    Column("machine_score", Double),
+    *(Column(n, Text) for n in ("person_label", "reviewed_by")),
+    Column("reviewed_at", _Time),
+    *(Column(n, Text) for n in ("skipped_by", "skipped_why")),
+    Column("rewritten", Boolean),
+    Column("source_id", Integer),
+)
+
+REVIEWS = Table(
+    "reviews",
+    ANALYTICS,
+    Column("id", BigInteger),
+    Column("source", Text),
+    Column("drawn_at", _Time),
+    Column("drawn_by", Text),
+    *(Column(n, _Time) for n in ("since", "until")),
+    *(Column(n, BigInteger) for n in ("negative", "neutral", "positive")),
+    Column("source_id", Integer),
+)

@@ -53,7 +53,7 @@ DELETE FROM sentiment.chunk WHERE id IN (
 """
 
 # What is held of a source in tables whose rows are few, what refers to another before it.
-_TABLES = ("quarantine", "backfill", "pause", "cursor_change", "cursor", "run", "daily")
+_TABLES = ("quarantine", "review", "backfill", "pause", "cursor_change", "cursor", "run", "daily")
 
 _WINDOWS = """
 DELETE FROM sentiment.backfill_window w USING sentiment.backfill b

@@ -1,7 +1,7 @@
 """The tables as SQLAlchemy Core, for queries that are composed. Migrations are the authority;
 a test holds the two together (`alembic check`)."""
 
-from worker.store.tables.analytics import DAILY, OVERRIDE, TALLY, TOUCHED
+from worker.store.tables.analytics import DAILY, OVERRIDE, REVIEW, REVIEW_ITEM, TALLY, TOUCHED
 from worker.store.tables.base import METADATA
 from worker.store.tables.journal import CHUNK, QUARANTINE, RECORD, REVISION, SCORE, SCORER
 from worker.store.tables.ledger import (
@@ -30,6 +30,8 @@ __all__ = [
     "PAUSE",
     "QUARANTINE",
     "RECORD",
+    "REVIEW",
+    "REVIEW_ITEM",
     "REVISION",
     "RUN",
     "SCORE",

@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from worker.store.tables.base import METADATA, NOW, Time
 from worker.store.tables.journal import RECORD
+from worker.store.tables.ledger import SOURCE
 
 OVERRIDE = Table(
     "override",
@@ -95,4 +96,40 @@ DAILY = Table(
     ),
     Column("unsupported", BigInteger, nullable=False, server_default="0"),
     comment="By source and day; tag is empty for all records together.",
+)
+
+REVIEW = Table(
+    "review",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("source_id", ForeignKey(SOURCE.c.id, ondelete="CASCADE"), nullable=False),
+    *(Column(name, Time) for name in ("since", "until")),
+    *(Column(name, BigInteger, nullable=False) for name in ("negative", "neutral", "positive")),
+    Column("drawn_by", Text, nullable=False),
+    Column("drawn_at", Time, nullable=False, server_default=NOW),
+    Index("review_by_source", "source_id", text("id DESC")),
+    comment="A draw of records for people to review, with how many the machine called what.",
+)
+
+REVIEW_ITEM = Table(
+    "review_item",
+    METADATA,
+    Column(
+        "review_id",
+        ForeignKey(REVIEW.c.id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("record_id", ForeignKey(RECORD.c.id, ondelete="CASCADE"), nullable=False),
+    Column("content_hash", LargeBinary, nullable=False),
+    Column("part", Text, nullable=False),
+    Column("probability", Double),
+    Column("label", Text, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("model", Text, nullable=False),
+    *(Column(name, Text) for name in ("language", "skipped_by", "skipped_why")),
+    Index("review_item_by_record", "record_id"),
+    comment="A record of a draw, with what the machine said of it then; "
+    "people's words are overrides.",
 )

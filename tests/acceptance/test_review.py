@@ -1,0 +1,96 @@
+"""A sample is drawn, a person labels it by one key each, and the machine is measured by that."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from tests.acceptance.command import COMMAND, Shell
+from tests.scripted_lambda import ScriptedLambda, scored
+
+ROWS = 300
+
+
+@pytest.fixture
+def shell(tmp_path: Path, database_url: str, scripted_lambda: ScriptedLambda) -> Shell:
+    scripted_lambda.script = lambda request, n: scored(request)
+    rows = "".join(f"{n},a good day {n}\n" for n in range(ROWS))
+    (tmp_path / "reviews.csv").write_text(f"id,text\n{rows}", encoding="utf-8")
+    shell = Shell(
+        tmp_path,
+        DATABASE_URL=database_url,
+        AWS_ENDPOINT_URL_LAMBDA=scripted_lambda.url,
+        AWS_REGION="local",
+        LAMBDA_FUNCTION_NAME="sentiment",
+    )
+    assert shell("once", "reviews.csv").code == 0
+    return shell
+
+
+def asked(engine: Engine, sql: str) -> list[tuple[Any, ...]]:
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(sql)]
+
+
+def typed(shell: Shell, *lines: str) -> str:
+    done = subprocess.run(
+        [str(COMMAND), "review", "next", "--source", "reviews"],
+        cwd=shell.folder, env=shell.variables, input="\n".join(lines) + "\n", text=True,
+        capture_output=True, timeout=60, check=True,
+    )  # fmt: skip
+    return done.stderr + done.stdout
+
+
+def test_draw_label_and_report(shell: Shell, engine: Engine) -> None:
+    drawn = shell("review", "draw", "--source", "reviews", "--n", 40)
+    assert drawn.code == 0, drawn.err
+    assert "40 records" in drawn.err
+    told = typed(shell, "3", "3", "u", "1", "s", "no idea", "x", "q")
+    assert "a good day" in told
+    assert "positive" not in told.split("a good day")[1].split("\n")[0], "what it said is not shown"
+    assert "2 labelled, 38 left" in told
+    found = shell("review", "report", "--source", "reviews", "--output", "json").data
+    assert (found["drawn"], found["judged"], found["skipped"]) == (40, 2, 1)
+    typed(shell, *["3"] * 37)
+    found = shell("review", "report", "--source", "reviews", "--output", "json").data
+    assert (found["judged"], found["at_random"]) == (39, found["accuracy"][0]["judged"])
+    assert 17 <= found["at_random"] <= 20, "half of them, but for the one that was skipped"
+    shares = {each["label"]: each["corrected"] for each in found["corrected"]}
+    assert shares["positive"]["low"] > 0.7
+    sql = "SELECT sum(overridden) FROM analytics.daily_sentiment"
+    assert asked(engine, sql) == [(39,)], "what people say counts at once"
+
+
+def test_each_part_is_told_apart_and_its_chance_is_kept(shell: Shell, engine: Engine) -> None:
+    shell("review", "draw", "--source", "reviews", "--n", 40)
+    sql = (
+        "SELECT part, count(*) AS n, min(probability) AS p FROM analytics.review_items"
+        " GROUP BY part ORDER BY part"
+    )
+    assert asked(engine, sql) == [
+        ("random", 20, pytest.approx(20 / ROWS)),
+        ("unsure", 10, None),
+        ("varied", 10, None),
+    ]
+
+
+def test_what_cannot_be_is_said(shell: Shell) -> None:
+    none = shell("review", "next", "--source", "reviews")
+    assert none.code == 2
+    assert "Nothing of 'reviews' was drawn yet" in none.err
+    future = shell("review", "draw", "--source", "reviews", "--since", "2099-01-01")
+    assert future.code == 2
+    assert "no record to draw from" in future.err
+    unknown = shell("review", "report", "--source", "revews")
+    assert unknown.code == 2
+    assert "reviews" in unknown.err
+
+
+def test_a_source_that_is_removed_takes_its_reviews_along(shell: Shell, engine: Engine) -> None:
+    shell("review", "draw", "--source", "reviews", "--n", 10)
+    assert shell("sources", "remove", "reviews", "--yes").code == 0
+    assert asked(engine, "SELECT count(*) FROM analytics.review_items") == [(0,)]

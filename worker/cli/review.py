@@ -1,0 +1,186 @@
+"""`review`: records are drawn, people say what they mean, and the machine is measured by that."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import Engine
+
+from worker.cli.look import period, reading_from
+from worker.cli.output import (
+    DATA,
+    ConfigOption,
+    Output,
+    OutputOption,
+    VerboseOption,
+    print_json,
+    print_rows,
+    say,
+)
+from worker.errors import ConfigurationError
+from worker.insight import review as reviewing
+from worker.operate.who import operator
+from worker.store import reading
+from worker.store.analytics import overrides, reviews, rollup
+
+app = typer.Typer(
+    help="Put a sample of records before people, and measure the machine by what they say.",
+    no_args_is_help=True,
+)
+
+KEYS = {"1": "negative", "2": "neutral", "3": "positive"}
+HELP = "1 negative   2 neutral   3 positive   s skip   u undo   q stop"
+WHY = "review"
+
+SourceOption = Annotated[str, typer.Option("--source", "-s", help="Of this source.")]
+
+
+@app.command(epilog="Example:  [bold]sentiment-worker review draw --source reviews --n 200[/bold]")
+def draw(
+    source: SourceOption,
+    n: Annotated[int, typer.Option("--n", "-n", min=4, max=10_000, help="How many.")] = 200,
+    since: Annotated[str | None, typer.Option(help="From this time on: 2026-01-31, 30d.")] = None,
+    until: Annotated[str | None, typer.Option(help="Before this time.")] = None,
+    config: ConfigOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Draw records to be reviewed: half at random, for estimates; a quarter where the machine is
+    least sure, and a quarter of every kind, to find its mistakes."""
+    start, end = period(since, until)
+    with reading_from(config, verbose=verbose, source=source) as engine:
+        source_id = reading.source_id(engine, source)
+        review_id = reviews.draw(engine, source_id, n, by=operator(), since=start, until=end)
+        count = len(reviews.items(engine, review_id))
+    say(f"Drawn: {count:,} records of {source!r}. Next: sentiment-worker review next -s {source}")
+
+
+@app.command("next", epilog="Example:  [bold]sentiment-worker review next --source reviews[/bold]")
+def next_(
+    source: SourceOption, config: ConfigOption = None, verbose: VerboseOption = False
+) -> None:
+    """Label the records of the newest draw, one key each; what the machine said is not shown.
+
+    Labels are overrides: they count at once, and `override withdraw` takes one back. Without a
+    terminal the keys are read from stdin, one a line; after s, the reason is the next line.
+    """
+    with reading_from(config, verbose=verbose, source=source) as engine:
+        review = _newest(engine, source)
+        todo = [item for item in reviews.items(engine, review["id"]) if _is_open(item)]
+        labelled = _label_all(engine, review["id"], todo, _keys())
+        if labelled:
+            rollup.fold(engine, wait=True)
+    say(f"{labelled:,} labelled, {len(todo) - labelled:,} left. "
+        f"See: sentiment-worker review report --source {source}")  # fmt: skip
+
+
+@app.command(epilog="Example:  [bold]sentiment-worker review report --source reviews[/bold]")
+def report(
+    source: SourceOption,
+    config: ConfigOption = None,
+    output: OutputOption = Output.TABLE,
+    verbose: VerboseOption = False,
+) -> None:
+    """How often the machine is right, and what shares would be if people had counted: with 95 %
+    intervals, from the random part of the newest draw alone."""
+    with reading_from(config, verbose=verbose, source=source) as engine:
+        review = _newest(engine, source)
+        found = reviewing.findings(
+            {label: review[label] for label in reviewing.LABELS},
+            reviews.items(engine, review["id"]),
+        )
+    if output is Output.JSON:
+        print_json(asdict(found))
+        return
+    say(f"Drawn on {review['drawn_at']:%Y-%m-%d %H:%M} UTC: {found.drawn:,} records;"
+        f" {found.judged:,} judged ({found.at_random:,} of them drawn at random),"
+        f" {found.skipped:,} skipped.")  # fmt: skip
+    if not found.at_random:
+        say(f"Nothing to estimate from yet: sentiment-worker review next --source {source}")
+        return
+    rows = [
+        {"of": each.of, "judged": each.judged, "right": each.right, "accuracy": _told(each.share)}
+        for each in found.accuracy
+    ]
+    print_rows(rows, ("of", "judged", "right", "accuracy"), output)
+    for each in found.corrected:
+        DATA.print(
+            f"{each.counted:.0%} {each.label} as the machine counts;"
+            f" {each.corrected.low:.0%} to {each.corrected.high:.0%} as people would.",
+            soft_wrap=True,
+        )
+
+
+def _newest(engine: Engine, source: str) -> Mapping[str, Any]:
+    """Raises ConfigurationError where nothing was drawn."""
+    found = reviews.newest(engine, source)
+    if found is None:
+        raise ConfigurationError(
+            f"Nothing of {source!r} was drawn yet.",
+            hint=f"Begin with: sentiment-worker review draw --source {source} --n 200",
+        )
+    return found
+
+
+def _is_open(item: Mapping[str, Any]) -> bool:
+    done = item["person_label"] or item["skipped_why"] or item["rewritten"]
+    return not done
+
+
+def _label_all(
+    engine: Engine, review_id: int, todo: Sequence[Mapping[str, Any]], keys: Iterator[str]
+) -> int:
+    """Returns how many were labelled."""
+    at, labels = 0, dict[int, bool]()
+    by = operator()
+    while at < len(todo):
+        item = todo[at]
+        DATA.print(f"\n[{at + 1} of {len(todo)}] {item['text']}", markup=False, highlight=False)
+        say(HELP)
+        key = next(keys, "q")
+        if key in KEYS:
+            overrides.put(engine, item["record_id"], KEYS[key], by=by, why=WHY)
+            labels[at] = True
+        elif key == "s":
+            say("Why? (in a word or two)")
+            why = _line(keys) or "no reason"
+            reviews.skip(engine, review_id, item["number"], by=by, why=why)
+            labels[at] = False
+        elif key == "u" and at:
+            at -= 1
+            _take_back(engine, review_id, todo[at], by, was_label=labels.pop(at))
+            continue
+        elif key == "q":
+            break
+        else:
+            continue
+        at += 1
+    return sum(labels.values())
+
+
+def _take_back(
+    engine: Engine, review_id: int, item: Mapping[str, Any], by: str, *, was_label: bool
+) -> None:
+    if was_label:
+        overrides.put(engine, item["record_id"], None, by=by, why="undone")
+    else:
+        reviews.skip(engine, review_id, item["number"], by=by, why=None)
+
+
+def _keys() -> Iterator[str]:
+    if not sys.stdin.isatty():
+        yield from (line.strip() for line in sys.stdin)
+        return
+    while True:
+        yield typer.getchar()
+
+
+def _line(keys: Iterator[str]) -> str:
+    return input() if sys.stdin.isatty() else next(keys, "")
+
+
+def _told(found: reviewing.Share) -> str:
+    return f"{found.value:.0%} ({found.low:.0%} to {found.high:.0%})"
