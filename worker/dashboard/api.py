@@ -12,6 +12,7 @@ from sqlalchemy import Engine, Table
 from worker.dashboard.asking import ERRORS, Database, Filters, Name, Records, Scoped, known_filters
 from worker.insight import report, summary
 from worker.insight.scope import search
+from worker.insight.trust import Trust
 from worker.store import reading
 from worker.store.analytics import questions, record_questions
 from worker.store.analytics.tallies import Bin, Day, Group, Standing, Tally
@@ -95,7 +96,7 @@ Summary: Any = create_model(
     movers=(_many(Mover), ...),
     lowest=(_many(Record), ...),
     standings=(list[Standing], ...),
-    trust=(summary.Trust, ...),
+    trust=(Trust, ...),
 )
 Whole: Any = create_model(
     "Whole",

@@ -12,11 +12,11 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import Engine
 
 from worker.errors import Misasked
-from worker.insight.review import LABELS, Findings, findings
+from worker.insight.trust import Trust, trust_in
 from worker.polarity import centre, margin
 from worker.scoring import textblob
 from worker.store import reading
-from worker.store.analytics import questions, record_questions, reviews, scores
+from worker.store.analytics import questions, record_questions, scores
 from worker.store.analytics.scores import Extreme, Row
 from worker.store.analytics.tallies import Day, Group, Scope, Standing, Tally
 
@@ -57,37 +57,6 @@ class Mover:
     """Its part of the change of net polarity."""
     records: Sequence[Row]
     """The most negative ones of the period if it moved down, else the most positive."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """What there is to know before a figure is quoted."""
-
-    provisional: int
-    """Scored by TextBlob until the model answers."""
-    unscored: int
-    overridden: int
-    """Judged by a person."""
-    quarantined: int
-    """Rows that could not be read or scored, of any day."""
-    unsupported: int
-    """In a language that their scorer does not read: left out of every share and polarity."""
-    other_languages: Sequence[str]
-    """Those languages, of the newest records: that of most records first."""
-    language_unknown: int
-    """Of the newest records."""
-    looked_at: int
-    """How many newest records that is."""
-    models: Sequence[str]
-    """Name and version of whatever scored them, that of most records first."""
-    sure: Mapping[str, tuple[int, float]]
-    """By model (name and version): of how many newest records, and how sure it is on average."""
-    reviewed: Findings | None
-    """What people's review of records drawn at random says; None where there is none."""
-    judged: int
-    """Records of the source, of any day, that people judged and the machine had scored."""
-    agreed: int
-    """Of them, those on which both have the same label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +157,7 @@ def summarise(engine: Engine, scope: Scope) -> Summary:
         upset={tag: groups[:UPSET] for tag, (groups, _) in tags.items()},
         movers=_movers(engine, scope, (now, then), tags),
         lowest=record_questions.extremes(engine, scope, "most-negative", LOWEST),
-        trust=_trust(engine, scope, now),
+        trust=trust_in(engine, scope, now),
     )
 
 
@@ -266,47 +235,6 @@ def _examples(
     narrowed = scope.on(source=name) if tag is None else scope.on(tag=tag, value=name)
     order: Extreme = "most-negative" if moved < 0 else "most-positive"
     return record_questions.extremes(engine, narrowed, order, EXAMPLES)
-
-
-def _trust(engine: Engine, scope: Scope, now: Tally) -> Trust:
-    newest = record_questions.languages_and_models(engine, scope)
-    languages, others, models = Counter[str | None](), Counter[str](), Counter[str]()
-    for row in newest:
-        languages[row["language"]] += row["records"]
-        if not row["language_supported"]:
-            others[row["language"]] += row["records"]
-        if row["model"] is not None:
-            models[f"{row['model']} {row['model_version']}"] += row["records"]
-    looked_at = sum(languages.values())
-    # "und": ISO 639-2, undetermined.
-    unknown = languages[None] + languages["und"]
-    judged, agreed = record_questions.judged(engine, scope.source)
-    return Trust(
-        provisional=now.provisional,
-        unscored=now.unscored - now.unsupported,
-        overridden=now.overridden,
-        quarantined=questions.quarantine_size(engine, scope.source),
-        unsupported=now.unsupported,
-        other_languages=[language for language, _ in others.most_common()],
-        language_unknown=unknown,
-        looked_at=looked_at,
-        models=[model for model, _ in models.most_common()],
-        sure={
-            row["model"]: (row["records"], row["mean"])
-            for row in record_questions.confidence(engine, scope)
-        },
-        reviewed=_reviewed(engine, scope.source),
-        judged=judged,
-        agreed=agreed,
-    )
-
-
-def _reviewed(engine: Engine, source: str | None) -> Findings | None:
-    draw = reviews.newest(engine, source) if source else None
-    if draw is None:
-        return None
-    found = findings({label: draw[label] for label in LABELS}, reviews.items(engine, draw["id"]))
-    return found if found.at_random else None
 
 
 def interval_of(now: Tally, before: Tally) -> tuple[float, float]:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from worker.insight.review import findings
-from worker.insight.summary import Summary, Trust
+from worker.insight.summary import Summary
+from worker.insight.trust import Trust
 from worker.insight.wording import MEASURED, brief, cautions, legible, share, spoken, verdict
 from worker.polarity import net
 from worker.store.analytics.tallies import Day, Scope, Tally

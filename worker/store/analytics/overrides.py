@@ -82,6 +82,4 @@ def listed(engine: Engine, *, source: str | None, limit: int) -> list[Row]:
 
 def agreement(engine: Engine, *, source: str | None) -> list[Row]:
     """By source and model: how often a person said the same, and how far apart they were."""
-    with database.transaction(engine) as connection:
-        found = connection.execute(sa.text(_AGREEMENT), {"source": source}).mappings()
-        return [dict(row) for row in found]
+    return database.rows(engine, sa.text(_AGREEMENT), {"source": source})
