@@ -195,7 +195,7 @@ def test_a_named_database_wants_a_named_function(tmp_path: Path, database_url: s
     assert bare("status").code == 0, "who only asks needs no function"
     chosen = bare("once", "a.csv", LAMBDA_FUNCTION_NAME="local")
     assert chosen.code == 0, chosen.err
-    assert "Scored by the local Lambda, with the small model on this machine." in chosen.err
+    assert "Scored by the local Lambda, with the model on this machine." in chosen.err
     assert "the local Lambda" in bare("doctor", LAMBDA_FUNCTION_NAME="local").out
     for slip in ("locl", "Local"):
         refused = bare("once", "a.csv", LAMBDA_FUNCTION_NAME=slip)
