@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,10 @@ def _verified(folder: Path) -> dict[str, Any]:
                 raise BadModel(f"the manifest in {folder} has no {name}")
         if manifest["files"].keys() != FILES:
             raise BadModel(f"the manifest in {folder} must name {', '.join(sorted(FILES))}")
+        if not _is_calibrated(manifest.get("temperature", {})):
+            raise BadModel(f"the manifest in {folder} has temperatures that make no sense")
+        if not all(map(re.compile("[a-z]{2,3}").fullmatch, dict(manifest.get("languages", {})))):
+            raise BadModel(f"the manifest in {folder} has languages that are no codes")
         for name, expected in manifest["files"].items():
             with open(folder / name, "rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != expected:
@@ -219,6 +224,10 @@ def _verified(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise BadModel(f"{folder} holds no usable model: {error!r}") from error
     return manifest
+
+
+def _is_calibrated(temperatures: dict[str, float]) -> bool:
+    return all(isinstance(t, int | float) and 0.05 <= t <= 20 for t in temperatures.values())
 
 
 def _digest(manifest: dict[str, Any]) -> str:

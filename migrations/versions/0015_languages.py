@@ -48,6 +48,9 @@ BEGIN
         = (moved.source_id, moved.tag, moved.value, moved.day);
     RETURN NULL;
 END $$;
+-- Where a scorer tells its languages later than its first score, its days are counted anew.
+CREATE TRIGGER touch_languages AFTER UPDATE OF languages ON sentiment.scorer
+    FOR EACH ROW EXECUTE FUNCTION sentiment.touch_scored();
 CREATE TRIGGER unsupported_came AFTER INSERT ON sentiment.tally
     REFERENCING NEW TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION sentiment.move_unsupported();
@@ -59,7 +62,8 @@ CREATE TRIGGER unsupported_went AFTER DELETE ON sentiment.tally
 DOWNGRADE = """
 DROP VIEW analytics.current_sentiment, analytics.daily_sentiment, analytics.daily_by_tag,
     analytics.scores;
-DROP FUNCTION analytics.reads(text[], text);
+DROP FUNCTION analytics.reads(text[], text, text);
+DROP TRIGGER touch_languages ON sentiment.scorer;
 DROP FUNCTION sentiment.move_unsupported CASCADE;
 ALTER TABLE sentiment.scorer DROP COLUMN languages;
 ALTER TABLE sentiment.score DROP COLUMN language;

@@ -46,12 +46,15 @@ CREATE TABLE sentiment.review_item (
     score         float8 NOT NULL,
     model         text NOT NULL,
     language      text,
-    skipped_by    text,
+    said          text CHECK (said IN ('negative', 'neutral', 'positive')),
+    said_by       text,
+    said_at       timestamptz,
     skipped_why   text,
-    PRIMARY KEY (review_id, number)
+    PRIMARY KEY (review_id, number),
+    CHECK (said IS NULL OR skipped_why IS NULL)
 );
 COMMENT ON TABLE sentiment.review_item IS
-    'A record of a draw, with what the machine said of it then; people''s words are overrides.';
+    'A record of a draw, with what the machine said of it then, and what a person says.';
 CREATE INDEX review_item_by_record ON sentiment.review_item (record_id);
 """
 

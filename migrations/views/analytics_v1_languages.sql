@@ -1,13 +1,13 @@
 -- Version 1, in which language a record is, and whether its scorer reads that. Columns are added at
 -- the end of a view; what stood before keeps its name and type.
 
-CREATE FUNCTION analytics.reads(languages text[], language text) RETURNS boolean
+CREATE FUNCTION analytics.reads(languages text[], said text, detected text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$ SELECT languages IS NULL OR language IS NULL
-             OR lower(language) IN ('', 'und', 'mul', 'zxx')
-             OR split_part(translate(lower(language), '_', '-'), '-', 1) = ANY (languages) $$;
-COMMENT ON FUNCTION analytics.reads(text[], text) IS
-    'Does a scorer of these languages read this one? True where either is not known.';
+AS $$ SELECT coalesce(
+    coalesce(CASE WHEN lower(trim(said)) ~ '^[a-z]{2}([-_][a-z0-9_-]+)?$'
+                  THEN left(lower(trim(said)), 2) END, detected) = ANY (languages), true) $$;
+COMMENT ON FUNCTION analytics.reads(text[], text, text) IS
+    'Does a scorer of these languages read a text? Its source''s word counts where it is a code like en or pt-BR, else what was detected. True where neither is known.';
 
 CREATE OR REPLACE VIEW analytics.current_sentiment AS
 SELECT source.name                                       AS source,
@@ -38,7 +38,7 @@ SELECT source.name                                       AS source,
        person.why                                        AS override_why,
        person.made_at                                    AS overridden_at,
        person.label IS NOT NULL
-           OR analytics.reads(scorer.languages, coalesce(record.language, score.language))
+           OR analytics.reads(scorer.languages, record.language, score.language)
                                                          AS language_supported
 FROM sentiment.record
 JOIN sentiment.source ON source.id = record.source_id

@@ -17,24 +17,16 @@ SELECT item.review_id,
        item.model,
        item.label         AS machine_label,
        item.score         AS machine_score,
-       person.label       AS person_label,
-       person.made_by     AS reviewed_by,
-       person.made_at     AS reviewed_at,
-       item.skipped_by,
+       item.said          AS person_label,
+       item.said_by       AS reviewed_by,
+       item.said_at       AS reviewed_at,
        item.skipped_why,
        record.content_hash <> item.content_hash AS rewritten,
        review.source_id
 FROM sentiment.review_item item
 JOIN sentiment.review ON review.id = item.review_id
 JOIN sentiment.record ON record.id = item.record_id
-JOIN sentiment.source ON source.id = review.source_id
-LEFT JOIN LATERAL (
-    SELECT o.label, o.made_by, o.made_at
-    FROM sentiment.override o
-    WHERE o.record_id = item.record_id AND o.content_hash = item.content_hash
-    ORDER BY o.id DESC
-    LIMIT 1
-) person ON person.label IS NOT NULL;
+JOIN sentiment.source ON source.id = review.source_id;
 COMMENT ON VIEW analytics.review_items IS
     'One row a record that was drawn for people to review, with what the machine said of it then and what a person says.';
 COMMENT ON COLUMN analytics.review_items.review_id IS 'Which draw.';
@@ -56,11 +48,10 @@ COMMENT ON COLUMN analytics.review_items.model IS 'Name and version of the model
 COMMENT ON COLUMN analytics.review_items.machine_label IS
     'What the machine said; a model''s own labels by their polarity, as in daily_sentiment.';
 COMMENT ON COLUMN analytics.review_items.machine_score IS 'How sure it was, from 0 to 1.';
-COMMENT ON COLUMN analytics.review_items.person_label IS 'What a person says; null: nobody yet.';
-COMMENT ON COLUMN analytics.review_items.reviewed_by IS 'Who.';
+COMMENT ON COLUMN analytics.review_items.person_label IS 'What a person said in the review; null: nobody yet. A correction by other ways is not among them.';
+COMMENT ON COLUMN analytics.review_items.reviewed_by IS 'Who said so, or passed it over.';
 COMMENT ON COLUMN analytics.review_items.reviewed_at IS 'When.';
-COMMENT ON COLUMN analytics.review_items.skipped_by IS 'Who passed it over.';
-COMMENT ON COLUMN analytics.review_items.skipped_why IS 'Why.';
+COMMENT ON COLUMN analytics.review_items.skipped_why IS 'Why it was passed over.';
 COMMENT ON COLUMN analytics.review_items.rewritten IS
     'True: the source has another text by now; what was said is of the one that was drawn.';
 COMMENT ON COLUMN analytics.review_items.source_id IS 'Of analytics.sources.';

@@ -36,9 +36,9 @@ def asked(engine: Engine, sql: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in connection.exec_driver_sql(sql)]
 
 
-def typed(shell: Shell, *lines: str) -> str:
+def typed(shell: Shell, *lines: str, source: str = "reviews") -> str:
     done = subprocess.run(
-        [str(COMMAND), "review", "next", "--source", "reviews"],
+        [str(COMMAND), "review", "next", "--source", source],
         cwd=shell.folder, env=shell.variables, input="\n".join(lines) + "\n", text=True,
         capture_output=True, timeout=60, check=True,
     )  # fmt: skip
@@ -52,7 +52,7 @@ def test_draw_label_and_report(shell: Shell, engine: Engine) -> None:
     told = typed(shell, "3", "3", "u", "1", "s", "no idea", "x", "q")
     assert "a good day" in told
     assert "positive" not in told.split("a good day")[1].split("\n")[0], "what it said is not shown"
-    assert "2 labelled, 38 left" in told
+    assert "3 done, 37 left" in told
     found = shell("review", "report", "--source", "reviews", "--output", "json").data
     assert (found["drawn"], found["judged"], found["skipped"]) == (40, 2, 1)
     typed(shell, *["3"] * 37)
@@ -76,6 +76,43 @@ def test_each_part_is_told_apart_and_its_chance_is_kept(shell: Shell, engine: En
         ("unsure", 10, None),
         ("varied", 10, None),
     ]
+
+
+def test_what_people_corrected_stays_among_what_is_drawn_from(shell: Shell, engine: Engine) -> None:
+    """Without it, what is left would look better than the source is."""
+    for number in range(5):
+        shell("override", "set", "reviews", number, "negative", "--why", "seen")
+    shell("review", "draw", "--source", "reviews", "--n", 8)
+    assert asked(engine, "SELECT positive + neutral + negative FROM analytics.reviews") == [(ROWS,)]
+
+
+def test_a_text_that_was_rewritten_is_not_judged_unseen(shell: Shell, engine: Engine) -> None:
+    shell("review", "draw", "--source", "reviews", "--n", 8)
+    (shell.folder / "reviews.csv").write_text(
+        "id,text\n" + "".join(f"{n},another day {n}\n" for n in range(ROWS)), encoding="utf-8"
+    )
+    assert shell("once", "reviews.csv").code == 0
+    assert "0 done, 0 left" in typed(shell, "1", "1")
+    assert asked(engine, "SELECT count(*) FROM sentiment.override") == [(0,)]
+
+
+def test_what_was_corrected_by_other_ways_is_no_review(shell: Shell, engine: Engine) -> None:
+    shell("review", "draw", "--source", "reviews", "--n", 300)
+    shell("override", "set", "reviews", 7, "negative", "--why", "seen")
+    found = shell("review", "report", "--source", "reviews", "--output", "json").data
+    assert (found["judged"], found["accuracy"]) == (0, [])
+
+
+def test_control_characters_do_not_reach_the_terminal(shell: Shell) -> None:
+    (shell.folder / "odd.csv").write_text(
+        "id,text\n" + "".join(f'{n},"good \x1b[2J day :thumbs_down: {n}"\n' for n in range(8)),
+        encoding="utf-8",
+    )
+    assert shell("once", "odd.csv").code == 0
+    shell("review", "draw", "--source", "odd", "--n", 4)
+    told = typed(shell, "q", source="odd")
+    assert "\x1b" not in told
+    assert ":thumbs_down:" in told
 
 
 def test_what_cannot_be_is_said(shell: Shell) -> None:

@@ -7,8 +7,10 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from tests.rollups import WRONG_DAYS
+from worker.records import ScorerId
 from worker.store import database
 from worker.store.analytics import rollup
+from worker.store.journal import settle
 
 RECORDS = (
     # id, the source's word, what was detected
@@ -18,6 +20,10 @@ RECORDS = (
     ("4", "nl_BE", "de"),
     ("5", None, None),
     ("6", "und", None),
+    # Words that are no codes leave it to what was detected.
+    ("7", "English", "en"),
+    ("8", "n/a", "nl"),
+    ("9", " DE ", None),
 )
 
 
@@ -70,13 +76,16 @@ def test_the_sources_word_comes_first_and_what_is_not_known_counts(scored: Engin
         ("nl_BE", False),
         (None, True),
         ("und", True),
+        ("English", True),
+        ("n/a", False),
+        (" DE ", True),
     ]
-    assert day(scored) == (6, 4, 2, 2)
+    assert day(scored) == (9, 6, 3, 3)
 
 
 def test_the_outermost_records_are_of_languages_that_count(scored: Engine) -> None:
     sql = "SELECT cardinality(lowest_ids) FROM analytics.extremes"
-    assert database.rows(scored, sa.text(sql))[0]["cardinality"] == 4
+    assert database.rows(scored, sa.text(sql))[0]["cardinality"] == 6
 
 
 def test_what_a_worker_of_the_version_before_counts_is_put_right(scored: Engine) -> None:
@@ -86,15 +95,15 @@ def test_what_a_worker_of_the_version_before_counts_is_put_right(scored: Engine)
         connection.exec_driver_sql(
             "INSERT INTO sentiment.tally (block, source_id, day, tag, value, records, scored,"
             " positive, neutral, negative, provisional, rescored, overridden, micropolarity,"
-            " lowest, highest) VALUES (0, 1, '2026-01-01', '', '', 6, 6, 0, 0, 6, 0, 0, 0,"
-            " -4800000, -0.8, -0.8)"
+            " lowest, highest) VALUES (0, 1, '2026-01-01', '', '', 9, 9, 0, 0, 9, 0, 0, 0,"
+            " -7200000, -0.8, -0.8)"
         )
         connection.exec_driver_sql(
-            "UPDATE sentiment.daily SET scored = 6, negative = 6, micropolarity = -4800000"
+            "UPDATE sentiment.daily SET scored = 9, negative = 9, micropolarity = -7200000"
         )
-    assert day(scored) == (6, 6, 0, 0)
+    assert day(scored) == (9, 9, 0, 0)
     rollup.fold(scored)
-    assert day(scored) == (6, 4, 2, 2)
+    assert day(scored) == (9, 6, 3, 3)
     with scored.connect() as connection:
         assert connection.exec_driver_sql(WRONG_DAYS).all() == []
 
@@ -102,6 +111,15 @@ def test_what_a_worker_of_the_version_before_counts_is_put_right(scored: Engine)
 def test_a_scorer_that_says_nothing_of_languages_reads_them_all(scored: Engine) -> None:
     with scored.begin() as connection:
         connection.exec_driver_sql("UPDATE sentiment.scorer SET languages = NULL")
-        connection.exec_driver_sql("INSERT INTO sentiment.touched VALUES (0)")
-    rollup.fold(scored)
-    assert day(scored) == (6, 6, 0, 0)
+    rollup.fold(scored)  # a trigger says that its days are to be counted anew
+    assert day(scored) == (9, 9, 0, 0)
+
+
+def test_what_a_scorer_says_of_its_languages_later_is_kept(engine: Engine) -> None:
+    """The function may be deployed before the workers that understand it."""
+    with database.cursor(engine) as cur:
+        for languages in ((), ("de", "en"), ("fr",)):
+            settle.register_scorer(cur, ScorerId("lambda", "m", "1", languages))
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT languages FROM sentiment.scorer").scalar()
+    assert found == ["de", "en"]

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 from sqlalchemy import Engine
 
 from worker.cli.look import period, reading_from
@@ -23,9 +24,11 @@ from worker.cli.output import (
 )
 from worker.errors import ConfigurationError
 from worker.insight import review as reviewing
+from worker.insight.wording import brief, legible
+from worker.log import printable
 from worker.operate.who import operator
 from worker.store import reading
-from worker.store.analytics import overrides, reviews, rollup
+from worker.store.analytics import reviews, rollup
 
 app = typer.Typer(
     help="Put a sample of records before people, and measure the machine by what they say.",
@@ -34,7 +37,8 @@ app = typer.Typer(
 
 KEYS = {"1": "negative", "2": "neutral", "3": "positive"}
 HELP = "1 negative   2 neutral   3 positive   s skip   u undo   q stop"
-WHY = "review"
+SHOWN = 4_000
+"""Characters of a text."""
 
 SourceOption = Annotated[str, typer.Option("--source", "-s", help="Of this source.")]
 
@@ -70,10 +74,12 @@ def next_(
     with reading_from(config, verbose=verbose, source=source) as engine:
         review = _newest(engine, source)
         todo = [item for item in reviews.items(engine, review["id"]) if _is_open(item)]
-        labelled = _label_all(engine, review["id"], todo, _keys())
-        if labelled:
+        done: list[int] = []
+        try:
+            done = _label_all(engine, review["id"], todo, _keys())
+        finally:
             rollup.fold(engine, wait=True)
-    say(f"{labelled:,} labelled, {len(todo) - labelled:,} left. "
+    say(f"{len(done):,} done, {len(todo) - len(done):,} left. "
         f"See: sentiment-worker review report --source {source}")  # fmt: skip
 
 
@@ -87,17 +93,16 @@ def report(
     """How often the machine is right, and what shares would be if people had counted: with 95 %
     intervals, from the random part of the newest draw alone."""
     with reading_from(config, verbose=verbose, source=source) as engine:
-        review = _newest(engine, source)
-        found = reviewing.findings(
-            {label: review[label] for label in reviewing.LABELS},
-            reviews.items(engine, review["id"]),
-        )
+        review = reviews.newest(engine, source, judged=True) or _newest(engine, source)
+        found = reviewing.findings(review, reviews.items(engine, review["id"]))
     if output is Output.JSON:
         print_json(asdict(found))
         return
-    say(f"Drawn on {review['drawn_at']:%Y-%m-%d %H:%M} UTC: {found.drawn:,} records;"
-        f" {found.judged:,} judged ({found.at_random:,} of them drawn at random),"
-        f" {found.skipped:,} skipped.")  # fmt: skip
+    say(
+        f"Drawn on {review['drawn_at']:%Y-%m-%d %H:%M} UTC{_of_time(review)}: {found.drawn:,}"
+        f" records; {found.judged:,} judged ({found.at_random:,} of them drawn at random),"
+        f" {found.skipped:,} skipped. What follows is estimated from those drawn at random."
+    )
     if not found.at_random:
         say(f"Nothing to estimate from yet: sentiment-worker review next --source {source}")
         return
@@ -126,48 +131,46 @@ def _newest(engine: Engine, source: str) -> Mapping[str, Any]:
 
 
 def _is_open(item: Mapping[str, Any]) -> bool:
-    done = item["person_label"] or item["skipped_why"] or item["rewritten"]
-    return not done
+    return not (item["person_label"] or item["skipped_why"] or item["rewritten"])
 
 
 def _label_all(
     engine: Engine, review_id: int, todo: Sequence[Mapping[str, Any]], keys: Iterator[str]
-) -> int:
-    """Returns how many were labelled."""
-    at, labels = 0, dict[int, bool]()
-    by = operator()
+) -> list[int]:
+    """Numbers of the records that were dealt with."""
+    at, done, by = 0, list[int](), operator()
     while at < len(todo):
-        item = todo[at]
-        DATA.print(f"\n[{at + 1} of {len(todo)}] {item['text']}", markup=False, highlight=False)
-        say(HELP)
+        number = todo[at]["number"]
+        if not reviews.is_open(engine, review_id, number):  # somebody else was here
+            at += 1
+            continue
+        _show(todo[at]["text"], at, len(todo))
         key = next(keys, "q")
         if key in KEYS:
-            overrides.put(engine, item["record_id"], KEYS[key], by=by, why=WHY)
-            labels[at] = True
+            if not reviews.say(engine, review_id, number, KEYS[key], by=by):
+                say("It was judged, or rewritten at its source, meanwhile.")
         elif key == "s":
             say("Why? (in a word or two)")
-            why = _line(keys) or "no reason"
-            reviews.skip(engine, review_id, item["number"], by=by, why=why)
-            labels[at] = False
-        elif key == "u" and at:
-            at -= 1
-            _take_back(engine, review_id, todo[at], by, was_label=labels.pop(at))
+            reviews.skip(engine, review_id, number, _line(keys) or "no reason", by=by)
+        elif key == "u" and done:
+            at = next(n for n, item in enumerate(todo) if item["number"] == done[-1])
+            reviews.undo(engine, review_id, done.pop(), by=by)
             continue
         elif key == "q":
             break
         else:
             continue
+        done.append(number)
         at += 1
-    return sum(labels.values())
+    return done
 
 
-def _take_back(
-    engine: Engine, review_id: int, item: Mapping[str, Any], by: str, *, was_label: bool
-) -> None:
-    if was_label:
-        overrides.put(engine, item["record_id"], None, by=by, why="undone")
-    else:
-        reviews.skip(engine, review_id, item["number"], by=by, why=None)
+def _show(text: str, at: int, count: int) -> None:
+    shown = printable(legible(brief(text, SHOWN)))
+    DATA.print(Text(f"\n[{at + 1} of {count}] {shown}"), soft_wrap=True)
+    if len(text) > SHOWN:
+        say(f"(the first {SHOWN:,} of {len(text):,} characters)")
+    say(HELP)
 
 
 def _keys() -> Iterator[str]:
@@ -180,6 +183,12 @@ def _keys() -> Iterator[str]:
 
 def _line(keys: Iterator[str]) -> str:
     return input() if sys.stdin.isatty() else next(keys, "")
+
+
+def _of_time(review: Mapping[str, Any]) -> str:
+    """The period that a draw was made from, where it has one."""
+    since, until = (review[name] and f"{review[name]:%Y-%m-%d}" for name in ("since", "until"))
+    return (f" from {since}" if since else "") + (f" until {until}" if until else "")
 
 
 def _told(found: reviewing.Share) -> str:

@@ -11,14 +11,15 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from worker.polarity import Z95
 from worker.store.analytics.reviews import RANDOM
 
 LABELS = ("negative", "neutral", "positive")
-DRAWS = 4_000
-"""Of the posterior; its percentiles move by less than half a point."""
+DRAWS = 1_000
+"""Of the posterior; its percentiles move by less than a point."""
 
 PRIOR = 0.5
 """Jeffreys' for shares: https://doi.org/10.1214/ss/1009213286"""
@@ -60,14 +61,19 @@ class Findings:
     skipped: int
     at_random: int
     """Of the judged; the others are no sample."""
+    drawn_at: datetime
+    models: Sequence[str]
+    """Name and version of those whose labels were judged at random."""
     accuracy: Sequence[Accuracy]
     corrected: Sequence[Corrected]
     confusion: Sequence[tuple[str, str, int]]
     """(the machine's label, the person's, records of the random part)."""
 
 
-def findings(population: Mapping[str, int], items: Sequence[Mapping[str, Any]]) -> Findings:
-    """`population` is how many records the machine called what, where the draw was made."""
+def findings(draw: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> Findings:
+    """`draw` says how many records the machine called what, where it was made, `items` are its
+    records: rows of `analytics.reviews` and `analytics.review_items`."""
+    population = {label: int(draw[label]) for label in LABELS}
     judged = [item for item in items if item["person_label"] in LABELS]
     sample = [item for item in judged if item["part"] == RANDOM]
     confusion = Counter((item["machine_label"], item["person_label"]) for item in sample)
@@ -76,6 +82,8 @@ def findings(population: Mapping[str, int], items: Sequence[Mapping[str, Any]]) 
         judged=len(judged),
         skipped=sum(item["skipped_why"] is not None for item in items),
         at_random=len(sample),
+        drawn_at=draw["drawn_at"],
+        models=sorted({item["model"] for item in sample}),
         accuracy=_accuracies(sample),
         corrected=corrected(population, confusion) if sample else (),
         confusion=[(*labels, count) for labels, count in sorted(confusion.items())],

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from worker.insight.review import LABELS, Findings, findings
+from worker.insight.review import Findings, findings
 from worker.store.analytics import questions, record_questions, reviews
 from worker.store.analytics.tallies import Scope, Tally
 
@@ -71,15 +71,16 @@ def trust_in(engine: Engine, scope: Scope, now: Tally) -> Trust:
             row["model"]: (row["records"], row["mean"])
             for row in record_questions.confidence(engine, scope)
         },
-        reviewed=_reviewed(engine, scope.source),
+        reviewed=_reviewed(engine, scope.source, models),
         judged=judged,
         agreed=agreed,
     )
 
 
-def _reviewed(engine: Engine, source: str | None) -> Findings | None:
-    draw = reviews.newest(engine, source) if source else None
+def _reviewed(engine: Engine, source: str | None, models: Collection[str]) -> Findings | None:
+    """Of the models that have scored the period: what was found of others says nothing of them."""
+    draw = reviews.newest(engine, source, judged=True) if source else None
     if draw is None:
         return None
-    found = findings({label: draw[label] for label in LABELS}, reviews.items(engine, draw["id"]))
-    return found if found.at_random else None
+    found = findings(draw, reviews.items(engine, draw["id"]))
+    return found if set(found.models) <= set(models) else None

@@ -27,6 +27,8 @@ def verdict(summary: Summary) -> str:
     now, before, days = summary.now, summary.before, summary.scope.days
     then = "the day before" if days == 1 else f"in the {days} days before"
     if now.net is None:
+        if now.unsupported:
+            return "No record of this time is in a language that the model reads."
         return "No record of this time has a score."
     change, interval = summary.change, summary.interval
     if change is None or interval is None:
@@ -99,7 +101,7 @@ def cautions(summary: Summary) -> list[str]:
     if trust.language_unknown:
         found.append(
             f"The language of {trust.language_unknown:,} of the newest {trust.looked_at:,} records"
-            " is not known: nobody says it, and they are too short to tell. They count."
+            " is not known: the source does not say it, and it was not detected. They count."
         )
     if not summary.is_comparable and summary.before.records:
         found.append(
@@ -148,16 +150,17 @@ def _of_review(found: Findings) -> Iterator[str]:
     """From records that were drawn at random and judged by people."""
     right = found.accuracy[0].share
     records = words.many(found.at_random, "record", "records")
+    when = f"{found.drawn_at:%-d %B %Y}"
     yield (
-        f"Of {records} that were drawn at random and judged by people, the machine has the right"
-        f" label on {right.value:.0%} ({right.low:.0%} to {right.high:.0%})."
+        f"Of {records} that were drawn at random on {when} and judged by people, the machine has"
+        f" the right label on {right.value:.0%} ({right.low:.0%} to {right.high:.0%})."
     )
     shares = "; ".join(
-        f"{each.label}: {each.counted:.0%} as the machine counts, {each.corrected.low:.0%} to"
-        f" {each.corrected.high:.0%} as people would"
+        f"{each.label} {each.corrected.low:.0%} to {each.corrected.high:.0%}"
+        f" (the machine counts {each.counted:.0%})"
         for each in found.corrected
     )
-    yield f"Shares of the time that was drawn from, corrected by that: {shares}."
+    yield f"Shares of what was drawn from, as people would count them: {shares}."
 
 
 def _estimated(records: int, sure: float) -> str:

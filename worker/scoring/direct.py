@@ -118,5 +118,5 @@ def _asker(target: LambdaTarget | None) -> Ask:
 def _scored(text: str, opinion: Opinion | None, scorer: ScorerId | None) -> Scored:
     label, score_, polarity, language = opinion or (None, None, None, None)
     model, version = (scorer.model, scorer.version) if scorer else ("", "")
-    supported = not scorer or language is None or language in (scorer.languages or (language,))
+    supported = not (scorer and scorer.languages and language) or language in scorer.languages
     return Scored(text, label, score_, polarity, model, version, language, supported)

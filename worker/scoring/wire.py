@@ -25,7 +25,7 @@ _NUMBERS = (float, int)
 _MAX_LABEL = 64
 _MAX_WRAPPING = 4
 _MAX_LANGUAGES = 300
-_LANGUAGE = re.compile("[a-z]{2,3}")
+_LANGUAGE = re.compile(r"([a-z]{2,3})(?![^-_])")
 
 
 class BadAnswer(ValueError):
@@ -127,8 +127,10 @@ def _opinion(result: Any) -> Opinion:
 
 
 def _language(value: Any) -> str | None:
-    """A code, if it is one: a score is not refused for its language."""
-    return value if isinstance(value, str) and _LANGUAGE.fullmatch(value) else None
+    """The code of `EN`, `pt-BR` or `zh_Hant`, if it is one: a score is not refused for its
+    language."""
+    found = _LANGUAGE.match(value.lower()) if isinstance(value, str) else None
+    return found[1] if found else None
 
 
 def _signed(label: str, score: float) -> float:

@@ -95,7 +95,7 @@ def sst2_phrases(data: Path, draw: random.Random) -> Iterator[Row]:
     rows = [row for row in sst2_rows(data / "sst2_train.tsv") if len(row.text.split()) >= 3]
     draw.shuffle(rows)
     for row in rows[:PHRASES]:
-        yield _respaced(row, draw)
+        yield respaced(row, draw)
 
 
 def fine_rows(path: Path) -> Iterator[Row]:
@@ -107,7 +107,7 @@ def fine_rows(path: Path) -> Iterator[Row]:
 
 def fine(data: Path, draw: random.Random) -> Iterator[Row]:
     for row in fine_rows(data / "sst_fine_train.txt"):
-        yield _respaced(row, draw)
+        yield respaced(row, draw)
 
 
 def goemotions(data: Path, draw: random.Random) -> Iterator[Row]:
@@ -165,11 +165,10 @@ def training_tweets(data: Path, draw: random.Random) -> Iterator[Row]:
 
 def reviews(data: Path, draw: random.Random) -> Iterator[Row]:
     """Pieces of long film reviews: the beginning, the end, or first and last sentences."""
-    with gzip.open(data / "imdb_train.jsonl.gz", "rt", encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
+    rows = reviews_read(data)
     draw.shuffle(rows)
-    for number, row in enumerate(rows[:REVIEWS]):
-        text = tidy(row["text"])
+    for number, (found, label) in enumerate(rows[:REVIEWS]):
+        text = tidy(found)
         words = text.split()
         if number % 3 == 0:
             words = words[:95]
@@ -178,7 +177,12 @@ def reviews(data: Path, draw: random.Random) -> Iterator[Row]:
         else:
             sentences = re.split(r"(?<=[.!?])\s+", text)
             words = " ".join([sentences[0], *sentences[-2:]]).split()[:90]
-        yield Row(" ".join(words), POSITIVE * int(row["label"]), "imdb")
+        yield Row(" ".join(words), POSITIVE * label, "imdb")
+
+
+def reviews_read(data: Path) -> list[tuple[str, int]]:
+    with gzip.open(data / "imdb_train.jsonl.gz", "rt", encoding="utf-8") as file:
+        return [(row["text"], int(row["label"])) for row in map(json.loads, file)]
 
 
 def neutral_sentences(data: Path, draw: random.Random) -> Iterator[Row]:
@@ -237,7 +241,7 @@ def _is_training_tweet(text: str) -> bool:
     return sum(key(text).encode()) % 2 == 0
 
 
-def _respaced(row: Row, draw: random.Random) -> Row:
+def respaced(row: Row, draw: random.Random) -> Row:
     """Half of the treebank's sentences with ordinary spacing, as people write."""
     if draw.random() < 0.5:
         return row

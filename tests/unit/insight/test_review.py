@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ TRUTH = {
     (POSITIVE, NEGATIVE): 300, (POSITIVE, NEUTRAL): 300, (POSITIVE, POSITIVE): 1_400,
 }  # fmt: skip
 POPULATION = {m: sum(n for (said, _), n in TRUTH.items() if said == m) for m in LABELS}
+DRAW = POPULATION | {"drawn_at": datetime(2026, 3, 1, tzinfo=UTC)}
 
 
 def item(machine: str, person: str | None, part: str = "random", **more: Any) -> dict[str, Any]:
@@ -28,7 +30,7 @@ def item(machine: str, person: str | None, part: str = "random", **more: Any) ->
 
 def test_only_what_was_drawn_at_random_is_estimated_from() -> None:
     found = findings(
-        POPULATION,
+        DRAW,
         [
             item(NEGATIVE, NEGATIVE),
             item(NEGATIVE, POSITIVE),
@@ -44,7 +46,7 @@ def test_only_what_was_drawn_at_random_is_estimated_from() -> None:
 
 def test_accuracy_is_told_by_label_language_and_model() -> None:
     judged = [item(NEGATIVE, NEGATIVE, language="de"), item(POSITIVE, NEUTRAL, language="en")]
-    found = findings(POPULATION, judged)
+    found = findings(DRAW, judged)
     assert {each.of: each.right for each in found.accuracy} == {
         "all": 1, "label negative": 1, "label positive": 0, "language de": 1, "language en": 0,
         "model m 1": 1,
@@ -52,7 +54,7 @@ def test_accuracy_is_told_by_label_language_and_model() -> None:
 
 
 def test_nothing_judged_gives_no_estimate() -> None:
-    found = findings(POPULATION, [item(NEGATIVE, None)])
+    found = findings(DRAW, [item(NEGATIVE, None)])
     assert found.corrected == ()
     assert list(found.accuracy) == []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from worker.polarity import net
 from worker.store.analytics.tallies import Day, Scope, Tally
 
 FIRST = date(2026, 3, 1)
+DRAW = {"negative": 8, "neutral": 1, "positive": 1, "drawn_at": datetime(2026, 3, 1, tzinfo=UTC)}
 REVIEWED = [
     {"machine_label": "negative", "person_label": person, "part": "random", "model": "m 1",
      "language": None, "skipped_why": None}
@@ -94,8 +95,12 @@ def test_a_verdict_says_no_more_than_its_figures(
         ({"language_unknown": 50, "looked_at": 60}, ["of 50 of the newest 60"]),
         ({"judged": 8, "agreed": 6}, ["8 records", "75%"]),
         (
-            {"reviewed": findings({"negative": 8, "neutral": 1, "positive": 1}, REVIEWED)},
-            ["Of 10 records that were drawn at random", "on 80% (49% to 94%)", "negative: 80% as"],
+            {"reviewed": findings(DRAW, REVIEWED)},
+            [
+                "Of 10 records that were drawn at random on 1 March",
+                "on 80% (49% to 94%)",
+                "(the machine counts 80%)",
+            ],
         ),
         ({"models": ["unheard-of 9"]}, ["How often unheard-of 9 is right"]),
         (

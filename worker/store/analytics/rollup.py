@@ -83,7 +83,7 @@ WITH person AS MATERIALIZED (
            count(*) FILTER (WHERE NOT s.provisional) OVER (PARTITION BY r.id) > 1 AS rescored,
            p.label IS NOT NULL AS overridden,
            coalesce(p.label, s.label) IS NOT NULL AND p.label IS NULL
-               AND NOT analytics.reads(c.languages, coalesce(r.language, s.language))
+               AND NOT analytics.reads(c.languages, r.language, s.language)
                AS unsupported
     FROM sentiment.record r
     LEFT JOIN sentiment.score s ON s.record_id = r.id AND s.content_hash = r.content_hash

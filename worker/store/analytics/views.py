@@ -234,7 +234,7 @@ REVIEW_ITEMS = Table(
     Column("machine_score", Double),
     *(Column(n, Text) for n in ("person_label", "reviewed_by")),
     Column("reviewed_at", _Time),
-    *(Column(n, Text) for n in ("skipped_by", "skipped_why")),
+    Column("skipped_why", Text),
     Column("rewritten", Boolean),
     Column("source_id", Integer),
 )

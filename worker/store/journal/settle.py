@@ -137,7 +137,8 @@ def register_scorer(cur: Cursor, scorer: ScorerId) -> int:
         SELECT %(provider)s, %(model)s, %(version)s, %(languages)s::text[],
                CASE WHEN %(provider)s <> 'textblob' AND NOT EXISTS (
                    SELECT FROM sentiment.scorer WHERE promoted_at IS NOT NULL) THEN now() END
-        ON CONFLICT (provider, model, version) DO NOTHING
+        ON CONFLICT (provider, model, version) DO UPDATE SET languages = excluded.languages
+            WHERE scorer.languages IS NULL AND excluded.languages IS NOT NULL
     """
     select = """
         SELECT id FROM sentiment.scorer

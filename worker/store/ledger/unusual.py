@@ -52,6 +52,9 @@ SELECT coalesce(sum(unsupported) FILTER (WHERE day = newest), 0) AS now,
 FROM (
     SELECT *, max(day) OVER () AS newest FROM sentiment.daily
     WHERE source_id = :source AND tag = '' AND records > 0 AND day <= current_date
+      -- Before a scorer told of languages there is nothing to compare with.
+      AND day >= (SELECT min(first_seen)::date FROM sentiment.scorer
+                  WHERE languages IS NOT NULL AND provider <> 'textblob')
 ) days
 WHERE day > newest - 29
 """

@@ -128,8 +128,9 @@ REVIEW_ITEM = Table(
     Column("label", Text, nullable=False),
     Column("score", Double, nullable=False),
     Column("model", Text, nullable=False),
-    *(Column(name, Text) for name in ("language", "skipped_by", "skipped_why")),
+    *(Column(name, Text) for name in ("language", "said", "said_by")),
+    Column("said_at", Time),
+    Column("skipped_why", Text),
     Index("review_item_by_record", "record_id"),
-    comment="A record of a draw, with what the machine said of it then; "
-    "people's words are overrides.",
+    comment="A record of a draw, with what the machine said of it then, and what a person says.",
 )
