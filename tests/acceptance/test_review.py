@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,65 @@ def test_what_was_corrected_by_other_ways_is_no_review(shell: Shell, engine: Eng
     shell("override", "set", "reviews", 7, "negative", "--why", "seen")
     found = shell("review", "report", "--source", "reviews", "--output", "json").data
     assert (found["judged"], found["accuracy"]) == (0, [])
+
+
+def in_label_studio(shell: Shell, said: dict[int, dict[int, str]]) -> Path:
+    """The tasks as they come back from there: what each person says of the records they judged."""
+    tasks = shell("review", "export", "--source", "reviews").data
+    for task in tasks:
+        task["annotations"] = [
+            {"completed_by": person, "was_cancelled": False, "result": [
+                {"from_name": "sentiment", "to_name": "text", "type": "choices",
+                 "value": {"choices": [label]}}]}
+            for person, label in said.get(task["data"]["number"], {}).items()
+        ]  # fmt: skip
+    file = shell.folder / "labels.json"
+    file.write_text(json.dumps(tasks), encoding="utf-8")
+    return file
+
+
+def test_label_studio_there_and_back(shell: Shell, engine: Engine) -> None:
+    shell("review", "draw", "--source", "reviews", "--n", 8)
+    typed(shell, "3", "q")
+    said = {
+        2: {1: "positive", 2: "positive"}, 3: {1: "negative", 2: "positive"},
+        4: {2: "neutral"}, 5: {1: "negative", 2: "negative"},
+    }  # fmt: skip
+    file = in_label_studio(shell, said)
+    assert len(json.loads(file.read_text())) == 7, "what is judged already is not exported"
+    first = shell("review", "import", file, "--source", "reviews")
+    assert first.code == 0, first.err
+    assert "7 records: 3 taken, 3 not judged there, 1 left open, for people disagree" in first.err
+    assert "Krippendorff's alpha): 0.44" in first.err
+    sql = (
+        "SELECT number, person_label, reviewed_by FROM analytics.review_items"
+        " WHERE person_label IS NOT NULL AND reviewed_by LIKE '%%Label Studio%%' ORDER BY number"
+    )
+    stored = asked(engine, sql)
+    assert [row[:2] for row in stored] == [(2, "positive"), (4, "neutral"), (5, "negative")]
+    assert stored[0][2].startswith("1, 2 in Label Studio, by ")
+    sql = "SELECT sum(overridden) FROM analytics.daily_sentiment"
+    assert asked(engine, sql) == [(4,)], "with the one that was typed; at once"
+    again = shell("review", "import", file, "--source", "reviews")
+    assert "0 taken" in again.err
+    assert "3 judged already" in again.err
+    assert asked(engine, sql) == [(4,)]
+
+
+def test_labels_of_other_records_are_not_taken(shell: Shell, engine: Engine) -> None:
+    shell("review", "draw", "--source", "reviews", "--n", 8)
+    file = in_label_studio(shell, {1: {1: "negative"}, 2: {1: "negative"}})
+    tasks = json.loads(file.read_text())
+    tasks[1]["data"]["text"] = "another database's record"
+    file.write_text(json.dumps(tasks))
+    done = shell("review", "import", file, "--source", "reviews")
+    assert done.code == 2
+    assert "Record 2 of draw 1 is not what was drawn of 'reviews'. Nothing was taken." in done.err
+    assert asked(engine, "SELECT count(*) FROM sentiment.override") == [(0,)]
+    (shell.folder / "no.json").write_text("id,text\n")
+    done = shell("review", "import", "no.json", "--source", "reviews")
+    assert done.code == 2
+    assert "no JSON export of Label Studio" in done.err
 
 
 def test_control_characters_do_not_reach_the_terminal(shell: Shell) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 from sqlalchemy import Engine
 
+from worker.clean import storable
 from worker.cli.look import period, reading_from
 from worker.cli.output import (
     DATA,
@@ -23,6 +27,7 @@ from worker.cli.output import (
     say,
 )
 from worker.errors import ConfigurationError
+from worker.insight import label_studio
 from worker.insight import review as reviewing
 from worker.insight.wording import brief, legible
 from worker.log import printable
@@ -117,6 +122,99 @@ def report(
             f" {each.corrected.low:.0%} to {each.corrected.high:.0%} as people would.",
             soft_wrap=True,
         )
+
+
+@app.command(
+    epilog="Example:  [bold]sentiment-worker review export --source reviews > tasks.json[/bold]"
+)
+def export(
+    source: SourceOption,
+    interface: Annotated[
+        bool, typer.Option("--interface", help="Print the labelling interface for it instead.")
+    ] = False,
+    config: ConfigOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Print what is left of the newest draw as tasks for Label Studio; what the machine said is
+    not among them. A new project there needs the labelling interface, too."""
+    if interface:
+        typer.echo(label_studio.INTERFACE, nl=False)
+        return
+    with reading_from(config, verbose=verbose, source=source) as engine:
+        review = _newest(engine, source)
+        todo = [item for item in reviews.items(engine, review["id"]) if _is_open(item)]
+    print_json(label_studio.tasks(review["id"], todo))
+    say(f"{len(todo):,} records. Afterwards: sentiment-worker review import FILE -s {source}")
+
+
+@app.command(
+    "import",
+    epilog="Example:  [bold]sentiment-worker review import labels.json --source reviews[/bold]",
+)
+def import_(
+    file: Annotated[
+        Path, typer.Argument(help="Label Studio's export, as JSON.", exists=True, dir_okay=False)
+    ],
+    source: SourceOption,
+    config: ConfigOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Take what people said in Label Studio, as `review next` does; a second time changes nothing.
+
+    Where several people disagree on a record it stays open, for `review next`. How much they agree
+    is told by Krippendorff's alpha: 1 is full agreement, 0 chance; he asks for 0.67 at least.
+    """
+    answers = label_studio.answers(file.read_text(encoding="utf-8-sig", errors="replace"))
+    with reading_from(config, verbose=verbose, source=source) as engine:
+        _check_drawn(engine, source, answers)
+        try:
+            outcomes = Counter(_take(engine, answer) for answer in answers)
+        finally:
+            rollup.fold(engine, wait=True)
+    parts = (f"{outcomes[told]:,} {told}" for told in Told if outcomes[told] or told is Told.TAKEN)
+    say(f"{len(answers):,} records: {', '.join(parts)}.")
+    alpha = reviewing.agreement([list(answer.labels.values()) for answer in answers])
+    if alpha is not None:
+        say(f"Agreement of those who judged the same records (Krippendorff's alpha): {alpha:.2f}")
+
+
+class Told(StrEnum):
+    """What became of a record of a file."""
+
+    TAKEN = "taken"
+    UNJUDGED = "not judged there"
+    DISAGREED = "left open, for people disagree"
+    TOO_LATE = "judged already, or rewritten at the source"
+
+
+def _check_drawn(engine: Engine, source: str, answers: Sequence[label_studio.Answers]) -> None:
+    """Raises ConfigurationError where a file tells of anything but drawn records of the source:
+    numbers of another database would fit, and judge other records."""
+    drawn = {
+        (review_id, item["number"]): item
+        for review_id in sorted({answer.review for answer in answers})
+        for item in reviews.items(engine, review_id)
+        if item["source"] == source
+    }
+    for answer in answers:
+        item = drawn.get((answer.review, answer.number))
+        if item is None or (item["text"] != answer.text and not item["rewritten"]):
+            raise ConfigurationError(
+                f"Record {answer.number} of draw {answer.review} is not what was drawn of"
+                f" {source!r}. Nothing was taken.",
+                hint="Is it the right file, source and database?",
+            )
+
+
+def _take(engine: Engine, answer: label_studio.Answers) -> Told:
+    if not answer.labels:
+        return Told.UNJUDGED
+    if len(set(answer.labels.values())) > 1:
+        return Told.DISAGREED
+    ((label, *_), who) = list(answer.labels.values()), ", ".join(answer.labels)
+    by = storable(f"{who[:200]} in Label Studio, by {operator()}")
+    taken = reviews.say(engine, answer.review, answer.number, label, by=by)
+    return Told.TAKEN if taken else Told.TOO_LATE
 
 
 def _newest(engine: Engine, source: str) -> Mapping[str, Any]:

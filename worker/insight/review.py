@@ -104,6 +104,29 @@ def _accuracies(sample: Sequence[Mapping[str, Any]]) -> list[Accuracy]:
     ]
 
 
+def agreement(judgements: Sequence[Sequence[str]]) -> float | None:
+    """Krippendorff's alpha of what people said, a sequence of labels a record: 1 is full agreement,
+    0 what chance gives. Negative and positive are twice as far apart as either and neutral. None
+    where no record was judged twice, or all said the same of all.
+
+    Krippendorff, Content Analysis, 2004, chapter 11, with its interval metric; for sentiment:
+    https://doi.org/10.1371/journal.pone.0155036
+    """
+    places = {label: place for place, label in enumerate(LABELS)}
+    units = [[places[label] for label in labels] for labels in judgements if len(labels) > 1]
+    every = [place for unit in units for place in unit]
+    expected = _distances(every)
+    if not expected:
+        return None
+    observed = sum(_distances(unit) / (len(unit) - 1) for unit in units)
+    return 1 - observed * (len(every) - 1) / expected
+
+
+def _distances(places: Sequence[int]) -> int:
+    """The sum of (a - b)² over all pairs, in both orders."""
+    return 2 * len(places) * sum(place * place for place in places) - 2 * sum(places) ** 2
+
+
 def wilson(hits: int, total: int) -> Share:
     """A share with its interval: https://doi.org/10.1080/01621459.1927.10502953"""
     p, n, z = hits / total, total, Z95

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from worker.insight.review import LABELS, corrected, findings, wilson
+from worker.insight.review import LABELS, agreement, corrected, findings, wilson
 
 NEGATIVE, NEUTRAL, POSITIVE = LABELS
 
@@ -87,3 +87,19 @@ def test_a_machine_that_hides_what_is_negative_is_corrected_upwards() -> None:
     (negative, *_) = corrected({NEGATIVE: 200, NEUTRAL: 800}, sample)
     assert negative.counted == pytest.approx(0.2)
     assert negative.corrected.low > 0.4
+
+
+def test_agreement_is_krippendorffs_alpha() -> None:
+    """Against the package krippendorff 0.8.1, level interval."""
+    judged = [
+        [NEGATIVE, NEGATIVE], [NEGATIVE, NEUTRAL], [POSITIVE, POSITIVE, NEUTRAL],
+        [NEUTRAL], [NEGATIVE, POSITIVE], [POSITIVE, POSITIVE], [NEUTRAL, NEUTRAL, NEUTRAL],
+    ]  # fmt: skip
+    assert agreement(judged) == pytest.approx(0.376)
+
+
+def test_full_agreement_is_1_and_none_is_told_of_nothing() -> None:
+    assert agreement([[NEGATIVE, NEGATIVE], [POSITIVE, POSITIVE]]) == 1
+    assert agreement([[NEGATIVE], [POSITIVE]]) is None
+    assert agreement([[NEGATIVE, NEGATIVE], [NEGATIVE, NEGATIVE]]) is None
+    assert agreement([]) is None
