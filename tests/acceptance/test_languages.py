@@ -58,6 +58,19 @@ def test_what_the_model_cannot_read_is_counted_apart(scored: Shell) -> None:
     )
 
 
+def test_a_guess_is_found_by_no_label_and_comes_last_in_an_order(scored: Shell) -> None:
+    def ids(*options: object) -> list[str]:
+        return [row["external_id"] for row in scored("scores", *options, "--output", "json").data]
+
+    for label in ("positive", "neutral", "negative"):
+        assert not {"nl1", "nl2", "said"} & set(ids("--label", label)), label
+    assert set(ids("--min-polarity", -1)) == {"en1", "de1", "es1", "short"}
+    for order in ("most-negative", "most-positive"):
+        found = ids("--order", order)
+        assert set(found[-3:]) == {"nl1", "nl2", "said"}, "last, but there"
+        assert len(found) == 7
+
+
 def test_a_persons_word_counts_in_any_language(scored: Shell) -> None:
     scored("override", "set", "reviews", "nl2", "negative", "--why", "read by a person")
     sql = "SELECT negative, unsupported, overridden FROM analytics.daily_sentiment"

@@ -65,7 +65,8 @@ class Sentiment:
 
         Keywords: source, label, since, until (of publication, else of arrival), provisional,
         scorer, min_polarity, max_polarity, text (is in it), words (a search engine's query),
-        order ("newest", "oldest", "most-negative", "most-positive"), limit.
+        order ("newest", "oldest", "most-negative", "most-positive"), limit. By label or polarity,
+        records in a language that their model does not read are left out, as every count does.
         """
         return _frame(self._scores(wanted), CURRENT_SENTIMENT)
 

@@ -98,7 +98,11 @@ def scores(
     output: OutputOption = Output.TABLE,
     verbose: VerboseOption = False,
 ) -> None:
-    """Current sentiment, one row a record. Times are UTC."""
+    """Current sentiment, one row a record. Times are UTC.
+
+    By label or polarity, records in a language that their model does not read are left out, as
+    every count does; in an order by polarity they come last.
+    """
     if for_spreadsheet and to is None:
         raise ConfigurationError("--for-spreadsheet is for a file: name it with --export.")
     writer = export.writer_for(to, for_spreadsheet=for_spreadsheet) if to else None

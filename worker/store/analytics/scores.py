@@ -29,11 +29,14 @@ MOST = 20
 Extreme = Literal["most-negative", "most-positive"]
 Order = Literal["newest", "oldest", Extreme]
 
+# Of a language that the model does not read a polarity is a guess: it comes last, as none does.
+_COUNTED_POLARITY = sa.case((CURRENT_SENTIMENT.c.language_supported, CURRENT_SENTIMENT.c.polarity))
+
 ORDERS: Mapping[str, ColumnElement[Any]] = {
     "newest": CURRENT_SENTIMENT.c.moment.desc(),
     "oldest": CURRENT_SENTIMENT.c.moment.asc(),
-    "most-negative": CURRENT_SENTIMENT.c.polarity.asc(),
-    "most-positive": CURRENT_SENTIMENT.c.polarity.desc().nulls_last(),
+    "most-negative": _COUNTED_POLARITY.asc().nulls_last(),
+    "most-positive": _COUNTED_POLARITY.desc().nulls_last(),
 }
 
 
@@ -66,10 +69,16 @@ class ScoreFilter:
     order: str = "newest"
 
     @property
+    def asks_opinion(self) -> bool:
+        """Does it want a label or polarities? Records in a language that the model does not read
+        have only a guess at it, and no count holds them."""
+        wanted = (self.label, self.min_polarity, self.max_polarity)
+        return any(each is not None for each in wanted)
+
+    @property
     def asks_scores(self) -> bool:
         """Does it want anything of the score, and not of the record alone?"""
-        wanted = (self.label, self.provisional, self.scorer, self.min_polarity, self.max_polarity)
-        return any(each is not None for each in wanted)
+        return self.asks_opinion or self.provisional is not None or self.scorer is not None
 
 
 def ask(engine: Engine, wanted: ScoreFilter) -> Iterator[Row]:
@@ -106,6 +115,8 @@ def statement(wanted: ScoreFilter) -> Select[Any]:
         (wanted.max_polarity, c.polarity.__le__),
     ]
     conditions = [condition(value) for value, condition in by_score if value is not None]
+    if wanted.asks_opinion:
+        conditions.append(c.language_supported)
     among = wanted.among
     if among is None and not wanted.asks_scores and wanted.order in BY_TIME:
         among = wanted.limit
