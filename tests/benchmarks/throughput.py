@@ -180,11 +180,12 @@ class Bench:
                     self._note("worker", process)
                     for child in process.children():
                         self._note("sender", child)
+                    over = process.status() == psutil.STATUS_ZOMBIE
                 except psutil.Error:
                     return
                 row = connection.execute("SELECT coalesce(max(scored), 0) FROM sentiment.run")
                 samples.append((time.perf_counter(), int((row.fetchone() or [0])[0])))
-                if process.status() == psutil.STATUS_ZOMBIE:
+                if over:
                     return
                 time.sleep(0.1)
 
