@@ -18,6 +18,7 @@ import json
 import random
 import re
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -49,6 +50,8 @@ CODES = "ar en fr de hi it pt es".split()
 LENGTHS = ((1, 5), (6, 10), (11, 20), (21, 40), (41, 10_000))
 SURE = (0.0, 0.5, 0.7, 0.9, 1.001)
 BINS = 10
+WIDTH = 99
+"""Of the page's prose, in columns."""
 AT_ONCE = 1_000
 """Texts of a call, whose tokens are limited."""
 SAMPLES = 500
@@ -137,6 +140,9 @@ def main() -> None:
     )
     head, _, rest = PAGE.read_text(encoding="utf-8").partition("<!-- figures -->")
     tail = rest.partition("<!-- /figures -->")[2]
+    tables = "\n".join(
+        textwrap.fill(line, WIDTH) if line[:1] != "|" else line for line in tables.splitlines()
+    )
     PAGE.write_text(f"{head}<!-- figures -->\n{tables}\n<!-- /figures -->{tail}", encoding="utf-8")
     seven = [j for name, judged in languages.items() if name != "Hindi" for j in judged]
     DIAGRAM.write_text(_diagram(seven), encoding="utf-8")
