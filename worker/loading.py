@@ -260,11 +260,8 @@ def _meant(loc: Sequence[int | str], sources: Any) -> str:
     known: Collection[str] = Settings.model_fields
     if len(loc) > 1 and isinstance(loc[1], int):
         known = kinds.find(sources[loc[1]]["kind"]).config.setting_names()
-    return _question(words.nearest(str(loc[-1]), known))
-
-
-def _question(meant: str | None) -> str:
-    return f"; did you mean {meant}?" if meant else ""
+    meant = words.nearest(str(loc[-1]), known)
+    return f" (did you mean {meant}?)" if meant else ""
 
 
 def _explain(mistakes: Sequence[Any], origins: Mapping[str, str], sources: Any) -> str:

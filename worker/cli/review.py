@@ -211,7 +211,7 @@ def _take(engine: Engine, answer: label_studio.Answers) -> Told:
         return Told.UNJUDGED
     if len(set(answer.labels.values())) > 1:
         return Told.DISAGREED
-    ((label, *_), who) = list(answer.labels.values()), ", ".join(answer.labels)
+    label, who = next(iter(answer.labels.values())), ", ".join(answer.labels)
     by = storable(f"{who[:200]} in Label Studio, by {operator()}")
     taken = reviews.say(engine, answer.review, answer.number, label, by=by)
     return Told.TAKEN if taken else Told.TOO_LATE
