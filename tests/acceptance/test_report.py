@@ -59,6 +59,13 @@ def test_the_terminal_says_the_same(shell: Shell) -> None:
     )
 
 
+def test_a_terminal_without_utf8_gets_a_report_too(shell: Shell) -> None:
+    done = shell("report", PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert done.code == 0, done.err
+    assert done.out.isascii()
+    assert "net polarity" in done.out.lower()
+
+
 def test_a_tag_of_many_values_moves_by_what_it_moved(
     tmp_path: Path, database_url: str, scripted_lambda: ScriptedLambda
 ) -> None:
