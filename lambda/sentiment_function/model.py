@@ -66,8 +66,16 @@ class Model:
     by their lengths; with `truncate` only its beginning is read, and the version says so.
     """
 
-    def __init__(self, folder: Path, *, threads: int = 1, truncate: bool = False) -> None:
-        """Raises BadModel where files or manifest are not what the build wrote."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        threads: int = 1,
+        truncate: bool = False,
+        text_tokens: int = MAX_TEXT_TOKENS,
+    ) -> None:
+        """`text_tokens` are read of a text at most. Raises BadModel where files or manifest are not
+        what the build wrote."""
         manifest = _verified(folder)
         self.name: str = manifest["name"]
         self.languages: list[str] = sorted(manifest.get("languages", {}))
@@ -83,7 +91,7 @@ class Model:
         self._truncate = truncate
         self._labels: list[str] = manifest["labels"]
         self._polarities = np.array(manifest["polarities"], dtype=np.float64)
-        self._max_windows = max(1, MAX_TEXT_TOKENS // manifest["max_tokens"])
+        self._max_windows = max(1, text_tokens // manifest["max_tokens"])
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(manifest["max_tokens"])

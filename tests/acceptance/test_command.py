@@ -277,10 +277,8 @@ def test_serve_outlives_its_database_and_stops_when_told(
         _until(lambda: _labels(shell).get("2") == ("negative", False), seconds=40)
         with _closed(engine):
             time.sleep(1.5)
-            started = time.monotonic()
             process.send_signal(signal.SIGTERM)
-            assert process.wait(40) == 0
-            assert time.monotonic() - started < 15
+            assert process.wait(15) == 0
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 import psutil
@@ -37,7 +37,6 @@ from worker.dashboard.app import application
 from worker.dashboard.guard import AccessRules
 from worker.loading import load
 from worker.store import database, roles
-from worker.store.analytics import questions
 
 PAGES = ("/", "/sources/reviews", "/days/2026-03-20", "/search", "/work", "/quarantine")
 
@@ -245,14 +244,17 @@ def test_what_a_database_says_of_itself_stays_in_the_log(shell: Shell, url: str)
     engine.dispose()
 
 
-def test_what_breaks_is_dressed_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(engine: object) -> None:
+class _Broken:
+    """An engine that fails as no database does."""
+
+    def connect(self) -> None:
         raise RuntimeError("hunter2")
 
-    monkeypatch.setattr(questions, "pending", broken)
-    engine = database.make_engine("postgresql://app@127.0.0.1:1/gone", application="tests")
+
+def test_what_breaks_is_dressed_too() -> None:
     rules = AccessRules(hosts=("testserver",))
-    client = TestClient(application(engine, rules), raise_server_exceptions=False)
+    app = application(cast("sa.Engine", _Broken()), rules)
+    client = TestClient(app, raise_server_exceptions=False)
     answer = client.get("/api/v1/pending")
     assert answer.status_code == 500
     assert "hunter2" not in answer.text
@@ -336,9 +338,8 @@ def test_slow_questions_do_not_hold_up_the_others(shell: Shell) -> None:
         with ThreadPoolExecutor(30) as many:
             answers = [many.submit(site, "/search?words=good") for _ in range(30)]
             time.sleep(3)
-            started = time.monotonic()
             assert site("/quarantine").status in (200, 503)
-            assert time.monotonic() - started < 8
+            assert not all(each.done() for each in answers), "it waited for the slow ones"
             assert {each.result().status for each in answers} == {503}
 
 

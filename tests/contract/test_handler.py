@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentiment_function.handler import handler, model
 
+FUNCTION = Path(__file__).parents[2] / "lambda"
 LOVE = {"texts": ["I love this!"]}
 
 
@@ -204,13 +206,28 @@ def test_more_than_a_thousand_texts_are_taken_as_far_as_the_time_goes() -> None:
     assert "send fewer texts at once" in few[-1]["error"]
 
 
-def test_over_http_the_allowed_origin_may_read_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_over_http_the_allowed_origin_may_read_the_answer() -> None:
     """A REST API with a key has no CORS of its own (lambda/template.yaml)."""
     event = {"httpMethod": "GET", "path": "/health"}
     assert "Access-Control-Allow-Origin" not in handler(event, None)["headers"]
-    monkeypatch.setattr("sentiment_function.handler._origin", "https://app.example.org")
-    for path, status in (("/health", 200), ("/nowhere", 404)):
-        answer = handler({"httpMethod": "GET", "path": path}, None)
-        assert answer["statusCode"] == status
+    found = _answers_with_origin("https://app.example.org", "/health", "/nowhere")
+    assert [answer["statusCode"] for answer in found] == [200, 404]
+    for answer in found:
         assert answer["headers"]["Access-Control-Allow-Origin"] == "https://app.example.org"
     assert "headers" not in handler({"texts": ["fine"]}, None)
+
+
+def _answers_with_origin(origin: str, *paths: str) -> list[dict[str, Any]]:
+    """As of an environment that was started with it."""
+    code = (
+        "import json, sys; from sentiment_function.handler import handler\n"
+        "print(json.dumps([handler({'httpMethod': 'GET', 'path': path}, None)"
+        " for path in sys.argv[1:]]))"
+    )
+    environment = os.environ | {"ALLOWED_ORIGIN": origin, "PYTHONPATH": str(FUNCTION)}
+    said = subprocess.run(
+        [sys.executable, "-c", code, *paths],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found: list[dict[str, Any]] = json.loads(said.stdout.splitlines()[-1])
+    return found

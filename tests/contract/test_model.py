@@ -120,11 +120,9 @@ def test_one_that_forgot_something_is_refused(tmp_path: Path) -> None:
             Model(folder)
 
 
-def test_a_call_is_bounded_and_the_text_at_fault_is_named(
-    model: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_call_is_bounded_and_the_text_at_fault_is_named() -> None:
     """Of rare marks each character is a token: a megabyte would be minutes."""
-    monkeypatch.setattr(model, "_max_windows", 10)
+    model = Model(EMBEDDED, text_tokens=10 * 128)
     texts = ["¿" * 100_000, "good", "¿" * 5_000, "bad"]
     first, small, hostile, last = model.results(texts, 3_000)
     assert isinstance(first, Sentiment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ from typing import Any, Self
 import psycopg
 
 from tests.faults.server import Server
-from worker.local import postgres
+from worker.local import host, postgres
 
 
 class Pair(Server):
@@ -41,7 +42,7 @@ class Pair(Server):
         shutil.rmtree(follower, ignore_errors=True)
         follower.mkdir(mode=0o755)
         copy = postgres._Server(follower)
-        copy._own(copy._base)
+        host.own(copy._base, copy._account, os.geteuid())
         copy._run(
             *("pg_basebackup", "-D", copy._data, "-h", followed, "-U", postgres.SUPERUSER),
             *("--write-recovery-conf", "--checkpoint=fast", "--no-sync"),

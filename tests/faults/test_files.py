@@ -17,7 +17,7 @@ import pytest
 from tests.faults import mix
 from tests.faults.conftest import Note, Scale
 from tests.faults.world import Workers, World
-from worker.sources.files.source import REST_S
+from worker.sources.files.storage import REST_S
 
 pytestmark = pytest.mark.timeout(1800)
 

@@ -76,6 +76,7 @@ class Desk:
             max_cost=None,
             store=True,
             sizes=ChunkSizes(10, 100_000),
+            window_records=20,
         )
         assert backfill_id is not None
         return backfill_id, plan
@@ -132,8 +133,7 @@ class _Pages:
 
 
 @pytest.fixture
-def desk(engine: Engine, scripted_lambda: ScriptedLambda, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.setattr(plans, "WINDOW_RECORDS", 20)
+def desk(engine: Engine, scripted_lambda: ScriptedLambda) -> Desk:
     desk = Desk(engine, scripted_lambda)
     desk.store(100)
     scripted_lambda.requests.clear()

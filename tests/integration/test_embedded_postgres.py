@@ -6,8 +6,6 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import psycopg
 import pytest
@@ -17,17 +15,13 @@ from worker.local import host, postgres
 from worker.store import database
 
 
-def test_without_the_systems_own_utf8_locale(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_systems_own_utf8_locale(tmp_path: Path) -> None:
     """As on a Mac: UTF-8 texts are ordered, lowered and matched as with C.UTF-8 on Linux."""
-    monkeypatch.setattr(postgres, "LOCALE", "C")
-    monkeypatch.setattr(postgres, "INITDB_LOCALE", postgres.BUILTIN_LOCALE)
     tmp_path.chmod(0o755)
     for folder in tmp_path.parents:
         if folder.name.startswith("pytest"):
             folder.chmod(0o755)
-    with postgres.running(tmp_path) as url:
+    with postgres.running(tmp_path, has_utf8_locale=False) as url:
         plain = database.normalise_url(url).set(drivername="postgresql")
         with psycopg.connect(plain.render_as_string(hide_password=False)) as connection:
             row = connection.execute(
@@ -127,25 +121,19 @@ def test_a_home_that_postgresql_cannot_have_is_refused(home: Path, name: str) ->
 
 
 @pytest.mark.parametrize("how", ["another's", "a link"])
-def test_a_socket_folder_that_somebody_else_made_is_refused(
-    home: Path, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
+def test_a_socket_folder_that_somebody_else_made_is_refused(home: Path, how: str) -> None:
     """Whoever owns it could be the server's superuser. It lies in /tmp where the home's path is
     longer than a socket's may be."""
     temporary = home.with_name("tmp")
     temporary.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     deep = home / ("d" * 90)
-    folder = host.socket_folder(deep / "postgres")
+    folder = host.socket_folder(deep / "postgres", temporary)
     assert folder.parent == temporary
     if how == "a link":
         (temporary / "elsewhere").mkdir()
         folder.symlink_to(temporary / "elsewhere")
     else:
-        monkeypatch.setattr(os, "geteuid", lambda: 54_321)
         folder.mkdir()
+    user = os.geteuid() if how == "a link" else 54_321
     with pytest.raises(ConfigurationError, match="is owned by another user, or is a symbolic"):
-        postgres._Server._own(SERVER, folder)
-
-
-SERVER: Any = SimpleNamespace(_account=None)
+        host.own(folder, account=None, user=user)

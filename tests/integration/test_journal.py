@@ -44,7 +44,7 @@ class Desk:
     """A worker at the journal."""
 
     def __init__(
-        self, engine: Engine, *, name: str = "w1", run_id: int | None = None, **more: float
+        self, engine: Engine, *, name: str = "w1", run_id: int | None = None, **more: Any
     ) -> None:
         self.engine = engine
         options: dict[str, Any] = {"lease_s": 60, "patience_s": 5} | more
@@ -161,10 +161,8 @@ def test_a_cursor_that_another_run_moved_is_not_moved_again(desk: Desk) -> None:
     assert desk.rows("SELECT count(*) FROM sentiment.record") == [(1,)]
 
 
-def test_a_lost_reply_to_commit_is_recognised_and_its_leases_taken_up(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("worker.store.journal.journal.first_fence", lambda: 77)  # within one call
+def test_a_lost_reply_to_commit_is_recognised_and_its_leases_taken_up(engine: Engine) -> None:
+    desk = Desk(engine, fences=lambda: 77)  # as within one call
     first = desk.ingest(record("1", "a"), record("2", "b"), record("3", "c"))
     replayed = desk.ingest(record("1", "a"), record("2", "b"), record("3", "c"))
     assert sorted(lease.chunk.id for lease in replayed) == [lease.chunk.id for lease in first]
@@ -195,10 +193,8 @@ def test_pages_that_are_stored_together_share_chunks_and_move_their_cursors(desk
     }
 
 
-def test_a_lost_reply_of_several_pages_is_recognised(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("worker.store.journal.journal.first_fence", lambda: 77)
+def test_a_lost_reply_of_several_pages_is_recognised(engine: Engine) -> None:
+    desk = Desk(engine, fences=lambda: 77)
     about = (desk.source_id, desk.run_id, pages_of(desk, "1", "2"), PLANNER)
     first, _ = desk.journal.ingest(*about)
     again, changes = desk.journal.ingest(*about)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import csv
 import threading
-import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import sqlalchemy as sa
@@ -25,18 +24,21 @@ from tests.scripted_lambda import (
 )
 from worker import bootstrap, chunk
 from worker.errors import SourceBusy
-from worker.operate.worker import pull_work
+from worker.operate.worker import Worker, pull_work
 from worker.pipeline.circuit import Circuit
 from worker.pipeline.cycle import cycle
 from worker.pipeline.run import Run
+from worker.pipeline.work import Work
 from worker.ports import Silent
 from worker.records import Lane
 from worker.settings import Settings
-from worker.sources import kinds
-from worker.sources.file import FileSourceConfig
+from worker.sources.files.source import FileOptions, FileSource
+from worker.sources.rows.layout import Layout
 from worker.states import RunReport
 from worker.store import reading
 from worker.store.ledger.runs import PostgresLedger
+
+T = TypeVar("T")
 
 
 class Bench:
@@ -49,31 +51,35 @@ class Bench:
         self.options: dict[str, Any] = {"circuit_window": 0.2, "chunk_texts": 10}
         self.parts: dict[str, Any] = {}
         """Of the worker, in place of the usual ones."""
+        self.reading = FileOptions()
 
     def write(self, *texts: str) -> None:
         with open(self.file, "w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("id", "text"), *enumerate(texts, 1)])
 
     def run(self, *, stop_after_s: float | None = None) -> RunReport:
-        return asyncio.run(self._run(stop_after_s))
-
-    async def _run(self, stop_after_s: float | None) -> RunReport:
-        settings = Settings(
-            aws_endpoint_url_lambda=self.server.url, aws_region="local", **self.options
-        )
-        config = FileSourceConfig(kind="file", name="records", path=str(self.file))
-
         def on_start(run: Run) -> None:
             if stop_after_s is not None:
                 asyncio.get_running_loop().call_later(stop_after_s, run.stop)
 
-        target = bootstrap.lambda_target(settings)
-        async with bootstrap.open_worker(settings, self.engine, target, **self.parts) as worker:
-            source = kinds.open_source(config)
-            work = pull_work(worker, settings, "records", "file", source, "once")
+        async def once(worker: Worker, work: Work) -> RunReport:
             return await cycle(
                 worker.parts, worker.ledger, work, observer=Silent(), on_start=on_start
             )
+
+        return asyncio.run(self.work(once))
+
+    async def work(self, scene: Callable[[Worker, Work], Awaitable[T]]) -> T:
+        settings = Settings(
+            aws_endpoint_url_lambda=self.server.url, aws_region="local", **self.options
+        )
+        target = bootstrap.lambda_target(settings)
+        async with bootstrap.open_worker(settings, self.engine, target, **self.parts) as worker:
+            work = pull_work(worker, settings, "records", "file", self.source(), "once")
+            return await scene(worker, work)
+
+    def source(self) -> FileSource:
+        return FileSource("records", [str(self.file)], Layout(), options=self.reading)
 
     def rows(self, sql: str) -> list[Any]:
         with self.engine.connect() as connection:
@@ -258,10 +264,8 @@ def test_throttles_without_end_are_an_outage_and_the_run_ends(bench: Bench) -> N
     assert len(bench.server.requests) < 30
 
 
-def test_an_error_in_ingest_ends_the_run_while_chunks_are_in_hand(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("worker.sources.files.pages.PAGE_ROWS", 100)
+def test_an_error_in_ingest_ends_the_run_while_chunks_are_in_hand(bench: Bench) -> None:
+    bench.reading = FileOptions(page_rows=100)
     calls = []
 
     def planner(items: Any) -> Any:
@@ -274,7 +278,6 @@ def test_an_error_in_ingest_ends_the_run_while_chunks_are_in_hand(
     bench.write(*many(1000))
     with _slow(bench.server, 0.02), pytest.raises(RuntimeError, match="planned"):
         bench.run()
-    monkeypatch.undo()
     bench.parts = {}
     bench.release_leases()
     assert bench.run().state == "done"
@@ -284,11 +287,20 @@ def test_an_error_in_ingest_ends_the_run_while_chunks_are_in_hand(
 def test_a_stop_waits_for_calls_under_way_only_as_long_as_the_grace_time(bench: Bench) -> None:
     bench.options["grace"] = 0.5
     bench.write(*many(4000))
-    with _slow(bench.server, 8):
-        started = time.monotonic()
-        report = bench.run(stop_after_s=1.0)
-        assert time.monotonic() - started < 6
-    assert report.state == "stopped"
+    before, answering = bench.server.script, threading.Event()
+    answered = []
+
+    def script(request: dict[str, Any], n: int) -> Response:
+        answering.wait(30)
+        answered.append(n)
+        return before(request, n)
+
+    bench.server.script = script
+    try:
+        assert bench.run(stop_after_s=1.0).state == "stopped"
+        assert not answered, "it waited for calls longer than the grace time"
+    finally:
+        answering.set()
 
 
 def test_too_large_is_split_at_once(bench: Bench) -> None:
@@ -305,10 +317,8 @@ def test_too_large_is_split_at_once(bench: Bench) -> None:
 def test_textblob_by_choice_is_not_provisional(bench: Bench) -> None:
     async def scene() -> RunReport:
         settings = Settings(use_lambda_sentiment=False)
-        config = FileSourceConfig(kind="file", name="records", path=str(bench.file))
         async with bootstrap.open_worker(settings, bench.engine, None) as worker:
-            source = kinds.open_source(config)
-            work = pull_work(worker, settings, "records", "file", source, "once")
+            work = pull_work(worker, settings, "records", "file", bench.source(), "once")
             return await cycle(worker.parts, worker.ledger, work, observer=Silent())
 
     bench.write("I love this", "Das ist schlecht")
@@ -369,15 +379,19 @@ def _slow(server: ScriptedLambda, seconds: float) -> Iterator[None]:
     server.script = before
 
 
-@pytest.mark.timeout(20)
-def test_a_run_ends_though_it_sleeps_through_what_changed_last(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The last chunk may be settled in the very moment in which the run wakes up to look."""
-
-    async def oversleeps(run: Run, seconds: float) -> None:
+class _Oversleeping(Run):
+    async def _wait(self, seconds: float) -> None:
         await asyncio.sleep(seconds + 0.01)
 
-    monkeypatch.setattr(Run, "_wait", oversleeps)
+
+@pytest.mark.timeout(20)
+def test_a_run_ends_though_it_sleeps_through_what_changed_last(bench: Bench) -> None:
+    """The last chunk may be settled in the very moment in which the run wakes up to look."""
     bench.write(*many(30))
-    assert bench.run().state == "done"
+
+    async def scene(worker: Worker, work: Work) -> int:
+        run = _Oversleeping(worker.parts, work, worker.ledger.start(work.lane, "once"), Silent())
+        await run.execute()
+        return run.counters.scored
+
+    assert asyncio.run(bench.work(scene)) == 30

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from random import Random
 
 import pytest
@@ -180,20 +181,20 @@ def test_groups_stand_in_one_order(stored: Engine) -> None:
 
 @pytest.mark.parametrize("source", [None, "a"])
 def test_a_search_in_an_order_gives_the_first_of_them_all(
-    stored: Engine, monkeypatch: pytest.MonkeyPatch, source: str | None
+    stored: Engine, source: str | None
 ) -> None:
     """And not of the newest that are looked at where a score is asked for besides."""
-    monkeypatch.setattr(asked, "SEARCHED", 100)
+    search = partial(asked.search, stored, among=100)
     scope = Scope(FIRST, FIRST + timedelta(days=DAYS), source=source)
     for order in ("most-negative", "most-positive"):
-        found = asked.search(stored, scope.records(order=order, limit=50))
+        found = search(scope.records(order=order, limit=50))
         assert (found.among, found.at_most) == (None, 20)
         assert [row["polarity"] for row in found.rows] == truly(stored, scope, order, 20)
-        assert asked.search(stored, scope.records(order=order, limit=5)).at_most is None
-    oldest = asked.search(stored, scope.records(order="oldest", limit=30))
+        assert search(scope.records(order=order, limit=5)).at_most is None
+    oldest = search(scope.records(order="oldest", limit=30))
     everything = list(scores.ask(stored, scope.records(order="oldest", limit=None)))
     assert [row["moment"] for row in oldest.rows] == [row["moment"] for row in everything[:30]]
     assert oldest.among is None
-    by_label = asked.search(stored, scope.records(order="oldest", label="positive", limit=5))
+    by_label = search(scope.records(order="oldest", label="positive", limit=5))
     assert by_label.among == 100
     assert by_label.rows[0]["moment"] < everything[100]["moment"], "of the oldest, then"

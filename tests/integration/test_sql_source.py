@@ -15,8 +15,6 @@ from sqlalchemy import Engine
 
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.sources.rows.layout import Layout
-from worker.sources.tables import place
-from worker.sources.tables import reader as table_reader
 from worker.sources.tables.engines import SqlTarget
 from worker.sources.tables.source import SqlSource
 from worker.store import database
@@ -156,16 +154,13 @@ def test_a_number_as_cursor_with_a_numeric_overlap(app: Engine) -> None:
     assert reader.read() == ["4", "5", "6"]
 
 
-def test_pages_follow_the_key_through_ties(app: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_reader, "PAGE_ROWS", 7)
+def test_pages_follow_the_key_through_ties(app: Engine) -> None:
     with app.begin() as connection:
         insert(connection, *(f"text {n}" for n in range(50)))
         connection.execute(sa.text("UPDATE review SET updated_at = '2026-01-01+00'"))
-    reader = Reader(url_of(app), table="review", cursor="updated_at")
-    assert reader.read() == [str(n) for n in range(1, 51)]
-    assert Reader(url_of(app), table="review", cursor="xid").read() == [
-        str(n) for n in range(1, 51)
-    ]
+    for cursor in ("updated_at", "xid"):
+        reader = Reader(url_of(app), table="review", cursor=cursor, page_rows=7)
+        assert reader.read() == [str(n) for n in range(1, 51)]
 
 
 def test_without_a_cursor_everything_is_read_each_time(app: Engine) -> None:
@@ -305,17 +300,14 @@ def test_a_cursor_without_an_order_of_time_is_refused_before_a_row(
         Reader(url_of(app), table="review", cursor=cursor).read()
 
 
-def test_rows_without_an_id_are_refused_one_by_one(
-    app: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_without_an_id_are_refused_one_by_one(app: Engine) -> None:
     """At the end of a page, too, where a NULL was taken for a key."""
-    monkeypatch.setattr(table_reader, "PAGE_ROWS", 10)
     run(app, "CREATE TABLE loose (id bigint, body text, created_at timestamptz, seq bigint)")
     run(app, "INSERT INTO loose SELECT CASE WHEN n % 10 > 0 THEN n END, 'text', now(), n"
              " FROM generate_series(1, 95) n")  # fmt: skip
     for cursor in (None, "seq"):
-        source = SqlSource("s", SqlTarget(url_of(app), table="loose", cursor=cursor), LAYOUT)
-        pages = list(source.pages({}))
+        target = SqlTarget(url_of(app), table="loose", cursor=cursor, page_rows=10)
+        pages = list(SqlSource("s", target, LAYOUT).pages({}))
         found = {record.external_id for page in pages for record in page.records}
         refused = [refusal for page in pages for refusal in page.refusals]
         assert len(found) == 86
@@ -373,14 +365,12 @@ def test_a_time_that_python_has_not_is_one_rows_fault(app: Engine) -> None:
     assert len(page.refusals) == 2
 
 
-def test_a_cluster_that_tells_no_more_is_not_taken_for_the_same(
-    app: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cluster_that_tells_no_more_is_not_taken_for_the_same(app: Engine) -> None:
     fill(app, 3)
     reader = Reader(url_of(app), table="review", cursor="xid")
     reader.read()
     here = reader.positions[""]["of"]
-    monkeypatch.setattr(place, "_CLUSTER", "SELECT no_such_function()")
+    run(app, "ALTER FUNCTION pg_catalog.pg_control_system() RENAME TO not_for_us")
     fill(app, 1)
     assert reader.read() == ["4"]
     assert reader.positions[""]["of"] == here, "it is compared again once it tells"

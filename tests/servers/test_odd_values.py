@@ -18,7 +18,6 @@ from tests.integration.test_sql_source import Reader
 from tests.servers.maria import Maria
 from worker.errors import ConfigurationError
 from worker.sources.rows.layout import Layout
-from worker.sources.tables import reader
 
 LAYOUT = Layout(id="id", text="body", timezone=UTC)
 
@@ -39,12 +38,12 @@ class Table:
             )
 
     def reader(self, cursor: str = "updated_at") -> Reader:
-        return Reader(f"sqlite:///{self.path}", layout=LAYOUT, table="review", cursor=cursor)
+        url = f"sqlite:///{self.path}"
+        return Reader(url, layout=LAYOUT, table="review", cursor=cursor, page_rows=10)
 
 
 @pytest.fixture
-def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
-    monkeypatch.setattr(reader, "PAGE_ROWS", 10)
+def table(tmp_path: Path) -> Table:
     return Table(tmp_path / "app.db")
 
 

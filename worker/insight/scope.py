@@ -96,9 +96,9 @@ class Searched:
     """So many are given of an order by score, whatever the limit; None: the limit counts."""
 
 
-def search(engine: Engine, wanted: ScoreFilter) -> Searched:
+def search(engine: Engine, wanted: ScoreFilter, among: int = SEARCHED) -> Searched:
     """What is answered at once: the outermost records alone are the true ones of them all, by an
-    index, `MOST` at most; what asks for a score besides is looked for among `SEARCHED` records.
+    index, `MOST` at most; what asks for a score besides is looked for among so many records.
     Raises as `require`."""
     require(engine, wanted)
     if scores.is_outermost(wanted):
@@ -107,7 +107,7 @@ def search(engine: Engine, wanted: ScoreFilter) -> Searched:
         is_cut = len(rows) == MOST and (wanted.limit or MOST) > MOST
         return Searched(rows, at_most=MOST if is_cut else None)
     if wanted.asks_scores or wanted.order not in BY_TIME:
-        wanted = replace(wanted, among=SEARCHED)
+        wanted = replace(wanted, among=among)
     return Searched(list(scores.ask(engine, wanted)), among=wanted.among)
 
 

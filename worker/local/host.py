@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -124,12 +126,30 @@ def can_enter(path: Path, account: int) -> bool:
     return probe.returncode == 0
 
 
-def socket_folder(base: Path) -> Path:
-    """Beside the data, or in /tmp where that path is too long for a socket (107 bytes), or has a
-    comma: PostgreSQL and its clients would take it for two."""
+def socket_folder(base: Path, temporary: Path | None = None) -> Path:
+    """Beside the data, or in `temporary` (/tmp) where that path is too long for a socket (107
+    bytes), or has a comma: PostgreSQL and its clients would take it for two."""
     if len(os.fsencode(base)) < 80 and "," not in str(base):
         return base
-    return Path(tempfile.gettempdir()) / f"sentiment-worker-{os.getuid()}-{digest_of(base)}"
+    temporary = temporary or Path(tempfile.gettempdir())
+    return temporary / f"sentiment-worker-{os.getuid()}-{digest_of(base)}"
+
+
+def own(folder: Path, account: int | None, user: int) -> None:
+    """The server's own folder, closed to others, and lent to `account` if there is one. Raises
+    ConfigurationError where neither that nor `user` owns it, or it is a link: who owns it would be
+    the database's superuser."""
+    with contextlib.suppress(FileExistsError):  # of what is no folder, too
+        folder.mkdir(parents=True, mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (user, account):
+        raise ConfigurationError(
+            f"{folder} is owned by another user, or is a symbolic link.",
+            hint="Remove it, or name another SENTIMENT_HOME.",
+        )
+    if account is not None and found.st_uid != account:
+        os.chown(folder, account, -1, follow_symlinks=False)
+    folder.chmod(0o700)
 
 
 def digest_of(path: Path) -> str:

@@ -8,13 +8,11 @@ the kernel drops whenever and however they die; who can take it alone is the las
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import shlex
 import shutil
 import socket
-import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -30,6 +28,7 @@ from worker.local.host import (
     command_of,
     digest_of,
     names_of,
+    own,
     programs_for,
     reachable_base,
     run_as,
@@ -53,8 +52,7 @@ SOCKET = ".s.PGSQL.5432"
 # macOS has no C.UTF-8; PostgreSQL has one of its own (17 and later).
 # https://www.postgresql.org/docs/current/locale.html#LOCALE-PROVIDERS
 BUILTIN_LOCALE = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-LOCALE = "C.UTF-8" if IS_LINUX else "C"
-INITDB_LOCALE = ("--locale=C.UTF-8",) if IS_LINUX else BUILTIN_LOCALE
+SYSTEMS_LOCALE = ("--locale=C.UTF-8",)
 
 # A laptop's database: small, still durable (fsync stays on).
 SERVER_SETTINGS = {
@@ -68,12 +66,13 @@ SERVER_SETTINGS = {
 
 
 @contextmanager
-def running(home: Path) -> Iterator[str]:
+def running(home: Path, *, has_utf8_locale: bool = IS_LINUX) -> Iterator[str]:
     """The URL of a running server with its data under `home`; started if it is not there.
+    `has_utf8_locale`: the system has C.UTF-8.
 
     Raises ConfigurationError (not installed, no rights), DatabaseUnavailable (does not start).
     """
-    server = _Server(_resolved(home))
+    server = _Server(_resolved(home), has_utf8_locale=has_utf8_locale)
     with server.shared() as lock:
         try:
             yield server.url
@@ -105,7 +104,8 @@ def _resolved(home: Path) -> Path:
 
 
 class _Server:
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, has_utf8_locale: bool = IS_LINUX) -> None:
+        self._has_utf8_locale = has_utf8_locale
         self._account = account_to_use()
         self._base = reachable_base(home, self._account) / "postgres"
         self._data = self._base / "data"
@@ -121,7 +121,7 @@ class _Server:
     @contextmanager
     def shared(self) -> Iterator[IO[bytes]]:
         """Hold the server in use; starts it first, one process at a time."""
-        self._own(self._base)
+        own(self._base, self._account, os.geteuid())
         with open(self._base / "users.lock", "ab") as lock:
             with self.starting():
                 fcntl.flock(lock, fcntl.LOCK_SH)
@@ -149,7 +149,7 @@ class _Server:
     def ensure_running(self) -> None:
         if not (self._data / "PG_VERSION").exists():
             self._initialise()
-        self._own(self._sockets)
+        own(self._sockets, self._account, os.geteuid())
         if self._accepts() or self._lives():
             return
         # Of a server that is gone, or of the folder that this one is a copy of: pg_ctl would take
@@ -219,8 +219,9 @@ class _Server:
         log.info("postgres.initialising", data=str(self._data))
         aside = self._base / "data.new"
         shutil.rmtree(aside, ignore_errors=True)
+        locale = SYSTEMS_LOCALE if self._has_utf8_locale else BUILTIN_LOCALE
         self._run("initdb", *("-D", aside, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8"),
-                  *(*INITDB_LOCALE, "--no-instructions"))  # fmt: skip
+                  *(*locale, "--no-instructions"))  # fmt: skip
         create = f"CREATE DATABASE {DATABASE};\n".encode()
         self._run("postgres", "--single", "-D", aside, "postgres", stdin=create)
         aside.rename(self._data)
@@ -229,6 +230,7 @@ class _Server:
         self, program: str, *arguments: object, check: bool = True, stdin: bytes = b""
     ) -> subprocess.CompletedProcess[bytes]:
         command = [str(self._bin / program), *map(str, arguments)]
+        locale = "C.UTF-8" if self._has_utf8_locale else "C"
         # Files, not pipes: the server would inherit a pipe's end and keep it open.
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as source:
             source.write(stdin)
@@ -241,7 +243,7 @@ class _Server:
                 **run_as(self._account),
                 cwd=self._base,
                 start_new_session=True,  # Ctrl-C is for us, not for the server
-                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": LOCALE, "TZ": "UTC"},
+                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": locale, "TZ": "UTC"},
                 check=False,
             )
             output.seek(0)
@@ -261,18 +263,3 @@ class _Server:
             return ""
         fatal = [line for line in lines if "FATAL:" in line or "PANIC:" in line]
         return fatal[-1] if fatal else ""
-
-    def _own(self, folder: Path) -> None:
-        """The server's own folder, closed to others. Raises ConfigurationError where somebody else
-        made it, or it is a link: who owns it would be the database's superuser."""
-        with contextlib.suppress(FileExistsError):  # of what is no folder, too
-            folder.mkdir(parents=True, mode=0o700)
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), self._account):
-            raise ConfigurationError(
-                f"{folder} is owned by another user, or is a symbolic link.",
-                hint="Remove it, or name another SENTIMENT_HOME.",
-            )
-        if self._account is not None and found.st_uid != self._account:
-            os.chown(folder, self._account, -1, follow_symlinks=False)
-        folder.chmod(0o700)

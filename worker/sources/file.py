@@ -45,7 +45,7 @@ class FileSourceConfig(SourceConfig):
 
 
 def open_source(config: FileSourceConfig, opening: Opening) -> Source:
-    from worker.sources.files.source import FileSource  # slow to import
+    from worker.sources.files.source import FileOptions, FileSource  # slow to import
 
     return FileSource(
         config.name,
@@ -53,8 +53,7 @@ def open_source(config: FileSourceConfig, opening: Opening) -> Source:
         config.layout,
         access=opening.access,
         tell=opening.tell,
-        encoding=config.encoding,
-        delimiter=config.delimiter,
+        options=FileOptions(config.encoding, config.delimiter),
         may_be_empty=config.empty == "warn",
         empty_before=opening.empty_before,
     )

@@ -42,6 +42,7 @@ class PageBuilder:
         digest: str,
         reading: str,
         doubted: Iterable[str],
+        page_rows: int,
     ) -> None:
         """`doubted`: ids of rows that an earlier reading found unfinished; those that this one
         does not meet again never were."""
@@ -50,6 +51,7 @@ class PageBuilder:
         self._digest = digest
         self._mapping = mapping
         self._doubted = set(doubted)
+        self._page_rows = page_rows
         self._records: list[Record] = []
         self._refusals: list[Refusal] = []
         self._start = reader.offset
@@ -58,7 +60,7 @@ class PageBuilder:
 
     def is_full(self) -> bool:
         rows = len(self._records) + len(self._refusals)
-        return rows >= PAGE_ROWS or self._line_reader.offset - self._start >= PAGE_BYTES
+        return rows >= self._page_rows or self._line_reader.offset - self._start >= PAGE_BYTES
 
     def end_is_open(self) -> None:
         """From here on rows are taken as they are; what they are called is kept."""

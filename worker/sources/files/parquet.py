@@ -17,34 +17,38 @@ from worker.sources.rows.columns import RowRefused
 from worker.sources.rows.ids import SAMPLE_ROWS
 from worker.sources.rows.mapping import RecordMaker
 
-PAGE_ROWS = 4_000
-
-
 Mapper = Callable[[Sequence[str], Iterable[Mapping[str, Any]]], RecordMaker]
 """How rows become records, by the file's columns and its first rows."""
 
 
-def columns(blob: Blob) -> Sequence[str]:
+def columns(blob: Blob, bomb_bytes: int) -> Sequence[str]:
     """The names of a file's columns. Raises ConfigurationError where it is damaged."""
-    with _seekable(blob) as stream:
+    with _seekable(blob, bomb_bytes) as stream:
         file, _ = _open(stream, blob)
         names: Sequence[str] = file.schema_arrow.names
         return names
 
 
-def pages(blob: Blob, position: Position, mapper: Mapper, digest: str) -> Iterator[Page]:
+def pages(
+    blob: Blob,
+    position: Position,
+    mapper: Mapper,
+    digest: str,
+    page_rows: int,
+    bomb_bytes: int,
+) -> Iterator[Page]:
     """Rows of a file that changed. Parquet files are written once, so a changed one is read
     from its start; the position is a row number, for a run that was interrupted."""
     interrupted = position.get("stamp_seen") == blob.stamp
     start = position.get("offset", 0) if interrupted else 0
     reading = position.get("reading", "") if start else token_hex(4)
-    with _seekable(blob) as stream:
+    with _seekable(blob, bomb_bytes) as stream:
         file, damage = _open(stream, blob)
         mapping = mapper(file.schema_arrow.names, _first_rows(file, damage))
         row_number = 0
         refused: tuple[Refusal, ...] = ()
         try:
-            for batch in file.iter_batches(batch_size=PAGE_ROWS):
+            for batch in file.iter_batches(batch_size=page_rows):
                 first, row_number = row_number, row_number + batch.num_rows
                 if row_number <= start:
                     continue
@@ -90,9 +94,9 @@ def _read(
     return records, refusals
 
 
-def _seekable(blob: Blob) -> IO[bytes]:
+def _seekable(blob: Blob, bomb_bytes: int) -> IO[bytes]:
     """Parquet's index is at its end: what cannot be sought is first copied to disk."""
-    stream = blob.open()
+    stream = blob.open(bomb_bytes)
     if stream.seekable():
         return stream
     spool = tempfile.TemporaryFile()  # noqa: SIM115  the caller closes it

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from secrets import token_hex
 from typing import IO, Any
@@ -35,7 +35,7 @@ from worker.sources.files.lines import (
     jsonl_rows,
     recoded,
 )
-from worker.sources.files.pages import PageBuilder
+from worker.sources.files.pages import PAGE_ROWS, PageBuilder
 from worker.sources.files.storage import Blob
 from worker.sources.kinds import unsaid
 from worker.sources.rows import identity, ids
@@ -43,13 +43,22 @@ from worker.sources.rows.layout import Layout
 
 log = get_logger(__name__)
 
-REST_S = 3.0
-"""A file untouched for so long is not being written: its last line is all there is of it."""
-
-
 UNREADABLE: tuple[type[Exception], ...] = (*unpacking.UNPACK_ERRORS, UnicodeError)
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
+
+
+@dataclass(frozen=True, slots=True)
+class FileOptions:
+    """How the bytes of files become rows."""
+
+    encoding: str = "utf-8-sig"
+    delimiter: str | None = None
+    page_rows: int = PAGE_ROWS
+    bomb_bytes: int = unpacking.BOMB_BYTES
+    """See `unpacking.BOMB_RATIO`."""
+    is_at_rest: Callable[[Blob], bool] = storage.is_at_rest
+    """Is a file whose last line is open finished, and not being written?"""
 
 
 class FileSource:
@@ -63,8 +72,7 @@ class FileSource:
         *,
         access: Access = STANDARD,
         tell: Callable[[str], None] = unsaid,
-        encoding: str = "utf-8-sig",
-        delimiter: str | None = None,
+        options: FileOptions | None = None,
         may_be_empty: bool = True,
         empty_before: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -72,8 +80,7 @@ class FileSource:
         self._locations = locations
         self._layout = layout
         self._access = access
-        self._encoding = encoding
-        self._delimiter = delimiter
+        self._options = options or FileOptions()
         self.remark: Remark | None = None
         self._emptiness = Emptiness(name, locations, may_be_empty=may_be_empty, before=empty_before)
         self._id_rules = IdRules(name, layout, self._digest, tell)
@@ -100,8 +107,8 @@ class FileSource:
         a file that cannot be read: the run will say so."""
         try:
             if blob.format == "parquet":
-                return identity.columns_digest(parquet.columns(blob))
-            with blob.open() as stream:
+                return identity.columns_digest(parquet.columns(blob, self._options.bomb_bytes))
+            with blob.open(self._options.bomb_bytes) as stream:
                 header = self._header(self._line_reader(stream), blob)
         except (ConfigurationError, SourceUnavailable, OSError):
             return None
@@ -165,18 +172,19 @@ class FileSource:
 
     def _digest(self, layout: Layout | None = None) -> str:
         layout = layout or self._layout
-        return f"{layout.digest()}-{self._encoding}-{self._delimiter or ''}"
+        return f"{layout.digest()}-{self._options.encoding}-{self._options.delimiter or ''}"
 
     def _file(self, blob: Blob, position: Position, known: Position) -> Iterator[Page]:
         if blob.format == "parquet":
             mapping = partial(self._id_rules.of, blob, known)
-            yield from parquet.pages(blob, position, mapping, self._digest())
+            most = (self._options.page_rows, self._options.bomb_bytes)
+            yield from parquet.pages(blob, position, mapping, self._digest(), *most)
         else:
             yield from self._lines(blob, position, known)
 
     def _first_rows(self, blob: Blob) -> Iterator[Mapping[str, Any]]:
         """A file's first rows, by a reading of their own; what is broken is left out."""
-        with blob.open() as stream:
+        with blob.open(self._options.bomb_bytes) as stream:
             reader = self._line_reader(stream)
             rows = self._rows(reader, blob, self._header(reader, blob))
             with contextlib.suppress(*UNREADABLE):
@@ -185,7 +193,7 @@ class FileSource:
                         yield row.values
 
     def _lines(self, blob: Blob, position: Position, known: Position) -> Iterator[Page]:
-        with blob.open() as stream:
+        with blob.open(self._options.bomb_bytes) as stream:
             reader = self._line_reader(stream)
             header = self._header(reader, blob)
             same = self._resume(reader, position)
@@ -195,7 +203,7 @@ class FileSource:
                 page = self._builder(blob, known, reader, header, reading, doubted)
                 yield from self._pages_of(page, blob, reader, header)
                 return
-        with blob.open() as stream:
+        with blob.open(self._options.bomb_bytes) as stream:
             reader = self._line_reader(stream)
             header = self._header(reader, blob)
             doubted = position.get("open_end", ()) if same else ()
@@ -203,9 +211,9 @@ class FileSource:
             yield from self._pages_of(page, blob, reader, header)
 
     def _line_reader(self, stream: IO[bytes]) -> LineReader:
-        if is_read_by_line(self._encoding):
-            return LineReader(stream, self._encoding)
-        return LineReader(recoded(stream, self._encoding), "utf-8")
+        if is_read_by_line(self._options.encoding):
+            return LineReader(stream, self._options.encoding)
+        return LineReader(recoded(stream, self._options.encoding), "utf-8")
 
     def _header(self, reader: LineReader, blob: Blob) -> list[str] | None:
         """None for JSON lines, whose rows name their columns themselves."""
@@ -217,7 +225,7 @@ class FileSource:
             raise ConfigurationError(f"{blob.path} cannot be read: {error}.") from error
 
     def _separator(self, blob: Blob) -> str:
-        return self._delimiter or DELIMITERS[blob.format]
+        return self._options.delimiter or DELIMITERS[blob.format]
 
     def _resume(self, reader: LineReader, position: Position) -> bool:
         """Stand where the position says. False if what lies before it is no longer the same."""
@@ -244,7 +252,8 @@ class FileSource:
             columns = list(seen)
         mapping = self._id_rules.of(blob, known, columns, self._first_rows(blob))
         mapping.grows(header is None)
-        return PageBuilder(blob, reader, mapping, self._digest(), reading, doubted)
+        rows = self._options.page_rows
+        return PageBuilder(blob, reader, mapping, self._digest(), reading, doubted, rows)
 
     def _pages_of(
         self, page: PageBuilder, blob: Blob, reader: LineReader, header: list[str] | None
@@ -254,7 +263,7 @@ class FileSource:
                 if page.is_full():
                     yield page.take()
                 if row.open:
-                    if not _rests(blob):
+                    if not self._options.is_at_rest(blob):
                         # Half a row can look like a whole one: it stays unread until it is.
                         log.info("file.still_growing", file=blob.path, line=row.line)
                         yield page.take(growing=True)
@@ -279,13 +288,3 @@ class FileSource:
         reason = f"{error} {error.hint}".strip()
         position = {"stamp": blob.stamp, "layout": self._digest()}
         return Page(blob.path, position, (), (Refusal("file", reason, b""),))
-
-
-def _rests(blob: Blob) -> bool:
-    """Is the file finished? A young one is watched for a moment. Objects never grow."""
-    if blob.modified == 0.0 or blob.packing:
-        return True
-    left = blob.modified + REST_S - time.time()
-    if left > 0:
-        time.sleep(min(left, REST_S))
-    return blob.is_unchanged()

@@ -7,6 +7,7 @@ import gzip
 import io
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +21,7 @@ from worker.aws import Access
 from worker.clean import storable
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger
-from worker.sources.files.unpacking import Measured, Zstd
+from worker.sources.files.unpacking import BOMB_BYTES, Measured, Zstd
 
 log = get_logger(__name__)
 
@@ -33,6 +34,9 @@ FORMATS = {
     ".parquet": "parquet",
 }
 PACKINGS = {".gz": "gzip", ".zst": "zstd"}
+
+REST_S = 3.0
+"""A file untouched for so long is not being written: its last line is all there is of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ class Blob:
     def packing(self) -> str | None:
         return PACKINGS.get(_suffixes(self.path)[1])
 
-    def open(self) -> IO[bytes]:
+    def open(self, bomb_bytes: int = BOMB_BYTES) -> IO[bytes]:
         """The unpacked bytes. Raises SourceUnavailable."""
         try:
             raw = self.open_raw()
@@ -79,7 +83,17 @@ class Blob:
             unpacked = Zstd(raw)
         else:
             return raw
-        return io.BufferedReader(Measured(unpacked, raw, self.size), 1 << 16)
+        return io.BufferedReader(Measured(unpacked, raw, self.size, bomb_bytes), 1 << 16)
+
+
+def is_at_rest(blob: Blob, rest_s: float = REST_S) -> bool:
+    """Is the file finished? A young one is watched for a moment. Objects never grow."""
+    if blob.modified == 0.0 or blob.packing:
+        return True
+    left = blob.modified + rest_s - time.time()
+    if left > 0:
+        time.sleep(min(left, rest_s))
+    return blob.is_unchanged()
 
 
 def find(location: str, access: Access) -> list[Blob]:

@@ -71,10 +71,12 @@ class Zstd:
 class Measured(io.RawIOBase):
     """Counts what is unpacked, and refuses a bomb while it is small."""
 
-    def __init__(self, unpacked: Any, raw: IO[bytes], packed_size: int) -> None:
+    def __init__(
+        self, unpacked: Any, raw: IO[bytes], packed_size: int, bomb_bytes: int = BOMB_BYTES
+    ) -> None:
         self._unpacked = unpacked
         self._raw = raw
-        self._limit = max(BOMB_BYTES, BOMB_RATIO * packed_size)
+        self._limit = max(bomb_bytes, BOMB_RATIO * packed_size)
         self._count = 0
 
     def readable(self) -> bool:

@@ -87,3 +87,4 @@ class SqlTarget:
     """Of one statement."""
     key: tuple[str, ...] = ()
     """The columns of an id that has several parts."""
+    page_rows: int = 4_000

@@ -24,9 +24,6 @@ from worker.sources.tables.uniqueness import require_unique
 log = get_logger(__name__)
 
 
-PAGE_ROWS = 4_000
-
-
 PAGE_CHARS = 8 * 1024 * 1024
 """Of a page's texts: rows are of any size, and a few pages are in memory at once."""
 
@@ -57,7 +54,7 @@ class TableReader:
         self._tie = self._column(tie) if tie else None
         self._in_commit_order = self._cursor is not None and isinstance(self._cursor.type, Xid8)
         self._overlap = target.overlap
-        self._limit = PAGE_ROWS
+        self._limit = self._page_rows = target.page_rows
         self._in_utc = [column.name for column in relation.c if keys.is_utc(column)]
         self._table = target.table
         if isinstance(relation, sa.Table) and self._columns.id:
@@ -246,7 +243,7 @@ class TableReader:
                     # Some drivers read on to the end of what was asked for: ask for less.
                     self._limit = 2 * len(rows)
                     return rows, False
-        self._limit = min(2 * limit, PAGE_ROWS)
+        self._limit = min(2 * limit, self._page_rows)
         return rows, len(rows) < limit
 
     def _without_id(self, after: list[Any] | None, bound: int | None) -> list[Refusal]:

@@ -36,6 +36,7 @@ class PostgresJournal:
         parked_s: float = 30.0,
         overdue_s: float | None = None,
         stages: Stages | None = None,
+        fences: Callable[[], int] = first_fence,
     ) -> None:
         """`parked_s` is how long a parked chunk rests; `overdue_s` the age from which one
         without any score is handed out even while the Lambda is away (None: never)."""
@@ -45,6 +46,7 @@ class PostgresJournal:
         self._parked_s = parked_s
         self._overdue_s = overdue_s
         self._stages = stages or Stages()
+        self._fences = fences
         self._scorer_ids: dict[ScorerId, int] = {}
 
     def positions(self, source_id: int) -> dict[str, tuple[Position, int]]:
@@ -65,7 +67,7 @@ class PostgresJournal:
         different partitions, and no id is in two of them. Returns the leases and what the pages
         add to the run's counters. Raises CursorMoved when a cursor is no longer at its version.
         """
-        fence = first_fence()  # the same where it is done again
+        fence = self._fences()  # the same where it is done again
 
         def write(cur: Cursor) -> tuple[list[Lease], dict[str, int]]:
             if not ingest.move_cursors(cur, source_id, run_id, pages):
@@ -80,7 +82,7 @@ class PostgresJournal:
     ) -> tuple[list[Lease], dict[str, int]] | None:
         """Make the chunks of a backfill's next window, leased to this worker; None after the last
         one, and of a backfill that is not running."""
-        fence = first_fence()
+        fence = self._fences()
 
         def write(cur: Cursor) -> tuple[list[Lease], dict[str, int]] | None:
             return windows.open_window(cur, lane, run_id, planner, self._claimant, fence)

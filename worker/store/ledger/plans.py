@@ -104,6 +104,7 @@ def plan(
     store: bool,
     sizes: ChunkSizes,
     told: OnProgress = lambda count: None,
+    window_records: int = WINDOW_RECORDS,
 ) -> tuple[int | None, Plan]:
     """Cut the selection into windows and chunks; (its id if it was kept, what it is).
 
@@ -115,7 +116,7 @@ def plan(
     with database.transaction(engine) as connection:
         connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         backfill_id = _created(connection, selection, by, max_cost) if store else None
-        for number, window in enumerate(_windows(connection, selection), 1):
+        for number, window in enumerate(_windows(connection, selection, window_records), 1):
             items = distinct((Member(c.record_id, c.content_hash), c.text) for c in window)
             records += len(window)
             texts += len(items)
@@ -149,11 +150,11 @@ def _created(
     return int(connection.execute(made.returning(BACKFILL.c.id)).scalar_one())
 
 
-def _windows(connection: sa.Connection, selection: Selection) -> Iterator[list[Chosen]]:
+def _windows(connection: sa.Connection, selection: Selection, most: int) -> Iterator[list[Chosen]]:
     """By key, not by a cursor that is held open: each window is a statement of its own."""
     last, left = 0, selection.limit
     while left is None or left > 0:
-        size = WINDOW_RECORDS if left is None else min(WINDOW_RECORDS, left)
+        size = most if left is None else min(most, left)
         statement = select(replace(selection, limit=size)).where(RECORD.c.id > last)
         window = [Chosen(i, bytes(h), t, s) for i, h, t, s in connection.execute(statement)]
         if not window:

@@ -61,13 +61,11 @@ def test_what_is_no_zstandard_behind_a_frame_is_an_error() -> None:
         unpacked(pack(b"whole") + b"id,text\n" * 100)
 
 
-def test_a_bomb_is_refused_at_its_limit_and_what_packs_well_is_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(unpacking, "BOMB_BYTES", 10_000)
+def test_a_bomb_is_refused_at_its_limit_and_what_packs_well_is_not() -> None:
     for size, refused in ((10_000, False), (10_001, True)):
         raw = io.BytesIO(gzip.compress(bytes(size)))
-        file = io.BufferedReader(Measured(gzip.GzipFile(fileobj=raw), raw, packed_size=1))
+        unpacked = Measured(gzip.GzipFile(fileobj=raw), raw, packed_size=1, bomb_bytes=10_000)
+        file = io.BufferedReader(unpacked)
         if refused:
             with pytest.raises(Bomb):
                 file.read()
