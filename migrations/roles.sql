@@ -2,7 +2,8 @@
 DO $$
 DECLARE r text;
 BEGIN
-    FOREACH r IN ARRAY ARRAY['sentiment_owner', 'sentiment_worker', 'sentiment_analyst'] LOOP
+    FOREACH r IN ARRAY ARRAY['sentiment_owner', 'sentiment_worker', 'sentiment_analyst',
+                            'sentiment_reviewer'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN
             BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', r);
@@ -41,5 +42,19 @@ BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sentiment_analyst') THEN
         GRANT USAGE ON SCHEMA analytics TO sentiment_analyst;
         GRANT SELECT ON ALL TABLES IN SCHEMA analytics TO sentiment_analyst;
+    END IF;
+
+    IF to_regproc('analytics.review_say') IS NOT NULL THEN  -- since 0017
+        FOREACH r IN ARRAY ARRAY['sentiment_owner', 'sentiment_worker', 'sentiment_reviewer'] LOOP
+            IF EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN
+                EXECUTE format('GRANT EXECUTE ON FUNCTION analytics.review_say,'
+                    ' analytics.review_skip, analytics.review_undo TO %I', r);
+            END IF;
+        END LOOP;
+    END IF;
+
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'sentiment_reviewer') THEN
+        GRANT USAGE ON SCHEMA analytics TO sentiment_reviewer;
+        GRANT SELECT ON ALL TABLES IN SCHEMA analytics TO sentiment_reviewer;
     END IF;
 END $$;

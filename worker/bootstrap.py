@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from secrets import token_hex
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import URL, Engine
 
 from worker import chunk
 from worker.aws import Access
@@ -91,17 +91,34 @@ def open_questions(settings: Settings, *, timeout_s: float = QUESTION_S) -> Iter
             url, role = engine.url.set(username=roles.asker(engine)), None
         else:
             url, role = engine.url, roles.to_ask_as(engine)
-        # Queries that find no free connection fail at once, so slow ones cannot block fast ones.
-        own = database.make_engine(
-            url.render_as_string(hide_password=False),
-            application=f"sentiment-worker questions {worker_name()}",
-            pool_size=QUESTIONS_AT_ONCE,
-            pool_timeout_s=2.0,
-        )
-        try:
+        with _askers_own(url) as own:
             yield database.read_only(own, timeout_s=timeout_s, role=role)
-        finally:
-            own.dispose()
+
+
+@contextmanager
+def open_reviewing(settings: Settings) -> Iterator[Engine]:
+    """The database with a reviewer's rights: to read, and to judge records that were drawn. Raises
+    ConfigurationError where the login has not got them."""
+    with open_database(settings) as engine:
+        migrate.require_current(engine)
+        role = roles.to_review_as(engine)
+        with _askers_own(engine.url) as own:
+            yield database.limited(own, timeout_s=QUESTION_S, role=role)
+
+
+@contextmanager
+def _askers_own(url: URL) -> Iterator[Engine]:
+    """Queries that find no free connection fail at once, so slow ones cannot block fast ones."""
+    own = database.make_engine(
+        url.render_as_string(hide_password=False),
+        application=f"sentiment-worker questions {worker_name()}",
+        pool_size=QUESTIONS_AT_ONCE,
+        pool_timeout_s=2.0,
+    )
+    try:
+        yield own
+    finally:
+        own.dispose()
 
 
 def revive_database(settings: Settings) -> None:
@@ -178,8 +195,14 @@ async def open_worker(
 
 
 @contextmanager
-def open_health(settings: Settings, worker: Worker, pulse: Pulse) -> Iterator[str | None]:
-    """Health and metrics over HTTP; gives their URL, None where they are not served."""
+def open_health(
+    settings: Settings,
+    worker: Worker,
+    pulse: Pulse,
+    drift: Callable[[Engine, Collection[str]], metrics.Drift] = lambda engine, names: (),
+) -> Iterator[str | None]:
+    """Health and metrics over HTTP; gives their URL, None where they are not served. `drift` says
+    how unlike those of before the newest records of the named sources are."""
     if settings.http == "off":
         yield None
         return
@@ -188,7 +211,9 @@ def open_health(settings: Settings, worker: Worker, pulse: Pulse) -> Iterator[st
     own = database.unpooled(worker.engine, application=f"sentiment-worker watched {worker_name()}")
     engine = database.read_only(own, timeout_s=WATCHING_TIMEOUT_S)
     parts = worker.parts
-    seen = metrics.registry(partial(_seen, engine, settings, names), parts.fanout, parts.stages)
+    look = partial(_seen, engine, settings, names)
+    moved = partial(drift, engine, names)
+    seen = metrics.registry(look, moved, parts.fanout, parts.stages)
 
     def ready() -> None:
         parts.stages.require_moving()

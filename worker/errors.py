@@ -49,6 +49,10 @@ class Misasked(ConfigurationError):
     """The question makes no sense: a period that ends before it begins."""
 
 
+class Forbidden(ConfigurationError):
+    """Whoever asks may not do that."""
+
+
 class TooSlow(ConfigurationError):
     """A question took longer than its limit, or its statement was ended."""
 

@@ -66,6 +66,7 @@ class Settings(Strict):
     http: str = "127.0.0.1:9464"
     dashboard_token: SecretStr | None = Field(default=None, min_length=8)
     dashboard_user_header: str | None = None
+    reviewer_token: SecretStr | None = Field(default=None, min_length=8)
     traces: Literal["off", "otlp"] = "off"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"

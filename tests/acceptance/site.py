@@ -34,6 +34,21 @@ class Site:
         finally:
             connection.close()
 
+    def post(self, path: str, fields: dict[str, str], **headers: str) -> Answer:
+        """As a form of a page of this site sends it, unless `headers` say otherwise."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        usual = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Origin": f"http://127.0.0.1:{self.port}",
+        }
+        try:
+            connection.request("POST", path, urlencode(fields), headers=usual | headers)
+            answer = connection.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, found, answer.read().decode())
+        finally:
+            connection.close()
+
     def json(self, path: str, **wanted: Any) -> Any:
         answer = self(f"/api/v1{path}?{urlencode(wanted)}")
         assert answer.status == 200, answer.text

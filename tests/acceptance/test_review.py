@@ -122,12 +122,14 @@ def in_label_studio(shell: Shell, said: dict[int, dict[int, str]]) -> Path:
 def test_label_studio_there_and_back(shell: Shell, engine: Engine) -> None:
     shell("review", "draw", "--source", "reviews", "--n", 8)
     typed(shell, "3", "q")
+    tasks = shell("review", "export", "--source", "reviews").data
+    assert len(tasks) == 7, "what is judged already is not exported"
+    one, two, three, four, *_ = (task["data"]["number"] for task in tasks)
     said = {
-        2: {1: "positive", 2: "positive"}, 3: {1: "negative", 2: "positive"},
-        4: {2: "neutral"}, 5: {1: "negative", 2: "negative"},
+        one: {1: "positive", 2: "positive"}, two: {1: "negative", 2: "positive"},
+        three: {2: "neutral"}, four: {1: "negative", 2: "negative"},
     }  # fmt: skip
     file = in_label_studio(shell, said)
-    assert len(json.loads(file.read_text())) == 7, "what is judged already is not exported"
     first = shell("review", "import", file, "--source", "reviews")
     assert first.code == 0, first.err
     assert "7 records: 3 taken, 3 not judged there, 1 left open, for people disagree" in first.err
@@ -137,14 +139,42 @@ def test_label_studio_there_and_back(shell: Shell, engine: Engine) -> None:
         " WHERE person_label IS NOT NULL AND reviewed_by LIKE '%%Label Studio%%' ORDER BY number"
     )
     stored = asked(engine, sql)
-    assert [row[:2] for row in stored] == [(2, "positive"), (4, "neutral"), (5, "negative")]
-    assert stored[0][2].startswith("1, 2 in Label Studio, by ")
+    assert [row[:2] for row in stored] == [
+        (one, "positive"),
+        (three, "neutral"),
+        (four, "negative"),
+    ]
+    assert stored[0][2] == "1 in Label Studio, 2 in Label Studio"
     sql = "SELECT sum(overridden) FROM analytics.daily_sentiment"
     assert asked(engine, sql) == [(4,)], "with the one that was typed; at once"
     again = shell("review", "import", file, "--source", "reviews")
     assert "0 taken" in again.err
-    assert "3 judged already" in again.err
+    assert "4 judged already" in again.err
     assert asked(engine, sql) == [(4,)]
+
+
+def test_argilla_there_and_back(shell: Shell, engine: Engine) -> None:
+    """The file as Argilla 2.8's own JSON writer leaves it."""
+    shell("review", "draw", "--source", "reviews", "--n", 8)
+    records = shell("review", "export", "--source", "reviews", "--tool", "argilla").data
+    ana, ben = "8b1b1c9e-8d3b-4f2e-9d62-111111111111", "8b1b1c9e-8d3b-4f2e-9d62-222222222222"
+    said = {1: {ana: "negative", ben: "negative"}, 2: {ana: "positive", ben: "neutral"}}
+    for record in records:
+        given = said.get(record["metadata"]["number"], {})
+        answers = [{"value": label, "user_id": user} for user, label in given.items()]
+        record |= {"responses": {"sentiment": answers}, "status": "completed", "_server_id": "x"}
+    file = shell.folder / "labels.json"
+    file.write_text(json.dumps(records), encoding="utf-8")
+    taken = shell("review", "import", file, "--source", "reviews", "--tool", "argilla")
+    assert taken.code == 0, taken.err
+    assert "8 records: 1 taken, 6 not judged there, 1 left open" in taken.err
+    sql = "SELECT number, person_label FROM analytics.review_items WHERE person_label IS NOT NULL"
+    assert asked(engine, sql) == [(1, "negative")]
+    wrong = shell("review", "import", file, "--source", "reviews")
+    assert wrong.code == 2
+    assert "no JSON export of Label Studio" in wrong.err
+    assert "LabelQuestion" in shell("review", "export", "-s", "reviews", "--interface",
+                                    "--tool", "argilla").out  # fmt: skip
 
 
 def test_labels_of_other_records_are_not_taken(shell: Shell, engine: Engine) -> None:

@@ -32,7 +32,7 @@ PAGES = {
     "source": "/sources/reviews", "day": "/days/2026-03-21", "record": "/records/1",
     "hostile": "/search?words=alert", "search": "/search?order=most-negative", "work": "/work",
     "quarantine": "/quarantine", "failure": "/records/999999",
-    "tweets": "/sources/tweets",
+    "tweets": "/sources/tweets", "draws": "/review", "review": "/review/1",
 }  # fmt: skip
 
 
@@ -50,12 +50,13 @@ def shell(
                 'id = "tweet_id"\ntext = "text"\ntime = "created_at"\ntags = ["airline"]\n'
             )
             assert shell("once", "--source", "tweets").code in (0, 5)
+        assert shell("review", "draw", "--source", "reviews", "--n", "8").code == 0
         yield shell
 
 
 @pytest.fixture(scope="module")
 def site(shell: Shell) -> Iterator[Site]:
-    with served(shell) as site:
+    with served(shell, "--review") as site:
         yield site
 
 
@@ -202,5 +203,31 @@ def test_what_is_in_progress_is_shown_as_it_goes(
     began = time.monotonic()
     expect(page.get_by_role("cell", name="planned")).to_be_visible(timeout=10_000)
     assert time.monotonic() - began < 10
+    assert watch.wrong == []
+    context.close()
+
+
+def test_a_review_takes_one_key_a_label(site: Site, shell: Shell, chromium: Browser) -> None:
+    context = chromium.new_context(viewport={"width": 360, "height": 640})
+    watch, page = Watch(context, site), context.new_page()
+    page.goto(f"http://127.0.0.1:{site.port}/review/1")
+
+    def shows(left: int) -> None:
+        expect(page.get_by_text(f"{left} left for")).to_be_visible()
+        page.wait_for_load_state()  # with its script
+
+    shows(8)
+    page.keyboard.press("1")
+    shows(7)
+    page.keyboard.press("s")
+    page.keyboard.type("no text, 1")  # a digit in the field is no label
+    page.keyboard.press("Enter")
+    shows(6)
+    page.keyboard.press("u")
+    shows(7)
+    page.keyboard.press("3")
+    shows(6)
+    found = shell("review", "report", "--source", "reviews", "--output", "json").data
+    assert (found["judged"], found["skipped"]) == (2, 0)
     assert watch.wrong == []
     context.close()

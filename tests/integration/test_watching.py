@@ -15,10 +15,12 @@ from sqlalchemy import Engine
 from tests.scripted_lambda import ScriptedLambda
 from worker import bootstrap
 from worker.errors import DatabaseUnavailable, Stuck
+from worker.insight import drift
 from worker.operate.worker import Worker
 from worker.settings import Settings
 from worker.stages import Stage, Stages
 from worker.store import database
+from worker.store.analytics import rollup
 from worker.store.ledger import unusual
 from worker.web import health, metrics
 from worker.web.health import Pulse
@@ -57,7 +59,8 @@ def shown(engine: Engine, scripted_lambda: ScriptedLambda) -> Iterator[str]:
         async with bootstrap.open_worker(settings, engine, target) as worker:
             return worker
 
-    with bootstrap.open_health(settings, asyncio.run(made()), Pulse()) as url:
+    about = (settings, asyncio.run(made()), Pulse(), drift.of_sources)
+    with bootstrap.open_health(*about) as url:
         assert url
         yield url
 
@@ -114,6 +117,30 @@ def test_what_the_last_run_said_stands_while_the_next_one_runs(engine: Engine, s
     assert found["sentiment_source_waiting_seconds", "a"] == 240
 
 
+def test_drift_is_shown_by_source_and_measure(engine: Engine, shown: str) -> None:
+    """The newest seven days are in Spanish, and three times as long."""
+    with engine.begin() as connection:
+        connection.execute(sa.text("""
+            INSERT INTO sentiment.source (name, kind) VALUES ('a', 'file'), ('few', 'file');
+            INSERT INTO sentiment.run (source_id, trigger, state, worker)
+            VALUES (1, 'once', 'done', 'w');
+            INSERT INTO sentiment.record (run_id, source_id, external_id, text, content_hash,
+                                          revision, published_at, language)
+            SELECT 1, 1, n, repeat(CASE WHEN n % 2 = 0 THEN 'a good day ' ELSE 'un buen dia ' END,
+                                CASE WHEN n % 2 = 0 THEN 1 ELSE 3 END),
+                   decode(lpad(to_hex(n), 32, '0'), 'hex'), 1,
+                   timestamptz '2026-03-10' + n * interval '1 min' + (n % 2) * interval '7 days',
+                   CASE WHEN n % 2 = 0 THEN 'en' ELSE 'es' END
+            FROM generate_series(1, 400) n;
+        """))  # fmt: skip
+    rollup.fold(engine)
+    found = samples(fetch(shown, "/metrics")[1])
+    assert found["sentiment_drift", "lengtha"] == 1
+    assert found["sentiment_drift", "languagea"] == 1
+    assert found["sentiment_drift", "vocabularya"] > 0.9
+    assert ("sentiment_drift", "confidencea") not in found, "nothing is scored yet"
+
+
 def test_health_tells_the_truth(engine: Engine, shown: str) -> None:
     assert fetch(shown, "/livez") == (200, "alive\n")
     assert fetch(shown, "/readyz") == (200, "ready\n")
@@ -141,7 +168,9 @@ def test_without_a_database_it_lives_and_is_not_ready(scripted_lambda: ScriptedL
             pass
 
     hangs: list[bool] = []
-    app = health.application(pulse, ready, metrics.registry(look, fanout, stages))
+    app = health.application(
+        pulse, ready, metrics.registry(look, lambda: [("reviews", "length", 0.25)], fanout, stages)
+    )
     with health.serving("127.0.0.1:0", app) as url:
         assert url
         assert fetch(url, "/livez")[0] == 200

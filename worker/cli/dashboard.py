@@ -1,13 +1,14 @@
-"""`dashboard`: stored sentiment as a page and a JSON API, read-only."""
+"""`dashboard`: stored sentiment as a page and a JSON API."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Annotated
 
 import typer
+from pydantic import SecretStr
 
 from worker import bootstrap
 from worker.cli.output import ConfigOption, VerboseOption, needing, say, settings_for
@@ -42,6 +43,9 @@ def dashboard(
             " gets in: let the proxy alone reach this address, and drop the header of others."
         ),
     ] = None,
+    review: Annotated[
+        bool, typer.Option("--review", help="Let people judge drawn records on /review.")
+    ] = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Serve the page, and the JSON API under /api/v1, until told to stop (Ctrl-C).
@@ -49,6 +53,10 @@ def dashboard(
     Everything is asked with the analyst's rights. SENTIMENT_DASHBOARD_TOKEN (or _FILE) asks for a
     password: as a bearer token, or in the browser's own window with any user. Needs the extra
     `dashboard`.
+
+    With --review people judge records that `review draw` has drawn: whoever runs it on loopback,
+    whoever the proxy names, or whoever gives SENTIMENT_REVIEWER_TOKEN (or _FILE) as the password,
+    with their name as the user. That is done with a reviewer's rights, which allow nothing else.
     """
     settings = settings_for(config, verbose=verbose).settings
     name, port = parted(address)
@@ -57,17 +65,23 @@ def dashboard(
 
         from worker.dashboard.app import application
         from worker.dashboard.guard import AccessRules
-    token = settings.dashboard_token
     rules = AccessRules(
-        token=token.get_secret_value() if token else None,
+        token=_secret(settings.dashboard_token),
+        reviewer_token=_secret(settings.reviewer_token) if review else None,
         user_header=user_header or settings.dashboard_user_header,
         hosts=(*(() if name in WILDCARDS else (name,)), *(host or ())),
     )
     rules.require_for(name)
-    with _listening(name, port) as socket_, bootstrap.open_questions(settings) as engine:
+    if review:
+        rules.require_reviewers()
+    with (
+        _listening(name, port) as socket_,
+        bootstrap.open_questions(settings) as engine,
+        bootstrap.open_reviewing(settings) if review else nullcontext() as judging,
+    ):
         say(f"Open http://{'localhost' if name in WILDCARDS else name}:{port}/")
         server = uvicorn.Config(
-            application(engine, rules),
+            application(engine, rules, judging),
             log_level="info" if verbose else "warning",
             access_log=verbose,
             server_header=False,
@@ -76,6 +90,10 @@ def dashboard(
             timeout_graceful_shutdown=5,
         )
         uvicorn.Server(server).run(sockets=[socket_])
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value else None
 
 
 @contextmanager

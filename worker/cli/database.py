@@ -88,7 +88,7 @@ def search(
 
 _ROLES_EXAMPLES = (
     "Examples:  [bold]sentiment-worker db roles[/bold]\n\n"
-    "[bold]sentiment-worker db roles --analyst ana --analyst metabase[/bold]"
+    "[bold]sentiment-worker db roles --analyst ana --analyst metabase --reviewer rita[/bold]"
 )
 
 
@@ -98,13 +98,19 @@ def roles(
         list[str] | None,
         typer.Option(help="A login to read schema analytics; made if needed; may be repeated."),
     ] = None,
+    reviewer: Annotated[
+        list[str] | None,
+        typer.Option(help="A login to judge drawn records as well; made if needed; repeatable."),
+    ] = None,
     config: ConfigOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Create the three roles and their grants where that is allowed, and say how to use them.
+    """Create the roles and their grants where that is allowed, and say how to use them.
 
     A login given with --analyst is made where there is none, and becomes an analyst's: it reads,
-    and each of its questions ends after 30 s. Needs the rights of an administrator. Safe to repeat.
+    and each of its questions ends after 30 s. One given with --reviewer may also judge records that
+    were drawn for review (`dashboard --review`), and change nothing else. Needs the rights of an
+    administrator. Safe to repeat.
     """
     settings = settings_for(config, verbose=verbose, quiet=True).settings
     with bootstrap.open_database(settings) as engine:
@@ -116,6 +122,13 @@ def roles(
             say(f"{'Made the login' if made else 'The login'} {login!r}: it reads schema analytics,"
                 " and nothing else of ours.")  # fmt: skip
             _tell_how(logins.shown_url(engine, login), login, settings)
+        for login in () if missing else reviewer or ():
+            made = logins.make_reviewer(engine, login)
+            say(
+                f"{'Made the login' if made else 'The login'} {login!r}: it reads schema analytics,"
+                " judges records that were drawn for review, and does nothing else of ours."
+            )
+            _tell_how(logins.shown_url(engine, login), login, settings)
     for role in missing:
         say(f"Missing, and not ours to create. As an administrator: CREATE ROLE {role} NOLOGIN;")
     if missing:
@@ -124,6 +137,7 @@ def roles(
     say("Roles and grants are in place. Give them to logins as an administrator:")
     say("  GRANT sentiment_worker TO my_worker_login;    -- what DATABASE_URL of the worker names")
     say("  sentiment-worker db roles --analyst my_analyst_login   -- SELECT on analytics alone")
+    say("  sentiment-worker db roles --reviewer my_reviewer_login -- and to judge drawn records")
 
 
 def _tell_how(url: str, login: str, settings: Settings) -> None:

@@ -14,7 +14,7 @@ import typer
 from rich.text import Text
 from sqlalchemy import Engine
 
-from worker.clean import storable
+from worker import words
 from worker.cli.look import period, reading_from
 from worker.cli.output import (
     DATA,
@@ -27,7 +27,7 @@ from worker.cli.output import (
     say,
 )
 from worker.errors import ConfigurationError
-from worker.insight import label_studio
+from worker.insight import argilla, label_studio
 from worker.insight import review as reviewing
 from worker.insight.wording import brief, legible
 from worker.log import printable
@@ -45,6 +45,18 @@ HELP = "1 negative   2 neutral   3 positive   s skip   u undo   q stop"
 SHOWN = 4_000
 """Characters of a text."""
 
+
+class Tool(StrEnum):
+    """Where people label, besides here."""
+
+    LABEL_STUDIO = "label-studio"
+    ARGILLA = "argilla"
+
+
+_TITLES = {Tool.LABEL_STUDIO: "Label Studio", Tool.ARGILLA: "Argilla"}
+_MODULES = {Tool.LABEL_STUDIO: label_studio, Tool.ARGILLA: argilla}
+
+ToolOption = Annotated[Tool, typer.Option(help="The labelling tool.")]
 SourceOption = Annotated[str, typer.Option("--source", "-s", help="Of this source.")]
 
 
@@ -52,17 +64,26 @@ SourceOption = Annotated[str, typer.Option("--source", "-s", help="Of this sourc
 def draw(
     source: SourceOption,
     n: Annotated[int, typer.Option("--n", "-n", min=4, max=10_000, help="How many.")] = 200,
+    people: Annotated[
+        int, typer.Option(min=1, max=5, help="So many people judge each record.")
+    ] = 1,
     since: Annotated[str | None, typer.Option(help="From this time on: 2026-01-31, 30d.")] = None,
     until: Annotated[str | None, typer.Option(help="Before this time.")] = None,
     config: ConfigOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Draw records to be reviewed: half at random, for estimates; a quarter where the machine is
-    least sure, and a quarter of every kind, to find its mistakes."""
+    least sure, and a quarter of every kind, to find its mistakes.
+
+    With --people 2 each record goes to two people, and to a third where they disagree; `review
+    report` then tells how much people agree.
+    """
     start, end = period(since, until)
     with reading_from(config, verbose=verbose, source=source) as engine:
         source_id = reading.source_id(engine, source)
-        review_id = reviews.draw(engine, source_id, n, by=operator(), since=start, until=end)
+        review_id = reviews.draw(
+            engine, source_id, n, by=operator(), people=people, since=start, until=end
+        )
         count = len(reviews.items(engine, review_id))
     say(f"Drawn: {count:,} records of {source!r}. Next: sentiment-worker review next -s {source}")
 
@@ -78,7 +99,7 @@ def next_(
     """
     with reading_from(config, verbose=verbose, source=source) as engine:
         review = _newest(engine, source)
-        todo = [item for item in reviews.items(engine, review["id"]) if _is_open(item)]
+        todo = reviews.to_judge(engine, review["id"], operator())
         done: list[int] = []
         try:
             done = _label_all(engine, review["id"], todo, _keys())
@@ -99,7 +120,8 @@ def report(
     intervals, from the random part of the newest draw alone."""
     with reading_from(config, verbose=verbose, source=source) as engine:
         review = reviews.newest(engine, source, judged=True) or _newest(engine, source)
-        found = reviewing.findings(review, reviews.items(engine, review["id"]))
+        about = (reviews.items(engine, review["id"]), reviews.judgements(engine, review["id"]))
+        found = reviewing.findings(review, *about)
     if output is Output.JSON:
         print_json(asdict(found))
         return
@@ -108,6 +130,9 @@ def report(
         f" records; {found.judged:,} judged ({found.at_random:,} of them drawn at random),"
         f" {found.skipped:,} skipped. What follows is estimated from those drawn at random."
     )
+    if found.agreement is not None:
+        several = words.many(found.judged_by_several, "record was", "records were")
+        say(f"{several} judged by several people. {_agreed(found.agreement)}")
     if not found.at_random:
         say(f"Nothing to estimate from yet: sentiment-worker review next --source {source}")
         return
@@ -129,22 +154,27 @@ def report(
 )
 def export(
     source: SourceOption,
+    tool: ToolOption = Tool.LABEL_STUDIO,
     interface: Annotated[
-        bool, typer.Option("--interface", help="Print the labelling interface for it instead.")
+        bool, typer.Option("--interface", help="Print what sets up a project there instead.")
     ] = False,
     config: ConfigOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Print what is left of the newest draw as tasks for Label Studio; what the machine said is
-    not among them. A new project there needs the labelling interface, too."""
+    """Print what is left of the newest draw for another labelling tool; what the machine said is
+    not among it. A new project there needs what --interface prints, too: Label Studio's labelling
+    interface, or a few lines of Python that make Argilla's dataset."""
     if interface:
-        typer.echo(label_studio.INTERFACE, nl=False)
+        typer.echo(_MODULES[tool].INTERFACE, nl=False)
         return
     with reading_from(config, verbose=verbose, source=source) as engine:
         review = _newest(engine, source)
         todo = [item for item in reviews.items(engine, review["id"]) if _is_open(item)]
-    print_json(label_studio.tasks(review["id"], todo))
-    say(f"{len(todo):,} records. Afterwards: sentiment-worker review import FILE -s {source}")
+    print_json(_MODULES[tool].tasks(review["id"], todo))
+    say(
+        f"{len(todo):,} records. Afterwards: sentiment-worker review import FILE -s {source}"
+        + ("" if tool is Tool.LABEL_STUDIO else f" --tool {tool}")
+    )
 
 
 @app.command(
@@ -153,29 +183,32 @@ def export(
 )
 def import_(
     file: Annotated[
-        Path, typer.Argument(help="Label Studio's export, as JSON.", exists=True, dir_okay=False)
+        Path, typer.Argument(help="The tool's export, as JSON.", exists=True, dir_okay=False)
     ],
     source: SourceOption,
+    tool: ToolOption = Tool.LABEL_STUDIO,
     config: ConfigOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Take what people said in Label Studio, as `review next` does; a second time changes nothing.
+    """Take what people said in Label Studio or Argilla, as `review next` does; a second time
+    changes nothing.
 
-    Where several people disagree on a record it stays open, for `review next`. How much they agree
-    is told by Krippendorff's alpha: 1 is full agreement, 0 chance; he asks for 0.67 at least.
+    Each person's label is kept; what more than half of them say counts, and a record on which they
+    disagree stays open, for `review next`. How much they agree is told by Krippendorff's alpha: 1
+    is full agreement, 0 chance; he asks for 0.67 at least.
     """
-    answers = label_studio.answers(file.read_text(encoding="utf-8-sig", errors="replace"))
+    answers = _MODULES[tool].answers(file.read_text(encoding="utf-8-sig", errors="replace"))
     with reading_from(config, verbose=verbose, source=source) as engine:
         _check_drawn(engine, source, answers)
         try:
-            outcomes = Counter(_take(engine, answer) for answer in answers)
+            outcomes = Counter(_take(engine, answer, tool) for answer in answers)
         finally:
             rollup.fold(engine, wait=True)
     parts = (f"{outcomes[told]:,} {told}" for told in Told if outcomes[told] or told is Told.TAKEN)
     say(f"{len(answers):,} records: {', '.join(parts)}.")
     alpha = reviewing.agreement([list(answer.labels.values()) for answer in answers])
     if alpha is not None:
-        say(f"Agreement of those who judged the same records (Krippendorff's alpha): {alpha:.2f}")
+        say(_agreed(alpha))
 
 
 class Told(StrEnum):
@@ -187,7 +220,7 @@ class Told(StrEnum):
     TOO_LATE = "judged already, or rewritten at the source"
 
 
-def _check_drawn(engine: Engine, source: str, answers: Sequence[label_studio.Answers]) -> None:
+def _check_drawn(engine: Engine, source: str, answers: Sequence[reviewing.Answers]) -> None:
     """Raises ConfigurationError where a file tells of anything but drawn records of the source:
     numbers of another database would fit, and judge other records."""
     drawn = {
@@ -206,15 +239,17 @@ def _check_drawn(engine: Engine, source: str, answers: Sequence[label_studio.Ans
             )
 
 
-def _take(engine: Engine, answer: label_studio.Answers) -> Told:
+def _take(engine: Engine, answer: reviewing.Answers, tool: Tool) -> Told:
     if not answer.labels:
         return Told.UNJUDGED
-    if len(set(answer.labels.values())) > 1:
-        return Told.DISAGREED
-    label, who = next(iter(answer.labels.values())), ", ".join(answer.labels)
-    by = storable(f"{who[:200]} in Label Studio, by {operator()}")
-    taken = reviews.say(engine, answer.review, answer.number, label, by=by)
-    return Told.TAKEN if taken else Told.TOO_LATE
+    where = (engine, answer.review, answer.number)
+    taken = [
+        reviews.say(*where, label, by=f"{who[:200]} in {_TITLES[tool]}")
+        for who, label in answer.labels.items()
+    ]
+    if not any(taken):
+        return Told.TOO_LATE
+    return Told.DISAGREED if len(set(answer.labels.values())) > 1 else Told.TAKEN
 
 
 def _newest(engine: Engine, source: str) -> Mapping[str, Any]:
@@ -239,17 +274,18 @@ def _label_all(
     at, done, by = 0, list[int](), operator()
     while at < len(todo):
         number = todo[at]["number"]
-        if not reviews.is_open(engine, review_id, number):  # somebody else was here
+        if not reviews.is_open(engine, review_id, number, by):  # somebody else was here
             at += 1
             continue
         _show(todo[at]["text"], at, len(todo))
         key = next(keys, "q")
         if key in KEYS:
             if not reviews.say(engine, review_id, number, KEYS[key], by=by):
-                say("It was judged, or rewritten at its source, meanwhile.")
+                say("It was passed over, or rewritten at its source, meanwhile.")
         elif key == "s":
             say("Why? (in a word or two)")
-            reviews.skip(engine, review_id, number, _line(keys) or "no reason", by=by)
+            if not reviews.skip(engine, review_id, number, _line(keys) or "no reason", by=by):
+                say("Somebody has judged it meanwhile: it cannot be passed over.")
         elif key == "u" and done:
             at = next(n for n, item in enumerate(todo) if item["number"] == done[-1])
             reviews.undo(engine, review_id, done.pop(), by=by)
@@ -287,6 +323,10 @@ def _of_time(review: Mapping[str, Any]) -> str:
     """The period that a draw was made from, where it has one."""
     since, until = (review[name] and f"{review[name]:%Y-%m-%d}" for name in ("since", "until"))
     return (f" from {since}" if since else "") + (f" until {until}" if until else "")
+
+
+def _agreed(alpha: float) -> str:
+    return f"Agreement of those who judged the same records (Krippendorff's alpha): {alpha:.2f}"
 
 
 def _told(found: reviewing.Share) -> str:

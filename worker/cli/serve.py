@@ -12,6 +12,7 @@ from worker import bootstrap
 from worker.cli.output import STRAY_KEYS, ConfigOption, VerboseOption, settings_for
 from worker.cli.running import has_stray_keys
 from worker.cli.which import configured
+from worker.insight import drift
 from worker.log import get_logger
 from worker.operate.serving import timetable_of
 from worker.store import migrate
@@ -57,7 +58,7 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
                 timetable = timetable_of(worker, settings, sources, revive)
                 pulse = Pulse()
                 beating = asyncio.create_task(pulse.beat())
-                with bootstrap.open_health(settings, worker, pulse) as url:
+                with bootstrap.open_health(settings, worker, pulse, drift.of_sources) as url:
                     log.info(
                         "serve.started",
                         scorer=bootstrap.scorer_named(target),

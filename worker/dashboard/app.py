@@ -19,33 +19,36 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from worker import __version__
-from worker.dashboard import api, pages
+from worker.dashboard import api, pages, reviewing
 from worker.dashboard.chart_process import ChartRenderer
 from worker.dashboard.guard import AccessRules, Guard
-from worker.errors import Misasked, Unknown, WorkerError
+from worker.errors import Forbidden, Misasked, Unknown, WorkerError
 from worker.log import get_logger
 
 log = get_logger(__name__)
 
 
-def application(engine: Engine, rules: AccessRules) -> ASGIApp:
-    """`engine` is read-only and has the analyst's rights."""
+def application(engine: Engine, rules: AccessRules, judging: Engine | None = None) -> ASGIApp:
+    """`engine` is read-only and has the analyst's rights, `judging` a reviewer's; without it nobody
+    may judge records here."""
     app = FastAPI(
         title="sentiment-worker",
         version=__version__,
-        summary="Stored sentiment, read-only.",
+        summary="Stored sentiment, to be read.",
         openapi_url="/api/openapi.json",
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
         lifespan=_lifespan,
     )
     app.state.engine = engine
+    app.state.judging = judging
     app.add_exception_handler(WorkerError, _answered)
     app.add_exception_handler(RequestValidationError, _misasked)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(Exception, _broken)
     app.include_router(api.router)
     app.include_router(pages.router)
+    app.include_router(reviewing.router)
     static = str(files("worker.dashboard").joinpath("static"))
     app.mount("/static", StaticFiles(directory=static), name="static")
     return Guard(app, rules)  # outermost, so that what breaks is dressed too
@@ -60,7 +63,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await app.state.renderer.close()
 
 
-_STATUS: Mapping[type[WorkerError], int] = {Unknown: 404, Misasked: 400}
+_STATUS: Mapping[type[WorkerError], int] = {Unknown: 404, Misasked: 400, Forbidden: 403}
 
 
 async def _answered(request: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from worker.errors import ConfigurationError
+from worker.operate.who import operator
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -35,6 +36,8 @@ class AccessRules:
 
     token: str | None = None
     """As a bearer token, or as the password of HTTP's basic authentication, whatever the user."""
+    reviewer_token: str | None = None
+    """As the password of HTTP's basic authentication; the user is the reviewer's name."""
     user_header: str | None = None
     """Of a proxy that has authenticated who asks, and that alone reaches this address."""
     hosts: Collection[str] = ()
@@ -43,13 +46,31 @@ class AccessRules:
     def require_for(self, host: str) -> None:
         """Raises ConfigurationError where the address is open to others and nobody is asked who
         they are."""
-        if self.token or self.user_header or _is_loopback(host):
+        if self.token or self.reviewer_token or self.user_header or _is_loopback(host):
             return
         raise ConfigurationError(
             f"Whoever reaches {host} could read every record.",
             hint="Set SENTIMENT_DASHBOARD_TOKEN (or _FILE), or name the header in which your proxy"
             " says who it is: --user-header X-Forwarded-User. Or leave it on 127.0.0.1.",
         )
+
+    def require_reviewers(self) -> None:
+        """Raises ConfigurationError where nobody could judge: a token is there to read, and none to
+        review."""
+        if self.token and not (self.reviewer_token or self.user_header):
+            raise ConfigurationError(
+                "SENTIMENT_DASHBOARD_TOKEN lets people read, and nobody could judge records.",
+                hint="Set SENTIMENT_REVIEWER_TOKEN (or _FILE), too.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks."""
+
+    name: str
+    may_judge: bool
+    """Records that were drawn for review; for where that is allowed at all."""
 
 
 class Guard:
@@ -58,6 +79,7 @@ class Guard:
     def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
         self._app = app
         self._rules = rules
+        self._local = Caller(operator(), may_judge=True)
         self._hosts = {*LOOPBACK, *(host.lower() for host in rules.hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,37 +100,76 @@ class Guard:
 
         if scope["method"] == "HEAD":  # the server leaves out the body
             scope = dict(scope, method="GET")
-        refusal = self._refusal(Headers(scope=scope))
+        headers = Headers(scope=scope)
+        caller = self._caller(headers)
+        refusal = self._refusal(headers, caller, changes=scope["method"] != "GET")
+        scope.setdefault("state", {})["caller"] = caller
         await (refusal or self._app)(scope, receive, dressed)
 
-    def _refusal(self, headers: Headers) -> PlainTextResponse | None:
+    def _refusal(
+        self, headers: Headers, caller: Caller | None, *, changes: bool
+    ) -> PlainTextResponse | None:
         # A page elsewhere whose name was made to mean this address must not read it.
         if _name(headers.get("host", "")) not in self._hosts:
             words = "This host name is not allowed; start the page with --host to allow it.\n"
             return PlainTextResponse(words, 421)
+        if caller is None:
+            asks = self._rules.token or self._rules.reviewer_token
+            challenge = {"WWW-Authenticate": 'Basic realm="sentiment-worker", charset="UTF-8"'}
+            return PlainTextResponse("Who are you?\n", 401, challenge if asks else None)
+        # The browser adds passwords to what a page elsewhere makes it send, too.
+        if changes and not _is_same_origin(headers):
+            return PlainTextResponse("This was not sent by a page of this site.\n", 403)
+        return None
+
+    def _caller(self, headers: Headers) -> Caller | None:
+        """None: nobody who may come in."""
         rules = self._rules
-        if rules.user_header and headers.get(rules.user_header):
-            return None
-        if rules.token and _matches(headers.get("authorization", ""), rules.token):
-            return None
-        if not rules.token and not rules.user_header:
-            return None
-        challenge = {"WWW-Authenticate": 'Basic realm="sentiment-worker", charset="UTF-8"'}
-        return PlainTextResponse("Who are you?\n", 401, challenge if rules.token else None)
+        if rules.user_header and (name := headers.get(rules.user_header)):
+            return Caller(_named(name), may_judge=True)
+        user, secret = _credentials(headers.get("authorization", ""))
+        if _same(secret, rules.reviewer_token):
+            return Caller(_named(user), may_judge=bool(user.strip()))
+        if _same(secret, rules.token):
+            return Caller(_named(user), may_judge=False)
+        asks = rules.token or rules.reviewer_token or rules.user_header
+        return None if asks else self._local
 
 
-def _matches(authorization: str, token: str) -> bool:
+def _credentials(authorization: str) -> tuple[str, str | None]:
+    """User and secret, as basic or bearer authentication sends them."""
     kind, _, given = authorization.partition(" ")
     if kind.lower() == "basic":
         try:
-            given = base64.b64decode(given, validate=True).decode().partition(":")[2]
+            user, _, secret = base64.b64decode(given, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
-            return False
-    elif kind.lower() == "bearer":
-        given = given.strip().encode("latin-1").decode(errors="replace")  # as headers are decoded
-    else:
+            return "", None
+        return user, secret
+    if kind.lower() == "bearer":
+        return "", given.strip().encode("latin-1").decode(
+            errors="replace"
+        )  # as headers are decoded
+    return "", None
+
+
+def _same(given: str | None, secret: str | None) -> bool:
+    if given is None or secret is None:
         return False
-    return hmac.compare_digest(given.encode(), token.encode())
+    return hmac.compare_digest(given.encode(), secret.encode())
+
+
+def _named(name: str) -> str:
+    """A person's name, as it is kept: printable, and not too long."""
+    return "".join(filter(str.isprintable, name)).strip()[:200]
+
+
+def _is_same_origin(headers: Headers) -> bool:
+    """https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Prevention_Cheat_Sheet.html
+    (fetch metadata, and the origin where a browser does not send those)"""
+    if site := headers.get("sec-fetch-site"):
+        return site == "same-origin"
+    origin = headers.get("origin", "")
+    return origin.partition("://")[2] == headers.get("host")
 
 
 def _name(host: str) -> str:

@@ -43,6 +43,7 @@ OUTERMOST = 10
 PAGES = (
     ("/", "Overview"),
     ("/search", "Search"),
+    ("/review", "Review"),
     ("/work", "Runs and backfills"),
     ("/quarantine", "Quarantine"),
 )
@@ -66,7 +67,8 @@ _TEMPLATES.filters |= {
 }
 
 
-def _page(request: Request, template: str, title: str, **more: Any) -> HTMLResponse:
+def page(request: Request, template: str, title: str, **more: Any) -> HTMLResponse:
+    """A template of `templates/`, filled."""
     found = _TEMPLATES.get_template(f"{template}.html.j2").render(
         title=title, pages=PAGES, path=request.url.path, **more
     )
@@ -75,9 +77,9 @@ def _page(request: Request, template: str, title: str, **more: Any) -> HTMLRespo
 
 def failure(request: Request, status: int, words: str, hint: str = "") -> HTMLResponse:
     """An error as a page."""
-    page = _page(request, "failure", f"{status}", words=words, hint=hint)
-    page.status_code = status
-    return page
+    found = page(request, "failure", f"{status}", words=words, hint=hint)
+    found.status_code = status
+    return found
 
 
 @router.get("/")
@@ -86,7 +88,7 @@ def overview(request: Request, engine: Database, filters: Filters) -> Response:
     scope = filters.scope(engine)
     found = summary.summarise(engine, scope)
     document = report.compose(found, datetime.now(UTC))
-    return _page(
+    return page(
         request,
         "overview",
         document.title,
@@ -124,7 +126,7 @@ def a_day(
     total = questions.total(questions.days(engine, scope))
     worst = record_questions.extremes(engine, scope, "most-negative", OUTERMOST)
     best = record_questions.extremes(engine, scope, "most-positive", OUTERMOST)
-    return _page(
+    return page(
         request,
         "day",
         f"{day:%A, %-d %B %Y}",
@@ -146,7 +148,7 @@ def a_record(
 ) -> Response:
     """One record with all its scores and their history."""
     found = record_questions.whole(engine, record_id)
-    return _page(request, "record", f"Record {found.record['external_id']}", whole=found)
+    return page(request, "record", f"Record {found.record['external_id']}", whole=found)
 
 
 @router.get("/search")
@@ -154,7 +156,7 @@ def search(request: Request, engine: Database, filters: Filters, wanted: Records
     """Records by words and filters; without dates, of any day."""
     scope = filters.scope(engine, ever=True)
     found = asked.search(engine, wanted.filter(scope))
-    return _page(
+    return page(
         request,
         "search",
         "Search",
@@ -169,7 +171,7 @@ def search(request: Request, engine: Database, filters: Filters, wanted: Records
 @router.get("/work")
 def work(request: Request, engine: Database) -> Response:
     """What waits, backfills in progress, the last runs."""
-    return _page(
+    return page(
         request,
         "work",
         "Runs and backfills",
@@ -185,7 +187,7 @@ def quarantine(request: Request, engine: Database, source: Name = None) -> Respo
     if source:
         reading.require_source(engine, source)
     rows = reading.quarantine(engine, source=source or None, limit=200)
-    return _page(request, "quarantine", "Quarantine", rows=rows, source=source)
+    return page(request, "quarantine", "Quarantine", rows=rows, source=source)
 
 
 @router.get("/charts/{name}.svg")

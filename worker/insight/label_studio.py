@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from worker.errors import ConfigurationError
-from worker.insight.review import LABELS
+from worker.insight.review import LABELS, Answers
 
 INTERFACE = """\
 <View>
@@ -24,17 +23,6 @@ INTERFACE = """\
 </View>
 """
 """Of a project there: Settings, Labeling Interface, Code."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What people said of one record."""
-
-    review: int
-    number: int
-    text: str
-    labels: Mapping[str, str]
-    """By annotator: their id there, or their address."""
 
 
 def tasks(review_id: int, items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

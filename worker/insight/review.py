@@ -68,11 +68,35 @@ class Findings:
     corrected: Sequence[Corrected]
     confusion: Sequence[tuple[str, str, int]]
     """(the machine's label, the person's, records of the random part)."""
+    judged_by_several: int
+    """Records that more than one person judged."""
+    agreement: float | None
+    """Of those people: Krippendorff's alpha."""
 
 
-def findings(draw: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> Findings:
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What people said of one drawn record elsewhere, as a file of theirs tells it."""
+
+    review: int
+    number: int
+    text: str
+    labels: Mapping[str, str]
+    """By annotator: their id there, or their address."""
+
+
+def findings(
+    draw: Mapping[str, Any],
+    items: Sequence[Mapping[str, Any]],
+    judgements: Sequence[Mapping[str, Any]] = (),
+) -> Findings:
     """`draw` says how many records the machine called what, where it was made, `items` are its
-    records: rows of `analytics.reviews` and `analytics.review_items`."""
+    records, `judgements` what each person said of them: rows of `analytics.reviews`,
+    `review_items` and `review_judgements`."""
+    said: dict[int, list[str]] = {}
+    for each in judgements:
+        if each["label"] in LABELS:
+            said.setdefault(each["number"], []).append(each["label"])
     population = {label: int(draw[label]) for label in LABELS}
     judged = [item for item in items if item["person_label"] in LABELS]
     sample = [item for item in judged if item["part"] == RANDOM]
@@ -87,6 +111,8 @@ def findings(draw: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> Fin
         accuracy=_accuracies(sample),
         corrected=corrected(population, confusion) if sample else (),
         confusion=[(*labels, count) for labels, count in sorted(confusion.items())],
+        judged_by_several=sum(len(labels) > 1 for labels in said.values()),
+        agreement=agreement(list(said.values())),
     )
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from worker.insight import drift
+from worker.insight.drift import Shift
 from worker.insight.review import Findings, findings
 from worker.store.analytics import questions, record_questions, reviews
 from worker.store.analytics.tallies import Scope, Tally
@@ -38,6 +40,8 @@ class Trust:
     """By model (name and version): of how many newest records, and how sure it is on average."""
     reviewed: Findings | None
     """What people's review of records drawn at random says; None where there is none."""
+    shifts: Sequence[Shift]
+    """How unlike those of the time before the newest records are; empty where too few are known."""
     judged: int
     """Records of the source, of any day, that people judged and the machine had scored."""
     agreed: int
@@ -72,6 +76,7 @@ def trust_in(engine: Engine, scope: Scope, now: Tally) -> Trust:
             for row in record_questions.confidence(engine, scope)
         },
         reviewed=_reviewed(engine, scope.source, models),
+        shifts=drift.between(engine, scope),
         judged=judged,
         agreed=agreed,
     )
@@ -82,5 +87,6 @@ def _reviewed(engine: Engine, source: str | None, models: Collection[str]) -> Fi
     draw = reviews.newest(engine, source, judged=True) if source else None
     if draw is None:
         return None
-    found = findings(draw, reviews.items(engine, draw["id"]))
+    about = (reviews.items(engine, draw["id"]), reviews.judgements(engine, draw["id"]))
+    found = findings(draw, *about)
     return found if set(found.models) <= set(models) else None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from html import unescape
 from importlib.resources import files
 from typing import Any
 
 from worker import words
+from worker.insight.drift import Shift
 from worker.insight.review import Findings
 from worker.insight.summary import Summary
 
@@ -98,6 +99,7 @@ def cautions(summary: Summary) -> list[str]:
             f" {share(trust.unsupported, now.records)} of all. They are scored, and left out of the"
             " figures here."
         )
+    found += _of_drift(trust.shifts)
     if trust.language_unknown:
         found.append(
             f"The language of {trust.language_unknown:,} of the newest {trust.looked_at:,} records"
@@ -109,6 +111,44 @@ def cautions(summary: Summary) -> list[str]:
             " a change may come from the missing days."
         )
     return found
+
+
+def _of_drift(shifts: Sequence[Shift]) -> Iterator[str]:
+    """What has changed in the records themselves; also that nothing has."""
+    if not shifts:
+        return
+    notable = [_shifted(shift) for shift in shifts if shift.is_notable]
+    if not notable:
+        yield (
+            "The newest records are like those of the time before in length, language, words and in"
+            " how sure the model is."
+        )
+        return
+    yield (
+        f"The newest records are unlike those of the time before: {'; '.join(notable)}. A change of"
+        " polarity may come from that."
+    )
+
+
+def _shifted(shift: Shift) -> str:
+    grew = shift.size > 0
+    pairs = f"{(1 + abs(shift.size)) / 2 * 100:.0f} of 100 pairs of an old and a new record"
+    if shift.measure == "confidence":
+        sure = "surer" if grew else "less sure"
+        return (
+            f"the model is {sure} of them ({shift.now:.0%} on average, was {shift.before:.0%};"
+            f" {sure} of the new one in {pairs})"
+        )
+    if shift.measure == "length":
+        long = "longer" if grew else "shorter"
+        return (
+            f"texts are {long} (median {shift.now:,.0f} characters, was {shift.before:,.0f};"
+            f" the new one is {long} in {pairs})"
+        )
+    if shift.measure == "language":
+        return f"more are in {shift.about} ({shift.now:.0%}, was {shift.before:.0%})"
+    named = f", like {shift.about}" if shift.about else ""
+    return f"{shift.now:.0%} of their words are new{named} (chance gives {shift.before:.0%})"
 
 
 def _of_mistakes(summary: Summary) -> Iterator[str]:
@@ -161,6 +201,12 @@ def _of_review(found: Findings) -> Iterator[str]:
         for each in found.corrected
     )
     yield f"Shares of what was drawn from, as people would count them: {shares}."
+    if found.agreement is not None:
+        yield (
+            f"{words.many(found.judged_by_several, 'record', 'records')} of that review were judged"
+            f" by several people, who agree with an alpha of {found.agreement:.2f}"
+            " (Krippendorff's; 1 is full agreement, 0 chance)."
+        )
 
 
 def _estimated(records: int, sure: float) -> str:

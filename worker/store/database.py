@@ -73,11 +73,17 @@ def unpooled(engine: Engine, *, application: str) -> Engine:
 
 
 def read_only(engine: Engine, *, timeout_s: float, role: str | None = None) -> Engine:
-    """The same engine for questions alone: nothing is written, none takes longer than that, and all
-    is done as `role`, where one is named."""
-    reading = engine.execution_options(postgresql_readonly=True, limit_s=timeout_s)
+    """The same engine for questions alone: nothing is written; otherwise as `limited`."""
+    reading = engine.execution_options(postgresql_readonly=True)
+    return limited(reading, timeout_s=timeout_s, role=role)
 
-    @event.listens_for(reading, "begin")
+
+def limited(engine: Engine, *, timeout_s: float, role: str | None = None) -> Engine:
+    """The same engine for what takes no longer than that, and is done as `role`, where one is
+    named."""
+    own = engine.execution_options(limit_s=timeout_s)
+
+    @event.listens_for(own, "begin")
     def limit(connection: Connection) -> None:
         connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(timeout_s * 1000)}")
         if role is not None:
@@ -85,7 +91,7 @@ def read_only(engine: Engine, *, timeout_s: float, role: str | None = None) -> E
         # Who reads in parts may take their time over each.
         connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '1h'")
 
-    return reading
+    return own
 
 
 @contextmanager

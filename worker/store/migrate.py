@@ -37,7 +37,7 @@ SELECT CASE WHEN to_regnamespace('sentiment') IS NOT NULL
             THEN NOT has_schema_privilege('sentiment', 'USAGE') END
 """
 
-ROLES = ("sentiment_owner", "sentiment_worker", "sentiment_analyst")
+ROLES = ("sentiment_owner", "sentiment_worker", "sentiment_analyst", "sentiment_reviewer")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
-"""Analysts' logins, and asking with their rights alone. The grants are migrations/roles.sql."""
+"""Logins of analysts and reviewers, and what is done with their rights alone. The grants are
+migrations/roles.sql."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 
 import psycopg.sql
 import sqlalchemy as sa
@@ -12,30 +14,44 @@ from worker.errors import ConfigurationError
 from worker.store import database
 
 ANALYST = "sentiment_analyst"
+REVIEWER = "sentiment_reviewer"
 ANALYST_TIMEOUT = "30s"
 ASKER = "sentiment_asker"
 
-_RIGHTS = f"""
+_RIGHTS = """
 SELECT has_schema_privilege('sentiment', 'USAGE') AS may_do_more,
-       to_regrole('{ANALYST}') IS NOT NULL
-           AND pg_has_role(to_regrole('{ANALYST}'), CASE
+       to_regrole(:role) IS NOT NULL
+           AND pg_has_role(to_regrole(:role), CASE
                WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET'
-               ELSE 'MEMBER' END) AS may_become_one
+               ELSE 'MEMBER' END) AS may_become_one,
+       has_function_privilege('analytics.review_say(bigint, integer, text, text)', 'EXECUTE')
+           AS may_judge
 """
 
 
 def make_analyst(engine: Engine, login: str) -> bool:
-    """A login that reads schema analytics: made where there is none, without a password. Says
-    whether it was made.
+    """A login that reads schema analytics, and does nothing else: see `_make`."""
+    return _make(engine, login, ANALYST, "SET default_transaction_read_only = on")
+
+
+def make_reviewer(engine: Engine, login: str) -> bool:
+    """A login that reads schema analytics, judges records that were drawn for review, and does
+    nothing else: see `_make`."""
+    return _make(engine, login, REVIEWER, "SET default_transaction_read_only = off")
+
+
+def _make(engine: Engine, login: str, role: str, setting: str) -> bool:
+    """A login with a role's rights: made where there is none, without a password. Says whether it
+    was made.
 
     A setting of a role holds for those who log in as it, and not for its members: so it is the
     login's own. Raises ConfigurationError.
     """
     name = psycopg.sql.Identifier(login)
     steps = (
-        "GRANT sentiment_analyst TO {}",
+        f"GRANT {role} TO {{}}",
         f"ALTER ROLE {{}} SET statement_timeout = '{ANALYST_TIMEOUT}'",
-        "ALTER ROLE {} SET default_transaction_read_only = on",
+        f"ALTER ROLE {{}} {setting}",
     )
     with database.cursor(engine) as cur:
         cur.execute(
@@ -46,8 +62,8 @@ def make_analyst(engine: Engine, login: str) -> bool:
         found = cur.fetchone()
         if found is not None and found[0]:
             raise ConfigurationError(
-                f"{login!r} may do more than read: as an analyst it could not work any more.",
-                hint="Give analysts a login of their own.",
+                f"{login!r} may do more than read: as {role} it could not work any more.",
+                hint="Give analysts and reviewers a login of their own.",
             )
         try:
             for step in steps if found else ("CREATE ROLE {} LOGIN", *steps):
@@ -59,7 +75,7 @@ def make_analyst(engine: Engine, login: str) -> bool:
             ) from error
         except psycopg.errors.InsufficientPrivilege as error:
             raise ConfigurationError(
-                f"This login may not make {login!r} an analyst: {error.diag.message_primary}.",
+                f"This login may not give {login!r} the role {role}: {error.diag.message_primary}.",
                 hint="Run it with an administrator's DATABASE_URL.",
             ) from error
     return found is None
@@ -87,14 +103,32 @@ def shown_url(engine: Engine, login: str) -> str:
 def to_ask_as(engine: Engine) -> str | None:
     """The role under which to ask questions, so that they read schema analytics alone; None where
     the login can do no more than that itself. Raises ConfigurationError where neither is so."""
-    with database.transaction(engine) as connection:
-        may_do_more, may_become_one = connection.execute(sa.text(_RIGHTS)).one()
-    if not may_do_more:
+    rights = _rights(engine, ANALYST)
+    if not rights["may_do_more"]:
         return None
-    if may_become_one:
+    if rights["may_become_one"]:
         return ANALYST
     raise ConfigurationError(
         f"This login may do more than read, and may not become {ANALYST}.",
         hint="Name an analyst's login in DATABASE_URL (`db roles --analyst LOGIN` makes one), or as"
         f" an administrator: GRANT {ANALYST} TO it.",
     )
+
+
+def to_review_as(engine: Engine) -> str | None:
+    """The role under which to judge records that were drawn; None where the login can do no more
+    than that itself. Raises ConfigurationError where neither is so."""
+    rights = _rights(engine, REVIEWER)
+    if rights["may_judge"] and not rights["may_do_more"]:
+        return None
+    if rights["may_become_one"]:
+        return REVIEWER
+    raise ConfigurationError(
+        f"This login may not judge records, and may not become {REVIEWER}.",
+        hint="Name a reviewer's login in DATABASE_URL (`db roles --reviewer LOGIN` makes one), or"
+        f" as an administrator: GRANT {REVIEWER} TO it.",
+    )
+
+
+def _rights(engine: Engine, role: str) -> Mapping[str, bool]:
+    return database.rows(engine, sa.text(_RIGHTS), {"role": role})[0]

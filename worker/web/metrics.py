@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -23,6 +23,14 @@ from worker.pipeline.fanout import FanOut
 from worker.stages import Stages
 
 Row = Mapping[str, Any]
+
+T = TypeVar("T")
+
+Drift = Sequence[tuple[str, str, float]]
+"""Source, measure and size: see `worker.insight.drift`."""
+
+DRIFT_CACHE_S = 600.0
+"""Drift is asked of records, and moves in days."""
 
 CACHE_S = 5.0
 """Several scrapers cost the database one look in so many seconds."""
@@ -78,23 +86,36 @@ class WorkerCollector(Collector):
     """Asks `look` when it is scraped; where that fails, `sentiment_database_up` is 0 and the
     process still shows what it knows itself."""
 
-    def __init__(self, look: Callable[[], Seen], fanout: FanOut, stages: Stages) -> None:
-        self._look = look
+    def __init__(
+        self,
+        look: Callable[[], Seen],
+        drift: Callable[[], Drift],
+        fanout: FanOut,
+        stages: Stages,
+    ) -> None:
+        self._seen = _Kept(look, CACHE_S)
+        self._drift = _Kept(drift, DRIFT_CACHE_S)
         self._fanout = fanout
         self._stages = stages
-        self._seen: Seen | None = None
-        self._looked_at = 0.0
-        self._one_looks = threading.Lock()
 
     def collect(self) -> Iterator[Metric]:
         yield from self._own()
         try:
-            seen = self._fresh()
+            seen, drift = self._seen(), self._drift()
         except WorkerError:
             yield _gauge("sentiment_database_up", "1 if the database answers.", 0)
             return
         yield _gauge("sentiment_database_up", "1 if the database answers.", 1)
         yield from _by_source(seen.sources)
+        moved = GaugeMetricFamily(
+            "sentiment_drift",
+            "How unlike the newest records of seven days are those of the seven days before, by"
+            " measure, from -1 to 1; 0: alike.",
+            labels=["source", "measure"],
+        )
+        for source, measure, size in drift:
+            moved.add_metric([source, measure], size)
+        yield moved
         cost = GaugeMetricFamily("sentiment_cost_usd", "At the prices set.", labels=["period"])
         cost.add_metric(["day"], seen.spent_today)
         cost.add_metric(["month"], seen.spent_month)
@@ -102,13 +123,6 @@ class WorkerCollector(Collector):
         yield _gauge("sentiment_backfills_running", "Backfills applied.", seen.backfills_running)
         left = seen.backfill_records_left
         yield _gauge("sentiment_backfill_pending_records", "Records that they still hold.", left)
-
-    def _fresh(self) -> Seen:
-        with self._one_looks:
-            now = time.monotonic()
-            if self._seen is None or now - self._looked_at > CACHE_S:
-                self._seen, self._looked_at = self._look(), now
-            return self._seen
 
     def _own(self) -> Iterator[Metric]:
         fanout = self._fanout
@@ -126,9 +140,28 @@ class WorkerCollector(Collector):
         yield stages
 
 
-def registry(look: Callable[[], Seen], fanout: FanOut, stages: Stages) -> CollectorRegistry:
+class _Kept(Generic[T]):
+    """What was asked, kept for a while; one asks at a time."""
+
+    def __init__(self, ask: Callable[[], T], for_s: float) -> None:
+        self._ask = ask
+        self._for_s = for_s
+        self._found: tuple[float, T] | None = None
+        self._one_asks = threading.Lock()
+
+    def __call__(self) -> T:
+        with self._one_asks:
+            now = time.monotonic()
+            if self._found is None or now - self._found[0] > self._for_s:
+                self._found = (now, self._ask())
+            return self._found[1]
+
+
+def registry(
+    look: Callable[[], Seen], drift: Callable[[], Drift], fanout: FanOut, stages: Stages
+) -> CollectorRegistry:
     made = CollectorRegistry(auto_describe=False)
-    made.register(WorkerCollector(look, fanout, stages))
+    made.register(WorkerCollector(look, drift, fanout, stages))
     return made
 
 

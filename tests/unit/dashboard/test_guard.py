@@ -7,8 +7,9 @@ import base64
 from typing import Any
 
 import pytest
+from starlette.datastructures import Headers
 
-from worker.dashboard.guard import HEADERS, AccessRules, Guard
+from worker.dashboard.guard import HEADERS, AccessRules, Caller, Guard
 from worker.errors import ConfigurationError
 
 OPEN = AccessRules()
@@ -114,7 +115,43 @@ def test_what_a_page_says_of_its_age_is_kept() -> None:
 
 def test_a_head_is_asked_as_a_get() -> None:
     assert ask(OPEN, method="HEAD")[2] == "GET"
-    assert ask(OPEN, method="POST")[2] == "POST"
+
+
+ORIGIN = "http://127.0.0.1:8090"
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, 403),
+        ({"origin": ORIGIN}, 200),
+        ({"origin": "https://elsewhere.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": ORIGIN, "sec_fetch_site": "cross-site"}, 403),
+        ({"sec_fetch_site": "same-site"}, 403),
+        ({"sec_fetch_site": "none"}, 403),
+        ({"sec_fetch_site": "same-origin"}, 200),
+    ],
+)
+def test_only_a_page_of_this_site_changes_anything(headers: dict[str, str], expected: int) -> None:
+    assert ask(OPEN, method="POST", **headers)[0] == expected
+    assert ask(OPEN, **headers)[0] == 200, "to read it may be linked from anywhere"
+
+
+def test_who_asks_is_known_by_name_and_by_what_they_may() -> None:
+    rules = AccessRules(token=TOKEN, reviewer_token="judges-too", user_header="X-User")
+    guard = Guard(app, rules)
+    for headers, expected in (
+        ({"authorization": basic("ana", TOKEN)}, Caller("ana", may_judge=False)),
+        ({"authorization": basic("rita\n ", "judges-too")}, Caller("rita", may_judge=True)),
+        ({"authorization": basic(" ", "judges-too")}, Caller("", may_judge=False)),
+        ({"authorization": "Bearer judges-too"}, Caller("", may_judge=False)),
+        ({"X-User": "x" * 300}, Caller("x" * 200, may_judge=True)),
+        ({"authorization": basic("ana", "")}, None),
+    ):
+        assert guard._caller(Headers(headers)) == expected
+    with pytest.raises(ConfigurationError, match="nobody could judge"):
+        KEY.require_reviewers()
 
 
 def test_a_websocket_is_closed() -> None:

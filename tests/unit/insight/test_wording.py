@@ -23,7 +23,7 @@ REVIEWED = [
 ]  # fmt: skip
 NO_DOUBT = Trust(provisional=0, unscored=0, overridden=0, quarantined=0, unsupported=0,
                  other_languages=(), language_unknown=0, looked_at=0, models=(), sure={},
-                 reviewed=None, judged=0, agreed=0)  # fmt: skip
+                 reviewed=None, shifts=(), judged=0, agreed=0)  # fmt: skip
 
 
 def tally(positive: int, negative: int, neutral: int = 0) -> Tally:

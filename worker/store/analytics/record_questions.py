@@ -131,3 +131,13 @@ def confidence(engine: Engine, scope: Scope) -> list[Row]:
         .group_by(model)
     )
     return database.rows(engine, statement.order_by(sa.desc("records"), model))
+
+
+def newest(engine: Engine, scope: Scope) -> list[Row]:
+    """Text, language and score of the newest `NEWEST` records of a scope that have a text; the
+    score is how sure a model is of its final label, else None."""
+    c = CURRENT_SENTIMENT.c
+    final = sa.case((c.provisional | c.overridden_by.is_not(None), None), else_=c.score)
+    chosen = scores.by_time(scope.records(), NEWEST)
+    statement = sa.select(c.text, c.language, final.label("score")).where(c.skip_reason.is_(None))
+    return database.rows(engine, statement.where(c.record_id.in_(chosen)))

@@ -10,10 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from worker.clean import storable
-from worker.errors import ConfigurationError
+from worker.errors import ConfigurationError, Unknown
 from worker.store import database
-from worker.store.analytics.overrides import POLARITY
-from worker.store.analytics.views import REVIEW_ITEMS, REVIEWS
+from worker.store.analytics.views import JUDGEMENTS, REVIEW_ITEMS, REVIEWS
 from worker.store.tables import REVIEW, REVIEW_ITEM
 
 Row = Mapping[str, Any]
@@ -79,11 +78,12 @@ def draw(
     size: int,
     *,
     by: str,
+    people: int = 1,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> int:
-    """Draw `size` records, or all there are; returns the draw's id. Raises ConfigurationError
-    where there is none."""
+    """Draw `size` records, or all there are, each for so many people to judge; returns the draw's
+    id. Raises ConfigurationError where there is none."""
     about = {"source": source_id, "since": since, "until": until}
     with database.transaction(engine) as connection:
         # What is counted and what is drawn from are the same records.
@@ -96,6 +96,7 @@ def draw(
                 " that reads its language.",
             )
         review = {"source_id": source_id, "since": since, "until": until, "drawn_by": by}
+        review["people"] = people
         inserted = sa.insert(REVIEW).values(**review, **counted).returning(REVIEW.c.id)
         review_id = int(connection.execute(inserted).scalar_one())
         items: list[dict[str, Any]] = []
@@ -135,68 +136,88 @@ def items(engine: Engine, review_id: int) -> Sequence[Row]:
     return database.rows(engine, statement.order_by(REVIEW_ITEMS.c.number))
 
 
-def is_open(engine: Engine, review_id: int, number: int) -> bool:
-    """Is a record still to be judged, by nobody else yet, and as it was drawn?"""
+def to_judge(engine: Engine, review_id: int, by: str) -> Sequence[Row]:
+    """Records of a draw that wait for this person, in an order of their own: two people who judge
+    at once seldom meet. Those that were rewritten since are left out, and those that they have
+    judged, or that need nobody more."""
     i = REVIEW_ITEMS.c
-    statement = sa.select(sa.exists().where(
-        i.review_id == review_id, i.number == number, i.person_label.is_(None),
-        i.skipped_why.is_(None), ~i.rewritten,
-    ).label("is_open"))  # fmt: skip
-    return bool(database.rows(engine, statement)[0]["is_open"])
+    order = sa.func.md5(sa.literal(f"{by} ") + sa.cast(i.number, sa.Text))
+    return database.rows(engine, _open(review_id, by).order_by(order))
 
 
-_SAY = """
-WITH said AS (
-    UPDATE sentiment.review_item i
-    SET said = :label, said_by = :by, said_at = now()
-    FROM sentiment.record r
-    WHERE i.review_id = :review AND i.number = :number AND i.said IS NULL
-      AND i.skipped_why IS NULL AND r.id = i.record_id AND r.content_hash = i.content_hash
-    RETURNING i.record_id, i.content_hash
-)
-INSERT INTO sentiment.override (record_id, content_hash, label, polarity, made_by, why)
-SELECT record_id, content_hash, :label, :polarity, :by, 'review' FROM said
-"""
+def is_open(engine: Engine, review_id: int, number: int, by: str) -> bool:
+    """Does a record still wait for this person?"""
+    found = _open(review_id, by).where(REVIEW_ITEMS.c.number == number)
+    return bool(database.rows(engine, found))
 
-_UNSAY = """
-WITH before AS (
-    SELECT i.record_id, i.content_hash, i.review_id, i.number, i.said
-    FROM sentiment.review_item i
-    WHERE i.review_id = :review AND i.number = :number AND i.said_by = :by
-    FOR UPDATE
-), unsaid AS (
-    UPDATE sentiment.review_item i
-    SET said = NULL, said_by = NULL, said_at = NULL, skipped_why = NULL
-    FROM before b WHERE (i.review_id, i.number) = (b.review_id, b.number)
-)
-INSERT INTO sentiment.override (record_id, content_hash, made_by, why)
-SELECT record_id, content_hash, :by, 'review undone' FROM before WHERE said IS NOT NULL
-"""
+
+def _open(review_id: int, by: str) -> sa.Select[Any]:
+    i, j = REVIEW_ITEMS.c, JUDGEMENTS.c
+    same = (j.review_id == i.review_id, j.number == i.number)
+    mine = sa.exists().where(*same, j.person == _person(by))
+    undecided = (i.person_label.is_(None), i.skipped_why.is_(None), ~i.rewritten)
+    return sa.select(REVIEW_ITEMS).where(i.review_id == review_id, *undecided, ~mine)
+
+
+def judgements(engine: Engine, review_id: int) -> Sequence[Row]:
+    """What each person said of each record."""
+    j = JUDGEMENTS.c
+    statement = sa.select(JUDGEMENTS).where(j.review_id == review_id)
+    return database.rows(engine, statement.order_by(j.number, j.said_at))
+
+
+def last_by(engine: Engine, review_id: int, by: str) -> int | None:
+    """The number of the record that this person judged, or passed over, last."""
+    j = JUDGEMENTS.c
+    statement = sa.select(j.number).where(j.review_id == review_id, j.person == _person(by))
+    found = database.rows(engine, statement.order_by(j.said_at.desc(), j.number).limit(1))
+    return found[0]["number"] if found else None
+
+
+def listed(engine: Engine, limit: int) -> Sequence[Row]:
+    """The newest draws, with how far they are."""
+    r, i = REVIEWS.c, REVIEW_ITEMS.c
+    counts = (
+        sa.func.count(i.number).label("records"),
+        sa.func.count(i.person_label).label("judged"),
+        sa.func.count(i.skipped_why).label("skipped"),
+        sa.func.count().filter(i.rewritten, i.person_label.is_(None), i.skipped_why.is_(None))
+        .label("rewritten"),
+    )  # fmt: skip
+    joined = REVIEWS.outerjoin(REVIEW_ITEMS, i.review_id == r.id)
+    statement = sa.select(*r, *counts).select_from(joined).group_by(*r)
+    return database.rows(engine, statement.order_by(r.id.desc()).limit(limit))
+
+
+def get(engine: Engine, review_id: int) -> Row:
+    """Raises Unknown."""
+    found = database.rows(engine, sa.select(REVIEWS).where(REVIEWS.c.id == review_id))
+    if not found:
+        raise Unknown(f"There is no draw {review_id}.", hint="See: sentiment-worker review draw")
+    return found[0]
 
 
 def say(engine: Engine, review_id: int, number: int, label: str, *, by: str) -> bool:
-    """What a person says of a drawn record: kept with the draw, and in force as an override. False
-    if it was judged meanwhile, or its source has another text by now."""
-    values = {"review": review_id, "number": number, "label": label, "by": by}
-    with database.transaction(engine) as connection:
-        done = connection.execute(sa.text(_SAY), values | {"polarity": POLARITY[label]})
-        return done.rowcount == 1
+    """What a person says of a drawn record. The label of most people is kept with the draw, and is
+    in force as an override. False where they have judged it before, somebody has passed it over, or
+    its source has another text by now."""
+    return _done(engine, sa.func.analytics.review_say(review_id, number, label, _person(by)))
 
 
-def skip(engine: Engine, review_id: int, number: int, why: str, *, by: str) -> None:
-    """Pass a record over, if nobody has judged it."""
-    i = REVIEW_ITEM.c
-    update = sa.update(REVIEW_ITEM).where(
-        i.review_id == review_id, i.number == number, i.said.is_(None)
-    )
-    with database.transaction(engine) as connection:
-        connection.execute(
-            update.values(skipped_why=storable(why), said_by=by, said_at=sa.func.now())
-        )
+def skip(engine: Engine, review_id: int, number: int, why: str, *, by: str) -> bool:
+    """Pass a record over for good, if nobody has judged it."""
+    why = storable(why)[:500]
+    return _done(engine, sa.func.analytics.review_skip(review_id, number, why, _person(by)))
 
 
-def undo(engine: Engine, review_id: int, number: int, *, by: str) -> None:
+def undo(engine: Engine, review_id: int, number: int, *, by: str) -> bool:
     """Take back what this person said of a record, or that they passed it over."""
-    values = {"review": review_id, "number": number, "by": by}
-    with database.transaction(engine) as connection:
-        connection.execute(sa.text(_UNSAY), values)
+    return _done(engine, sa.func.analytics.review_undo(review_id, number, _person(by)))
+
+
+def _person(by: str) -> str:
+    return storable(by)[:500]
+
+
+def _done(engine: Engine, call: sa.Function[Any]) -> bool:
+    return bool(database.rows(engine, sa.select(call.label("done")))[0]["done"])

@@ -249,4 +249,15 @@ REVIEWS = Table(
     *(Column(n, _Time) for n in ("since", "until")),
     *(Column(n, BigInteger) for n in ("negative", "neutral", "positive")),
     Column("source_id", Integer),
+    Column("people", Integer),
+)
+
+JUDGEMENTS = Table(
+    "review_judgements",
+    ANALYTICS,
+    Column("review_id", BigInteger),
+    Column("number", Integer),
+    *(Column(n, Text) for n in ("person", "label", "skipped_why")),
+    Column("said_at", _Time),
+    Column("source_id", Integer),
 )

@@ -8,10 +8,12 @@ from sqlalchemy import (
     Date,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
     LargeBinary,
+    SmallInteger,
     Table,
     Text,
     text,
@@ -107,6 +109,7 @@ REVIEW = Table(
     *(Column(name, BigInteger, nullable=False) for name in ("negative", "neutral", "positive")),
     Column("drawn_by", Text, nullable=False),
     Column("drawn_at", Time, nullable=False, server_default=NOW),
+    Column("people", SmallInteger, nullable=False, server_default="1"),
     Index("review_by_source", "source_id", text("id DESC")),
     comment="A draw of records for people to review, with how many the machine called what.",
 )
@@ -133,4 +136,18 @@ REVIEW_ITEM = Table(
     Column("skipped_why", Text),
     Index("review_item_by_record", "record_id"),
     comment="A record of a draw, with what the machine said of it then, and what a person says.",
+)
+
+REVIEW_JUDGEMENT = Table(
+    "review_judgement",
+    METADATA,
+    Column("review_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("person", Text, primary_key=True),
+    *(Column(name, Text) for name in ("label", "skipped_why")),
+    Column("said_at", Time, nullable=False, server_default=NOW),
+    ForeignKeyConstraint(
+        ["review_id", "number"], [REVIEW_ITEM.c.review_id, REVIEW_ITEM.c.number], ondelete="CASCADE"
+    ),
+    comment="What one person says of a record of a draw, or why they passed it over.",
 )
