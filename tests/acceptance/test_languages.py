@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from sentiment_function.model import EMBEDDED, ENGLISH, Model, _digest
 
 from tests.acceptance.command import Shell
 
@@ -93,3 +96,40 @@ def test_the_english_model_is_there_too(scored: Shell) -> None:
         ("en", True),
         ("de", False),
     ]
+
+
+def test_other_temperatures_need_no_call(scored: Shell) -> None:
+    """What is computed from stored scores is what the function says with the new manifest."""
+    old = json.loads((EMBEDDED / "manifest.json").read_text(encoding="utf-8"))
+    new = old | {"version": "1.0.1", "temperature": {"*": 1.5, "de": 2.5, "es": 0.7}}
+    folder = scored.folder / "model"
+    folder.mkdir()
+    for name in old["files"]:
+        (folder / name).symlink_to(EMBEDDED / name)
+    manifest = folder / "manifest.json"
+    manifest.write_text(json.dumps(new | {"digest": _digest(new)}), encoding="utf-8")
+    planned = scored("rescore", "recalibrate", EMBEDDED, folder, "--dry-run")
+    assert "7 scores of 1.0.0 would get one of 1.0.1" in planned.err
+    assert "0 scores" not in scored("rescore", "recalibrate", EMBEDDED, folder).err
+    again = scored("rescore", "recalibrate", EMBEDDED, folder)
+    assert "0 scores of sentiment-multilingual 1.0.1 were computed" in again.err
+    flips = scored("rescore", "flips", "1.0.0", "1.0.1", "--output", "json").data
+    assert flips["examples"] == [], "no label changes"
+    assert scored("rescore", "promote", "1.0.1").code == 0
+    rows = scored("scores", "--scorer", "lambda", "--output", "json").data
+    assert len(rows) >= 5
+    for row, said in zip(rows, Model(folder).sentiments([r["text"] for r in rows]), strict=True):
+        assert (row["label"], row["model_version"]) == (said.label, "1.0.1")
+        assert row["score"] == pytest.approx(said.score, abs=5e-6)
+        assert row["polarity"] == pytest.approx(said.polarity, abs=5e-6)
+    assert scored("rescore", "demote", "1.0.1").code == 0
+
+
+def test_another_model_is_no_recalibration(scored: Shell) -> None:
+    refused = scored("rescore", "recalibrate", EMBEDDED, ENGLISH)
+    assert refused.code == 2
+    assert "differs from sentiment-multilingual 1.0.0 in more than its temperatures" in refused.err
+    same = scored("rescore", "recalibrate", EMBEDDED, EMBEDDED)
+    assert "Both manifests are of version 1.0.0" in same.err
+    for wrong in (scored.folder / "reviews.csv", scored.folder / "nothing"):
+        assert scored("rescore", "recalibrate", EMBEDDED, wrong).code == 2

@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import math
 import random
 import re
 import sys
@@ -56,7 +57,8 @@ AT_ONCE = 1_000
 """Texts of a call, whose tokens are limited."""
 SAMPLES = 500
 """Of the reviewed; 0.95 is told with an error of a point."""
-MODEL, PLAIN, SMALL, BLOB = "multilingual", "multilingual, before", "English", "TextBlob"
+MODEL, PLAIN, SMALL = "multilingual", "multilingual, before", "English"
+BLOB, OLD_BLOB = "TextBlob", "TextBlob, before"
 SHOWN = (MODEL, SMALL, BLOB)
 
 
@@ -67,7 +69,8 @@ OF_LANGUAGES = (
 OF_CALIBRATION = (
     "Calibration error, before and after its temperatures (0 means: of what it calls 80 % sure,"
     " 80 % is right). The temperatures of Arabic, French, Italian, Portuguese and Spanish were"
-    " fitted on these very tweets; the other rows are of texts that had no say:"
+    " fitted on these very tweets; the other rows are of texts that had no say. TextBlob's is of"
+    " texts with a word that it knows; it reads English alone:"
 )
 OF_CHECKLIST = (
     "A checklist of short texts, written for this project (tests/benchmarks/checklist.py): the"
@@ -108,6 +111,7 @@ def main() -> None:
         sys.exit(f"The labelled sets are not at {LABELLED}.")
     model, small = Model(EMBEDDED), Model(ENGLISH)
     judges = {MODEL: _asked(model), PLAIN: _uncalibrated(), SMALL: _asked(small), BLOB: _blob}
+    judges[OLD_BLOB] = _uncalibrated_blob
     trained_on = _trained_on()
     english = {name: _judge(judges, _unseen(rows(), trained_on)) for name, rows in SETS.items()}
     languages = {name: _judge(judges, _language(name)) for name in LANGUAGES}
@@ -187,6 +191,17 @@ def _blob(texts: Sequence[str]) -> list[Opinion]:
     return [opinion or Opinion("neutral", 0.0, 0.0) for opinion in textblob.opinions(texts)]
 
 
+def _uncalibrated_blob(texts: Sequence[str]) -> list[Opinion]:
+    """Its polarity taken for more than it is, as before 0.20.1+1."""
+    found = []
+    for polarity in map(textblob.polarity_of, texts):
+        p = polarity or 0.0
+        label = "neutral" if abs(p) <= 0.1 else "positive" if p > 0 else "negative"
+        sure = 1.0 - abs(p) if label == "neutral" else (1.0 + abs(p)) / 2.0
+        found.append(Opinion(label, 0.0 if polarity is None else sure, p))
+    return found
+
+
 def _judge(judges: dict[str, Ask], rows: Labelled) -> list[Judged]:
     texts = [text for text, _ in rows]
     two = all(label != "neutral" for _, label in rows)
@@ -220,9 +235,9 @@ def _sst2() -> Labelled:
     return [(text, NAMES[2 * int(label)]) for text, label in rows]
 
 
-def _sst_fine() -> Labelled:
+def sst_fine(part: str) -> Labelled:
     classes = ("negative", "negative", "neutral", "positive", "positive")
-    return [(line[2:], classes[int(line[0])]) for line in _lines("sst_fine_dev.txt") if line]
+    return [(line[2:], classes[int(line[0])]) for line in _lines(f"sst_fine_{part}.txt") if line]
 
 
 def _uci(name: str) -> Labelled:
@@ -277,7 +292,7 @@ def _vader(name: str) -> Labelled:
 
 SETS: dict[str, Callable[[], Labelled]] = {
     "SST-2 sentences of film reviews, two classes": _sst2,
-    "SST fine, folded to three classes": _sst_fine,
+    "SST fine, folded to three classes": lambda: sst_fine("dev"),
     "UCI Amazon reviews, two classes": lambda: _uci("amazon"),
     "UCI Yelp reviews, two classes": lambda: _uci("yelp"),
     "XLM-T English tweets": lambda: _language("English"),
@@ -303,11 +318,12 @@ def _by(what: str, groups: dict[str, list[Judged]]) -> str:
 
 def _calibration(groups: dict[str, list[Judged]]) -> str:
     lines = [
-        "| three classes | texts | sure | right | error before | after | English model |",
-        "|---|---|---|---|---|---|---|",
+        f"| three classes | texts | sure | right | before | after | English | {OLD_BLOB} | after |",
+        "|---" * 9 + "|",
     ]
+    every = (PLAIN, MODEL, SMALL, OLD_BLOB, BLOB)
     for name, judged in groups.items():
-        errors = " | ".join(f"{_error(judged, who):.3f}" for who in (PLAIN, MODEL, SMALL))
+        errors = " | ".join(f"{_error(judged, who):.3f}" for who in every)
         sure = sum(j.said[MODEL].score for j in judged) / len(judged)
         right = sum(j.is_right(MODEL) for j in judged) / len(judged)
         lines.append(f"| {name} | {len(judged):,} | {sure:.1%} | {right:.1%} | {errors} |")
@@ -328,6 +344,10 @@ def _checklist(judges: dict[str, Ask]) -> str:
 
 
 def _error(judged: Sequence[Judged], who: str) -> float:
+    """Of the texts of which they can say something."""
+    judged = [j for j in judged if j.said[who].score]
+    if not judged:
+        return math.nan
     return sum(
         len(found) / len(judged) * abs(sure - right) for sure, right, found in _bins(judged, who)
     )

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import Annotated
 
 import typer
-from rich.progress import Progress, TextColumn
 from sqlalchemy import Engine
 
 from worker import bootstrap, cost
 from worker.cli import progress
-from worker.cli.output import DATA, WORDS, Output, print_json, say
+from worker.cli.output import DATA, Output, print_json, say
 from worker.errors import Exit
 from worker.operate.who import operator
 from worker.selection import ChunkSizes, Only, Plan, Selection
@@ -59,7 +56,7 @@ def make_plan(
     )
     # What failed goes alone: a culprit in company would take its neighbours' calls with it.
     texts = 1 if selection.only is Only.FAILED else settings.chunk_texts
-    with _counting() as told:
+    with progress.counting("planning") as told:
         backfill_id, found = plans.plan(
             engine,
             selection,
@@ -122,14 +119,3 @@ def _print_plan(
             " --only missing.",
             style="yellow",
         )
-
-
-@contextmanager
-def _counting() -> Iterator[Callable[[int], None]]:
-    """Tells how far planning is, on a terminal."""
-    if not WORDS.is_terminal:
-        yield lambda count: None
-        return
-    with Progress(TextColumn("planning: {task.completed:,.0f} records"), console=WORDS) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda count: bar.update(task, completed=count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -86,6 +86,18 @@ def backfill_bar(row: Mapping[str, Any]) -> Iterator[Observer]:
         return
     with _drawn() as progress:
         yield BackfillBar(progress, row)
+
+
+@contextmanager
+def counting(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Tells how many records are done, on a terminal."""
+    if not WORDS.is_terminal:
+        yield lambda count: None
+        return
+    of = "" if total is None else f" of {total:,}"
+    with Progress(TextColumn(f"{what}: {{task.completed:,.0f}}{of} records"), console=WORDS) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda count: bar.update(task, completed=count)
 
 
 def _drawn() -> Progress:

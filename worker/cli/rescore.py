@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from sqlalchemy import Engine
 
+from worker.cli import progress
 from worker.cli.look import period, reading_from
 from worker.cli.output import (
     WORDS,
@@ -27,8 +29,12 @@ from worker.cli.planning import (
     VersionOption,
     make_plan,
 )
+from worker.errors import ConfigurationError
+from worker.insight import manifest as manifests
 from worker.selection import Only, Selection
-from worker.store.analytics import rollup, scorers
+from worker.store import reading
+from worker.store.analytics import recalibration, rollup, scorers
+from worker.store.analytics.recalibration import Recalibration
 
 app = typer.Typer(
     help="Score what is stored by another model version, side by side; compare; promote.",
@@ -161,6 +167,63 @@ def demote(
         now = scorers.demote(engine, scorer["id"])
         _count_anew(engine)
         say(f"{now['model']} {now['version']} is current again.")
+
+
+_RECALIBRATE_EXAMPLES = (
+    "Example:  [bold]sentiment-worker rescore recalibrate old/ new/manifest.json[/bold]"
+)
+
+
+@app.command(epilog=_RECALIBRATE_EXAMPLES)
+def recalibrate(
+    old: Annotated[Path, typer.Argument(help="The manifest of the version that has scored.")],
+    new: Annotated[Path, typer.Argument(help="That of the same model with other temperatures.")],
+    source: Annotated[str | None, typer.Option("--source", "-s", help="Only this source.")] = None,
+    dry_run: DryRunOption = False,
+    config: ConfigOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Compute a new version's scores from those that are stored, without a call: where a model's
+    weights are the same, and only the temperatures of its probabilities are others.
+
+    No label changes. The new scores stand beside the old, which stay current until `rescore
+    promote`. Stopped anywhere, it goes on where it was when run again. A text that was read in
+    several windows comes close to what the function would say; any other comes out the same.
+    """
+    before, after = _manifest(old), _manifest(new)
+    powers = manifests.powers(before, after)
+    with reading_from(config, verbose=verbose, source=source) as engine:
+        wanted = Recalibration(
+            scorers.named(engine, f"{before.name} {before.version}"),
+            after.name,
+            after.version,
+            after.languages,
+            powers,
+            reading.source_id(engine, source) if source else None,
+        )
+        scores, done = recalibration.plan(engine, wanted)
+        if dry_run:
+            say(f"{scores:,} scores of {before.version} would get one of {after.version} beside"
+                f" them ({done:,} have it). No call would be made. Nothing was done.")  # fmt: skip
+            return
+        with progress.counting("recalibrating", scores) as told:
+            written = recalibration.apply(engine, wanted, told)
+        _count_anew(engine)
+    say(f"{written:,} scores of {after.name} {after.version} were computed from those of"
+        f" {before.version}; {scores - written:,} were there already.")  # fmt: skip
+    say(f"Compare: sentiment-worker rescore flips {before.version} {after.version}; then: rescore"
+        f" promote {after.version}")  # fmt: skip
+
+
+def _manifest(path: Path) -> manifests.Manifest:
+    """Raises ConfigurationError."""
+    file = path / "manifest.json" if path.is_dir() else path
+    try:
+        return manifests.parsed(file.read_text(encoding="utf-8"), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"{file} cannot be read: {error}.", hint="Name a model's folder, or its manifest."
+        ) from error
 
 
 def _count_anew(engine: Engine) -> None:

@@ -6,6 +6,8 @@ interpreter that the fan-out needs.
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Sequence
 from importlib.metadata import version
 
@@ -19,30 +21,45 @@ log = get_logger(__name__)
 MAX_CHARS = 5_000
 """TextBlob's time grows faster than its input; this much costs about 30 ms."""
 
-NEUTRAL_BAND = 0.1
-"""Polarities within +-0.1 are called neutral."""
+LABELS = ("negative", "neutral", "positive")
+FIT = ((0.07, 0.14, -0.21), (-1.58, -0.19, 1.76), (0.26, -0.16, -0.1))
+"""What TextBlob's polarity says of each label: logits, of 1, the polarity, and its distance from 0.
+Fitted by tests/benchmarks/fit_textblob.py; docs/trust.md has the error before and after."""
 
 
 def scorer_id() -> ScorerId:
-    return ScorerId("textblob", "pattern-en", version("textblob"), languages=("en",))
+    """`+1`: its polarity has become probabilities, by `FIT`."""
+    return ScorerId("textblob", "pattern-en", f"{version('textblob')}+1", languages=("en",))
 
 
-def opinion(text: str) -> Opinion | None:
-    """TextBlob's opinion, or None where it cannot say.
-
-    It answers 0.0 for a text without a word it knows (German, emoji, markup): that is "cannot
-    say", not neutral. `score` is (1 + |polarity|) / 2, so that a label's score grows from 0.5.
-    """
+def polarity_of(text: str) -> float | None:
+    """What TextBlob says, from -1 to 1; None where it cannot say: it answers 0.0 for a text without
+    a word that it knows (German, emoji, markup)."""
     from textblob import TextBlob  # slow to import; only this process needs it
 
     found = TextBlob(text[:MAX_CHARS]).sentiment_assessments
     if not found.assessments:
         return None
-    polarity = max(-1.0, min(1.0, float(found.polarity)))
-    if abs(polarity) <= NEUTRAL_BAND:
-        return Opinion("neutral", 1.0 - abs(polarity), polarity)
-    label = "positive" if polarity > 0 else "negative"
-    return Opinion(label, (1.0 + abs(polarity)) / 2.0, polarity)
+    return max(-1.0, min(1.0, float(found.polarity)))
+
+
+def opinion(text: str) -> Opinion | None:
+    """TextBlob's opinion, or None where it cannot say. As of a model, `score` is the probability of
+    the label, and `polarity` that of positive less that of negative, so that provisional numbers
+    are on the scale of those that replace them."""
+    polarity = polarity_of(text)
+    if polarity is None:
+        return None
+    chances = probabilities(polarity)
+    label = max(LABELS, key=lambda name: chances[name])
+    return Opinion(label, chances[label], chances["positive"] - chances["negative"])
+
+
+def probabilities(polarity: float) -> dict[str, float]:
+    """Of each label, by `FIT`."""
+    said = (1.0, polarity, abs(polarity))
+    weights = [math.exp(sum(map(operator.mul, said, column))) for column in zip(*FIT, strict=True)]
+    return {name: weight / sum(weights) for name, weight in zip(LABELS, weights, strict=True)}
 
 
 def opinions(texts: Sequence[str]) -> list[Opinion | None]:
