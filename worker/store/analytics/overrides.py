@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from worker.errors import ConfigurationError
 from worker.store import database
-from worker.store.analytics.views import OVERRIDES
+from worker.store.analytics.views import CURRENT_SENTIMENT, OVERRIDES
 from worker.store.tables import OVERRIDE, RECORD, SOURCE
 
 Row = Mapping[str, Any]
@@ -78,6 +78,14 @@ def listed(engine: Engine, *, source: str | None, limit: int) -> list[Row]:
     if source is not None:
         statement = statement.where(OVERRIDES.c.source == source)
     return database.rows(engine, statement)
+
+
+def corrections(engine: Engine, source: str) -> list[Row]:
+    """Text and label of every record of a source that people judged, in the order of the records:
+    the last word on its text as it stands."""
+    c = CURRENT_SENTIMENT.c
+    statement = sa.select(c.text, c.label).where(c.source == source, c.overridden_by.is_not(None))
+    return database.rows(engine, statement.order_by(c.record_id))
 
 
 def agreement(engine: Engine, *, source: str | None) -> list[Row]:
