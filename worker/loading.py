@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,16 +110,28 @@ def load(
 
 
 def _resolve_secrets(values: dict[str, Any], origins: Mapping[str, str]) -> None:
-    """Put the secret in the place of each value that points to one; of sources, the url."""
+    """Put the secret in the place of each value that points to one."""
     access = _access(values)
     for name, value in values.items():
         if isinstance(value, str):
             values[name] = resolve(value, origins[name], access)
     sources = values.get("source")
     for source in sources if isinstance(sources, list) else ():
-        if isinstance(source, dict) and isinstance(source.get("url"), str):
-            origin = f"the url of source {source.get('name')!r}"
-            source["url"] = resolve(source["url"], origin, access)
+        if isinstance(source, dict):
+            for where, name in _places_of_secrets(source):
+                origin = f"{name!r} of source {source.get('name')!r}"
+                where[name] = resolve(where[name], origin, access)
+
+
+def _places_of_secrets(source: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Where in a source's configuration a value may point to a secret: its url, its headers, and
+    what it says of who it is."""
+    if isinstance(source.get("url"), str):
+        yield source, "url"
+    for group in ("headers", "auth"):
+        inner = source.get(group)
+        if isinstance(inner, dict):
+            yield from ((inner, name) for name in [*inner] if isinstance(inner[name], str))
 
 
 def _source(number: int, values: Any, mistakes: list[Any]) -> SourceConfig | None:

@@ -1,14 +1,17 @@
-"""Values that point to a secret: ssm://name, secretsmanager://name (or name#json-key)."""
+"""Values that point to a secret: ssm://name, secretsmanager://name (or name#json-key), env://NAME,
+file:///path."""
 
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 from worker import aws
 from worker.aws import Access
 from worker.errors import ConfigurationError
 
-SCHEMES = ("ssm://", "secretsmanager://")
+SCHEMES = ("ssm://", "secretsmanager://", "env://", "file://")
 
 
 def resolve(value: str, origin: str, access: Access) -> str:
@@ -16,6 +19,8 @@ def resolve(value: str, origin: str, access: Access) -> str:
     if not value.startswith(SCHEMES):
         return value
     scheme, _, name = value.partition("://")
+    if scheme in ("env", "file"):
+        return _of_this_machine(scheme, name, origin)
     read = _parameter if scheme == "ssm" else _secret
     try:
         return read(name, access)
@@ -55,6 +60,24 @@ def _raise_unless_outside(error: Exception) -> None:
 
     if not isinstance(error, BotoCoreError | ClientError | KeyError | ValueError | TypeError):
         raise error
+
+
+def _of_this_machine(scheme: str, name: str, origin: str) -> str:
+    """A variable of the environment, or what a file holds. Raises ConfigurationError."""
+    try:
+        found = os.environ.get(name) if scheme == "env" else Path(name).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise ConfigurationError(
+            f"{origin} points to file://{name}, which cannot be read: {why}.",
+            hint="Check that the secret is mounted and readable.",
+        ) from error
+    if not found:
+        raise ConfigurationError(
+            f"{origin} points to {scheme}://{name}, which is empty or not set.",
+            hint="Set it, or mount the secret.",
+        )
+    return found
 
 
 def _parameter(name: str, access: Access) -> str:

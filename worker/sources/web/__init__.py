@@ -1,0 +1,1 @@
+"""Sources over HTTP: asking safely and politely, pages of an API, feeds."""

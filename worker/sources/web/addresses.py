@@ -1,0 +1,101 @@
+"""Where a request may go: not into this network, unless the source names the host.
+
+A URL in a configuration, a redirect or a `next` link could lead to a service that trusts whoever
+reaches it, such as the metadata of a cloud's machine. So each host is resolved once, its addresses
+are judged, and the address that was judged is the one that is connected to: a name that means
+another address a moment later (DNS rebinding) gains nothing.
+https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Prevention_Cheat_Sheet.html
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
+
+import httpcore2
+import httpx2
+
+from worker.errors import ConfigurationError
+
+
+class Unsafe(Exception):
+    """The host is, or means, an address inside this network."""
+
+
+Resolve = Callable[..., Sequence[Any]]
+"""As `socket.getaddrinfo`."""
+
+
+def judged(
+    host: str, port: int, allowed: Collection[str], resolve: Resolve = socket.getaddrinfo
+) -> str:
+    """An address of a host that may be connected to. Raises Unsafe, and OSError where the name
+    means nothing. One inside address condemns the name: which of them is taken is chance."""
+    found = resolve(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(each[4][0]).partition("%")[0] for each in found]
+    if host.lower() not in allowed and not all(map(is_public, addresses)):
+        raise Unsafe(host)
+    return addresses[0]
+
+
+def is_public(address: str) -> bool:
+    """Is it an address of the internet, and of no special use? Also behind IPv6's ways to write
+    IPv4. https://www.iana.org/assignments/iana-ipv4-special-registry/"""
+    ip: Any = ipaddress.ip_address(address)
+    if ip.version == 6:
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        nat64 = ip in ipaddress.ip_network("64:ff9b::/96")
+        inner = ipaddress.ip_address(int(ip) & 0xFFFFFFFF) if nat64 else inner
+        if inner is not None:
+            return is_public(str(inner))
+    return bool(ip.is_global and not ip.is_multicast)
+
+
+class Transport(httpx2.HTTPTransport):
+    """One connection at a time, to judged addresses alone; no proxy, no cookies, TLS verified by
+    the host's name."""
+
+    def __init__(self, allowed: Collection[str]) -> None:
+        super().__init__(trust_env=False)
+        self._pool.close()
+        self._pool = httpcore2.ConnectionPool(
+            ssl_context=httpx2.create_ssl_context(),
+            max_connections=1,
+            keepalive_expiry=30.0,
+            network_backend=Judging(allowed),
+        )
+
+
+class Judging(httpcore2.SyncBackend):
+    """Connects to judged addresses alone."""
+
+    def __init__(self, allowed: Collection[str], resolve: Resolve = socket.getaddrinfo) -> None:
+        self._allowed = {host.lower() for host in allowed}
+        self._resolve = resolve
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.NetworkStream:
+        try:
+            address = judged(host, port, self._allowed, self._resolve)
+        except OSError as error:
+            raise httpcore2.ConnectError(str(error)) from error
+        return super().connect_tcp(address, port, timeout, local_address, socket_options)
+
+    def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore2.NetworkStream:
+        raise Unsafe("a socket of this machine")
+
+
+def refusal(host: str, source: str) -> ConfigurationError:
+    """What to say of a host that is inside."""
+    return ConfigurationError(
+        f"The source {source!r} leads to {host}, an address inside this network.",
+        hint=f'If that is meant, allow it by name: allow_private = ["{host}"].',
+    )
