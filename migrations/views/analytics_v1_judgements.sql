@@ -43,7 +43,10 @@ RETURNS void LANGUAGE sql AS $$
     WITH said AS (
         SELECT count(j.label) AS judged,
                mode() WITHIN GROUP (ORDER BY j.label) AS most,
-               string_agg(j.person, ', ' ORDER BY j.said_at, j.person) AS people,
+               string_agg(j.person, ', ' ORDER BY j.said_at, j.person)
+                   FILTER (WHERE j.label IS NOT NULL) AS people,
+               string_agg(j.person, ', ' ORDER BY j.said_at, j.person)
+                   FILTER (WHERE j.label IS NULL) AS skippers,
                max(j.said_at) AS last,
                min(j.skipped_why) AS skipped
         FROM sentiment.review_judgement j
@@ -60,7 +63,8 @@ RETURNS void LANGUAGE sql AS $$
     ), settled AS (
         UPDATE sentiment.review_item i
         SET said = o.label, skipped_why = o.skipped,
-            said_by = CASE WHEN o.label IS NOT NULL OR o.skipped IS NOT NULL THEN o.people END,
+            said_by = CASE WHEN o.label IS NOT NULL THEN o.people
+                           WHEN o.skipped IS NOT NULL THEN o.skippers END,
             said_at = CASE WHEN o.label IS NOT NULL OR o.skipped IS NOT NULL THEN o.last END
         FROM outcome o WHERE i.review_id = of_review AND i.number = of_number
     )
@@ -69,17 +73,24 @@ RETURNS void LANGUAGE sql AS $$
            CASE o.label WHEN 'positive' THEN 1 WHEN 'neutral' THEN 0 WHEN 'negative' THEN -1 END,
            CASE WHEN o.label IS NULL THEN by_person ELSE o.people END,
            CASE WHEN o.label IS NULL THEN 'review undone' ELSE 'review' END
-    FROM before b, outcome o WHERE o.label IS DISTINCT FROM b.said
+    FROM before b, outcome o
+    -- What somebody said of the record by another way since stays.
+    WHERE o.label IS DISTINCT FROM b.said AND (o.label IS NOT NULL OR (
+        SELECT why FROM sentiment.override v
+        WHERE v.record_id = b.record_id AND v.content_hash = b.content_hash
+        ORDER BY v.id DESC LIMIT 1) = 'review')
 $$;
 
 -- Run with the rights of whoever migrated: a reviewer has none on the tables.
 CREATE FUNCTION analytics.review_say(
-    of_review bigint, of_number integer, says text, by_person text, OUT done boolean
+    of_review bigint, of_number integer, says text, by_person text, settled_too boolean,
+    OUT done boolean
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM FROM sentiment.review_item i
     JOIN sentiment.record r ON r.id = i.record_id AND r.content_hash = i.content_hash
     WHERE i.review_id = of_review AND i.number = of_number AND i.skipped_why IS NULL
+      AND (settled_too OR i.said IS NULL)
     FOR UPDATE OF i;
     done := FOUND;
     IF NOT done THEN RETURN; END IF;
@@ -89,7 +100,7 @@ BEGIN
     IF done THEN PERFORM sentiment.review_settle(of_review, of_number, by_person); END IF;
 END $$;
 COMMENT ON FUNCTION analytics.review_say IS
-    'A person''s label of a drawn record. False: it was rewritten or passed over, or they have judged it.';
+    'A person''s label of a drawn record. False: it was rewritten, passed over or (unless settled_too) judged by enough people, or they have judged it.';
 
 CREATE FUNCTION analytics.review_skip(
     of_review bigint, of_number integer, because text, by_person text, OUT done boolean
@@ -97,7 +108,9 @@ CREATE FUNCTION analytics.review_skip(
 BEGIN
     PERFORM FROM sentiment.review_item i
     WHERE i.review_id = of_review AND i.number = of_number
-      AND i.said IS NULL AND i.skipped_why IS NULL
+      AND i.said IS NULL AND i.skipped_why IS NULL AND NOT EXISTS (
+          SELECT FROM sentiment.review_judgement j
+          WHERE j.review_id = i.review_id AND j.number = i.number)
     FOR UPDATE OF i;
     done := FOUND;
     IF NOT done THEN RETURN; END IF;

@@ -11,6 +11,7 @@ from sentiment_function.model import EMBEDDED, BadModel, Model
 
 from tests.acceptance.command import Shell
 from worker.insight import adapting
+from worker.local import model_folder
 from worker.store import database
 
 PLAIN = ("The parcel number {n} was handed to the courier on {day}.", "negative")
@@ -84,13 +85,13 @@ def test_it_is_used_as_any_other_model(shell: Shell) -> None:
 def test_what_is_no_better_is_not_written(shell: Shell) -> None:
     few = shell("model", "adapt", "--source", "reviews", "--out", "model")
     assert few.code == 2
-    assert "takes 50 at least" in few.err
+    assert "at least 50 are needed" in few.err
     # As the model said already, but for a coin's throw: there is nothing to learn.
     corrected(shell, "CASE WHEN external_id LIKE 'plain%' THEN CASE WHEN id % 2 = 0 THEN 'neutral'"
                      " ELSE 'positive' END ELSE 'positive' END")  # fmt: skip
     refused = shell("model", "adapt", "--source", "reviews", "--out", "model")
     assert refused.code == 1, refused.err
-    assert "nothing was written" in refused.err
+    assert "Nothing was written" in refused.err
     assert not (shell.folder / "model").exists()
 
 
@@ -100,13 +101,15 @@ def test_a_head_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
     folder.mkdir()
     for name in manifest["files"]:
         (folder / name).symlink_to(EMBEDDED / name)
-    for head in (
-        {"weights": [[0.0] * 3] * 384, "bias": [0.0] * 3},  # not what the digest is of
-        {"weights": [[0.0] * 2] * 384, "bias": [0.0] * 3},
-        {"weights": [[float("nan")] * 3] * 384, "bias": [0.0] * 3},
-        {},
+    zeros = {"weights": [[0.0] * 3] * 384, "bias": [0.0] * 3}
+    for head, digested, why in (
+        (zeros, False, "not as it was written"),
+        (zeros | {"weights": [[0.0] * 2] * 384}, True, "one column a label"),
+        (zeros | {"weights": [[float("nan")] * 3] * 384}, True, "no numbers"),
+        ({}, True, "weights"),
     ):
-        text = json.dumps(manifest | {"head": head})
-        (folder / "manifest.json").write_text(text, encoding="utf-8")
-        with pytest.raises(BadModel):
+        made = manifest | {"head": head}
+        made |= {"digest": model_folder.digest_of(made)} if digested else {}
+        (folder / "manifest.json").write_text(json.dumps(made), encoding="utf-8")
+        with pytest.raises(BadModel, match=why):
             Model(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from sentiment_function.model import EMBEDDED, ENGLISH, Model, _digest
@@ -129,6 +130,16 @@ def test_another_model_is_no_recalibration(scored: Shell) -> None:
     refused = scored("rescore", "recalibrate", EMBEDDED, ENGLISH)
     assert refused.code == 2
     assert "differs from sentiment-multilingual 1.0.0 in more than its temperatures" in refused.err
+    old = json.loads((EMBEDDED / "manifest.json").read_text(encoding="utf-8"))
+    adapted = scored.folder / "adapted.json"
+    changes: list[dict[str, Any]] = [
+        {"head": {"weights": [], "bias": []}}, {"max_tokens": 7}, {"polarities": [1]},
+    ]  # fmt: skip
+    for more in changes:
+        adapted.write_text(json.dumps(old | more | {"version": "1.0.0+x"}), encoding="utf-8")
+        other = scored("rescore", "recalibrate", EMBEDDED, adapted)
+        assert other.code == 2, "its labels would be others"
+        assert "in more than its temperatures" in other.err
     same = scored("rescore", "recalibrate", EMBEDDED, EMBEDDED)
     assert "Both manifests are of version 1.0.0" in same.err
     for wrong in (scored.folder / "reviews.csv", scored.folder / "nothing"):

@@ -112,6 +112,8 @@ def test_a_page_elsewhere_judges_nothing(shell: Shell, engine: Engine) -> None:
         assert site.post("/review/1/1/label", {"label": "awful"}).status == 400
         assert site.post("/review/1/1/label", {"label": "x" * 20_000}).status == 400
         assert site.post("/review/1/1/skip", {"why": " "}).status == 400
+        many = {f"field{n}": "x" for n in range(11)}
+        assert site.post("/review/1/1/label", form | many).status == 400
         assert site("/review/99").status == 404
         late = site.post("/review/1/999/label", form)
         assert late.headers["location"] == "/review/1?too_late=true"
@@ -168,6 +170,36 @@ def test_two_people_a_third_where_they_disagree_and_how_much_they_agree(
     assert "4 records were judged by several people" in told
 
 
+def test_what_others_said_since_is_not_undone(shell: Shell, engine: Engine) -> None:
+    with served(shell, "--review", "--user-header", "X-User") as site:
+        ann, bob = {"X-User": "ann"}, {"X-User": "bob"}
+        path = shown(site("/review/1", **ann))
+        assert site.post(f"{path}/label", {"label": "negative"}, **ann).status == 303
+        late = site.post(f"{path}/label", {"label": "positive"}, **bob)
+        assert late.headers["location"].endswith("too_late=true"), "one opinion was wanted"
+        assert asked(engine, LABELS) == [("negative",)]
+        (record,) = asked(engine, "SELECT external_id FROM analytics.review_items"
+                                  " WHERE person_label IS NOT NULL")  # fmt: skip
+        shell("override", "set", "reviews", record[0], "neutral", "--why", "appeal")
+        assert site.post("/review/1/undo", {}, **ann).status == 303
+    sql = f"SELECT label FROM analytics.current_sentiment WHERE external_id = '{record[0]}'"
+    assert asked(engine, sql) == [("neutral",)], "the word that came later stays"
+    assert asked(engine, LABELS) == []
+
+
+def test_a_record_that_somebody_judged_is_not_passed_over(shell: Shell, engine: Engine) -> None:
+    assert shell("review", "draw", "--source", "reviews", "--n", 4, "--people", 2).code == 0
+    with served(shell, "--review", "--user-header", "X-User") as site:
+        ann, bob = {"X-User": "ann"}, {"X-User": "bob"}
+        path = shown(site("/review/2", **ann))
+        assert site.post(f"{path}/label", {"label": "negative"}, **ann).status == 303
+        late = site.post(f"{path}/skip", {"why": "no text"}, **bob)
+        assert late.headers["location"].endswith("too_late=true")
+        invisible = site("/review/2", **{"X-User": "\t"})
+        assert invisible.status in (401, 403)
+    assert asked(engine, "SELECT count(skipped_why) FROM analytics.review_items") == [(0,)]
+
+
 @pytest.fixture
 def rita(shell: Shell) -> Iterator[str]:
     """The URL of a reviewer's own login, made as an operator makes it."""
@@ -187,7 +219,7 @@ def test_a_reviewer_s_login_judges_and_does_nothing_else(
     with served(shell, "--review", DATABASE_URL=rita) as site:
         judge(site, "negative")
     assert asked(engine, LABELS) == [("negative",)]
-    with sa.create_engine(rita).connect() as connection:
+    with sa.create_engine(rita, poolclass=sa.NullPool).connect() as connection:
         for sql in (
             "SELECT text FROM sentiment.record",
             "INSERT INTO sentiment.override (record_id, made_by, why) VALUES (1, 'rita', '')",

@@ -104,6 +104,15 @@ def test_json_feed(api: WebApi) -> None:
     assert (second.external_id, second.text) == ("https://notes.example/2", "Meh\n\nIt broke.")
 
 
+def test_odd_people_in_a_json_feed_are_nobody(api: WebApi) -> None:
+    items = [
+        {"id": n, "content_text": "a", "authors": people}
+        for n, people in enumerate(({"name": "b"}, [], ["c"], [{"name": "d"}]), 1)
+    ]
+    serves(api, JSON_FEED | {"items": items})
+    assert [record.author for record in Reader(api).read()] == [None, None, None, "d"]
+
+
 def test_what_did_not_change_is_not_sent_again(api: WebApi) -> None:
     def hurdle(asked: Asked, n: int) -> Said:
         known = asked.headers.get("if-none-match"), asked.headers.get("if-modified-since")
@@ -128,7 +137,7 @@ def test_what_did_not_change_is_not_sent_again(api: WebApi) -> None:
 )  # fmt: skip
 def test_what_is_no_feed_is_told_so(api: WebApi, body: bytes) -> None:
     serves(api, body)
-    with pytest.raises(WorkerError, match=r"no feed|no JSON"):
+    with pytest.raises(WorkerError, match=r"no feed|instead of JSON"):
         Reader(api).read()
 
 
@@ -149,6 +158,22 @@ def test_entities_neither_grow_nor_reach_out(api: WebApi, body: bytes) -> None:
     texts = [record.text for record in Reader(api).read()]
     assert all(len(text) < 1_000 for text in texts)
     assert Path("/etc/hostname").read_text().strip() not in " ".join(texts)
+
+
+def test_an_answer_is_never_taken_for_a_file_s_name(api: WebApi, tmp_path: Path) -> None:
+    local = tmp_path / "local.xml"
+    local.write_bytes(RSS)
+    for body in (str(local), f"file://{local}", api.url("other")):
+        serves(api, body.encode())
+        with pytest.raises(ConfigurationError, match="no feed"):
+            Reader(api).read()
+
+
+def test_a_key_in_the_address_is_not_kept(api: WebApi) -> None:
+    serves(api, RSS)
+    reader = Reader(api, url=api.url("feed?token=hunter2"))
+    reader.read()
+    assert "hunter2" not in json.dumps(reader.positions)
 
 
 def test_markup_becomes_lines() -> None:

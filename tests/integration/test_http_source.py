@@ -8,18 +8,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 
 from tests.web_api import Asked, Said, WebApi
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.records import Page, Position
 from worker.sources.http import HttpSourceConfig
 from worker.sources.web.api import HttpSource
+from worker.sources.web.client import Asking, Client
 
 CURSOR = {"url": "desk", "records": "tickets", "pagination": "cursor", "next": "meta.after_cursor"}
 NUMBERED = {"url": "site", "records": "reviews", "pagination": "page"}
 OFFSET = {"url": "plain", "pagination": "offset"}
 LINKS = {"url": "forum", "pagination": "link"}
+NOON = "2026-03-01T12:00:00Z"
 
 
 @pytest.fixture
@@ -107,6 +108,33 @@ def test_pages_that_shift_while_they_are_read_lose_nothing(
     assert there <= reader.texts.keys()
 
 
+@pytest.mark.parametrize("gone", [7, 9, 10, 12, 13, 15, 25])
+@pytest.mark.parametrize("at_request", [2, 3, 4])
+def test_by_offset_whole_pages_may_go(api: WebApi, gone: int, at_request: int) -> None:
+    """What was further down is then a page or more further up."""
+    api.put(many(0, 60))
+
+    def hurdle(asked: Asked, n: int) -> None:
+        if n == at_request:
+            api.put({int(row["id"]): row["text"] for row in api.rows[gone:]})
+
+    api.hurdle = hurdle
+    reader = Reader(api, OFFSET, since="since", overlap="1m")
+    reader.read()
+    assert {str(row["id"]) for row in api.rows} <= reader.texts.keys()
+    assert reader.positions[""]["since"], "the reading came to its end"
+
+
+def test_records_that_move_at_each_request_end_the_run(api: WebApi) -> None:
+    def hurdle(asked: Asked, n: int) -> None:
+        api.put(dict.fromkeys(range(n * 1000, n * 1000 + 60), "text"))
+
+    api.hurdle = hurdle
+    with pytest.raises(SourceUnavailable, match="move while they are read") as ended:
+        Reader(api, OFFSET).read()
+    assert 'pagination = "cursor"' in ended.value.hint
+
+
 def test_while_numbered_pages_never_rest_the_newest_time_stays(api: WebApi) -> None:
     api.put(many(0, 30))
     api.hurdle = lambda asked, n: api.put(many(0, 30 + n))
@@ -157,21 +185,42 @@ def test_a_hiccup_is_asked_again(api: WebApi, about: dict[str, Any], bad: Said) 
     assert len(reader.texts) == 35
 
 
-def test_it_waits_as_long_as_it_is_told_to(api: WebApi) -> None:
+def test_it_waits_as_long_as_it_is_told_to_and_between_two_requests(api: WebApi) -> None:
     api.put(many(0, 5))
-    api.hurdle = once(1, Said(429, {}, {"Retry-After": "1"}))
-    with structlog.testing.capture_logs() as logs:
-        Reader(api, CURSOR).read()
-    assert logs[0]["after_s"] == 1.0
+    api.hurdle = once(1, Said(429, {}, {"Retry-After": "7"}))
+    slept: list[float] = []
+    client = Client(Asking("s", allow_private=["127.0.0.1"], pause_s=3.0), slept.append)
+    client.ask(api.url("desk"))
+    client.ask(api.url("desk"))
+    client.close()
+    # Nobody slept in truth: the second request still waits for its turn after the third.
+    assert slept[0] == pytest.approx(7.0, abs=0.5)
+    assert all(seconds > 2.5 for seconds in slept[1:])
+    assert len(slept) == 2
+
+
+def test_what_asks_for_an_hour_ends_the_run(api: WebApi) -> None:
     api.hurdle = lambda asked, n: Said(503, {}, {"Retry-After": "3600"})
     with pytest.raises(SourceUnavailable, match="asks to wait 3,600 s"):
         Reader(api, CURSOR).read()
 
 
+@pytest.mark.parametrize("target", ["http://[", "http://a:99999/x", "http://a:b/"])
+def test_an_invalid_url_from_the_api_is_a_clear_error(api: WebApi, target: str) -> None:
+    api.hurdle = lambda asked, n: Said(302, {}, {"Location": target})
+    with pytest.raises(ConfigurationError, match="invalid URL"):
+        Reader(api, {"url": "plain"}).read()
+    api.hurdle = lambda asked, n: Said(200, {"data": rows, "next": target})
+    rows = [{"id": 1, "text": "a", "time": NOON}]
+    about = {"url": "chain", "records": "data", "pagination": "next", "next": "next"}
+    with pytest.raises(ConfigurationError, match=r"invalid URL|at another site"):
+        Reader(api, about).read()
+
+
 def test_a_page_that_names_itself_as_the_next_has_an_end(api: WebApi) -> None:
-    same = {"tickets": [{"id": 1, "text": "a"}], "meta": {"after_cursor": "x"}}
+    same = {"tickets": [{"id": 1, "text": "a", "time": NOON}], "meta": {"after_cursor": "x"}}
     api.hurdle = lambda asked, n: Said(200, same)
-    with pytest.raises(SourceUnavailable, match="again and again"):
+    with pytest.raises(SourceUnavailable, match="names itself as the next page"):
         Reader(api, CURSOR).read()
 
 
@@ -268,7 +317,10 @@ def test_a_redirect_takes_no_credentials_elsewhere_and_leads_nowhere_inside(api:
 
 
 def test_a_next_page_at_another_site_is_refused(api: WebApi) -> None:
-    body = {"data": [{"id": 1, "text": "a"}], "next": "https://elsewhere.example/page2"}
+    body = {
+        "data": [{"id": 1, "text": "a", "time": NOON}],
+        "next": "https://elsewhere.example/page2",
+    }
     api.hurdle = lambda asked, n: Said(200, body)
     about = {"url": "chain", "records": "data", "pagination": "next", "next": "next"}
     with pytest.raises(ConfigurationError, match="next page at another site"):
@@ -277,10 +329,12 @@ def test_a_next_page_at_another_site_is_refused(api: WebApi) -> None:
 
 def test_a_next_page_with_a_key_in_it_is_not_kept(api: WebApi) -> None:
     api.put(many(0, 25))
-    api.hurdle = lambda asked, n: Said(
-        200,
-        {"data": [{"id": n, "text": "a"}], "next": f"/chain?key=hunter2&n={n}" if n < 4 else None},
-    )
+
+    def hurdle(asked: Asked, n: int) -> Said:
+        following = f"/chain?key=hunter2&n={n}" if n < 4 else None
+        return Said(200, {"data": [{"id": n, "text": "a", "time": NOON}], "next": following})
+
+    api.hurdle = hurdle
     about = {"url": "chain", "records": "data", "pagination": "next", "next": "next"}
     reader = Reader(api, about, auth={"type": "bearer", "token": "hunter2"})
     for page in HttpSource(reader.config).pages({}):
@@ -315,7 +369,7 @@ def test_where_the_records_are_is_asked_for_with_what_there_is(api: WebApi) -> N
 
 def test_an_answer_that_is_no_json_is_a_bad_hour(api: WebApi) -> None:
     api.hurdle = lambda asked, n: Said(200, b"<html>maintenance", {"Content-Type": "text/html"})
-    with pytest.raises(SourceUnavailable, match="answers no JSON, but text/html"):
+    with pytest.raises(SourceUnavailable, match="answered with text/html instead of JSON"):
         Reader(api, CURSOR).read()
 
 
@@ -350,3 +404,93 @@ def test_a_configuration_that_makes_no_sense_is_refused(wrong: dict[str, Any], w
     told = {"name": "s", "url": "https://api.example.org/x", "time": "time"} | wrong
     with pytest.raises(ValueError, match=why):
         HttpSourceConfig.model_validate(told)
+
+
+@pytest.mark.parametrize("about", [NUMBERED, OFFSET], ids=["page", "offset"])
+def test_a_parameter_that_the_api_does_not_know_is_loud(api: WebApi, about: dict[str, Any]) -> None:
+    """The same page would come for ever."""
+    api.put(many(0, 60))
+    with pytest.raises(ConfigurationError, match="is the first one again") as refused:
+        Reader(api, about, param="typo").read()
+    assert "'typo'" in str(refused.value)
+
+
+def test_an_api_that_repeats_its_last_page_has_an_end(api: WebApi) -> None:
+    api.put(many(0, 25))
+
+    def hurdle(asked: Asked, n: int) -> Said:
+        number = min(3, int(asked.query.get("page", 1)))
+        return Said(200, {"reviews": api.rows[(number - 1) * 10 : number * 10]})
+
+    api.hurdle = hurdle
+    reader = Reader(api, NUMBERED)
+    reader.read()
+    assert len(reader.texts) == 25
+    assert len(api.asked) == 4
+
+
+def test_pages_of_one_record_by_offset(api: WebApi) -> None:
+    api.page_size = 1
+    api.put(many(0, 7))
+    reader = Reader(api, OFFSET)
+    reader.read()
+    assert len(reader.texts) == 7
+
+
+def test_a_page_that_the_api_refuses_is_no_reason_to_begin_again(api: WebApi) -> None:
+    api.put(many(0, 60))
+    api.hurdle = lambda asked, n: Said(422, {"error": "too deep"}) if n >= 3 else None
+    with pytest.raises(ConfigurationError, match="HTTP 422"):
+        Reader(api, CURSOR).read()
+    assert len(api.asked) == 3
+
+
+def test_a_query_in_the_url_is_sent_with_every_page(api: WebApi) -> None:
+    api.put(many(0, 25))
+    reader = Reader(api, NUMBERED | {"url": "site?account=5&tag=a%20b"})
+    reader.read()
+    assert len(reader.texts) == 25
+    assert {(a.query["account"], a.query["tag"]) for a in api.asked} == {("5", "a b")}
+
+
+def test_a_record_of_the_future_hides_none_that_comes_before(api: WebApi) -> None:
+    api.put(many(0, 20))
+    api.rows.append({"id": 999, "text": "late", "time": "2999-01-01T00:00:00+00:00"})
+    reader = Reader(api, CURSOR, since="since")
+    reader.read()
+    api.put(many(0, 30))
+    reader.read()
+    assert {str(n) for n in range(30)} <= reader.texts.keys()
+
+
+@pytest.mark.parametrize(("field", "path"), [("text", "txet"), ("time", "tmie")])
+def test_a_path_that_finds_nothing_is_loud(api: WebApi, field: str, path: str) -> None:
+    api.put(many(0, 5))
+    with pytest.raises(ConfigurationError, match=f"anything at {field} = '{path}'") as refused:
+        Reader(api, CURSOR, **{field: path}).read()
+    assert "id, text, time" in refused.value.hint
+
+
+def test_a_secret_in_a_link_is_found_however_it_is_written(api: WebApi) -> None:
+    following = "/chain?key=a%2Bb%2Fc%3D%3D"
+    rows = [{"id": 1, "text": "a", "time": "2026-03-01T00:00:00Z"}]
+    api.hurdle = lambda asked, n: Said(200, {"data": rows, "next": following if n < 3 else None})
+    about = {"url": "chain?n=1", "records": "data", "pagination": "next", "next": "next"}
+    reader = Reader(api, about, auth={"type": "bearer", "token": "a+b/c=="})
+    for page in HttpSource(reader.config).pages({}):
+        assert "a%2Bb" not in json.dumps(page.position)
+        break
+
+
+def test_a_header_that_http_does_not_take_is_told_without_its_value(api: WebApi) -> None:
+    for value in ("hunter2\n", "h\u00fcnter2"):
+        with pytest.raises(ConfigurationError, match="does not take") as refused:
+            Reader(api, CURSOR, headers={"X-Key": value}).read()
+        assert "nter2" not in str(refused.value)
+        assert "nter2" not in repr(refused.value.__context__)
+
+
+def test_a_403_that_says_when_to_come_back_is_waited_for(api: WebApi) -> None:
+    api.put(many(0, 5))
+    api.hurdle = once(1, Said(403, {}, {"Retry-After": "0"}))
+    assert Reader(api, CURSOR).read() == 5

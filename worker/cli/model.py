@@ -66,8 +66,8 @@ def adapt(
         from worker.insight import adapting
     if len(corrections) < adapting.FEWEST:
         raise ConfigurationError(
-            f"People corrected {len(corrections):,} records of {source!r}; to learn from them takes"
-            f" {adapting.FEWEST} at least.",
+            f"Only {len(corrections):,} texts of {source!r} have been judged; at least"
+            f" {adapting.FEWEST} are needed.",
             hint=f"sentiment-worker review draw --source {source} --n 200",
         )
     parent = model_folder.chosen()
@@ -81,8 +81,8 @@ def adapt(
         print_json(table)
     else:
         _say(found)
-    if not found.is_better:
-        say("It is not better on corrections that it has not seen: nothing was written.")
+    if found.doubt:
+        say(f"{found.doubt} Nothing was written.", style="yellow")
         raise typer.Exit(Exit.FAILED)
     made = _manifest(manifest, found, source, table | {"data": _digest(corrections)})
     model_folder.write_beside(out, parent, made)
@@ -134,6 +134,7 @@ def _table(found: Any) -> dict[str, Any]:
         "lost": found.lost,
         "p_value": found.p_value,
         "ridge": found.ridge,
+        "others_kept": round(found.kept, 4),
     }
 
 
@@ -152,19 +153,11 @@ def _manifest(
     parent: Mapping[str, Any], found: Any, source: str, shown: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The parent's, with the correction, and where it comes from."""
+    before = parent.get("head", {"weights": 0.0, "bias": 0.0})  # both add to the same logits
     head = {
-        "weights": found.correction.weights.round(6).tolist(),
-        "bias": found.correction.bias.round(6).tolist(),
+        "weights": (found.correction.weights + before["weights"]).round(6).tolist(),
+        "bias": (found.correction.bias + before["bias"]).round(6).tolist(),
     }
-    if "head" in parent:  # both are added to the same logits
-        before = parent["head"]
-        head = {
-            "weights": [
-                [round(a + b, 6) for a, b in zip(x, y, strict=True)]
-                for x, y in zip(head["weights"], before["weights"], strict=True)
-            ],
-            "bias": [round(a + b, 6) for a, b in zip(head["bias"], before["bias"], strict=True)],
-        }
     mark = hashlib.sha256(json.dumps(head).encode()).hexdigest()[:7]
     name = re.sub(r"[^a-z0-9]+", "-", source.lower()).strip("-")[:40] or "source"
     kept = {name: value for name, value in parent.items() if name not in ("digest", "accuracy")}

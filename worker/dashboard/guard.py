@@ -55,11 +55,12 @@ class AccessRules:
         )
 
     def require_reviewers(self) -> None:
-        """Raises ConfigurationError where nobody could judge: a token is there to read, and none to
-        review."""
+        """Raises ConfigurationError if a token is needed to read, and there is no way to sign in as
+        a reviewer."""
         if self.token and not (self.reviewer_token or self.user_header):
             raise ConfigurationError(
-                "SENTIMENT_DASHBOARD_TOKEN lets people read, and nobody could judge records.",
+                "With SENTIMENT_DASHBOARD_TOKEN alone people can read, but nobody can judge"
+                " records.",
                 hint="Set SENTIMENT_REVIEWER_TOKEN (or _FILE), too.",
             )
 
@@ -119,17 +120,17 @@ class Guard:
             return PlainTextResponse("Who are you?\n", 401, challenge if asks else None)
         # The browser adds passwords to what a page elsewhere makes it send, too.
         if changes and not _is_same_origin(headers):
-            return PlainTextResponse("This was not sent by a page of this site.\n", 403)
+            return PlainTextResponse("This request did not come from a page of this site.\n", 403)
         return None
 
     def _caller(self, headers: Headers) -> Caller | None:
         """None: nobody who may come in."""
         rules = self._rules
-        if rules.user_header and (name := headers.get(rules.user_header)):
-            return Caller(_named(name), may_judge=True)
+        if rules.user_header and (said := headers.get(rules.user_header)):
+            return Caller(name := _named(said), may_judge=bool(name))
         user, secret = _credentials(headers.get("authorization", ""))
         if _same(secret, rules.reviewer_token):
-            return Caller(_named(user), may_judge=bool(user.strip()))
+            return Caller(name := _named(user), may_judge=bool(name))
         if _same(secret, rules.token):
             return Caller(_named(user), may_judge=False)
         asks = rules.token or rules.reviewer_token or rules.user_header

@@ -5,7 +5,7 @@ They work without scripts; `review.js` adds one key a label.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -30,7 +30,9 @@ LISTED = 50
 
 FORM_BYTES = 10_000
 
-HOW = "Start it with `sentiment-worker dashboard --review` to let people judge records here."
+HOW_TO_ENABLE = (
+    "Start it with `sentiment-worker dashboard --review` to let people judge records here."
+)
 
 Draw = Annotated[int, Path(ge=1, lt=2**63)]
 Number = Annotated[int, Path(ge=1, lt=2**31)]
@@ -46,23 +48,26 @@ def _judging(request: Request) -> Engine:
     one who asks may not."""
     engine: Engine | None = request.app.state.judging
     if engine is None:
-        raise Forbidden("Records cannot be judged here.", hint=HOW)
+        raise Forbidden("Records cannot be judged here.", hint=HOW_TO_ENABLE)
     if not _caller(request).may_judge:
         raise Forbidden(
-            "You may read, and not judge.",
+            "You may read records but not judge them.",
             hint="Sign in with a name and the reviewers' token (SENTIMENT_REVIEWER_TOKEN).",
         )
     return engine
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """The fields of a form; of several of one name the last."""
+    """The form's fields; if a name is repeated, the last value counts."""
     body = b""
     async for part in request.stream():
         body += part
         if len(body) > FORM_BYTES:
             raise Misasked("The form is too large.")
-    fields = parse_qs(body.decode(errors="replace"), max_num_fields=10)
+    try:
+        fields = parse_qs(body.decode(errors="replace"), max_num_fields=10)
+    except ValueError as error:
+        raise Misasked("The form has too many fields.") from error
     return {name: values[-1] for name, values in fields.items()}
 
 
@@ -76,7 +81,7 @@ def draws(request: Request, engine: Database, caller: Asking) -> Response:
     """The newest draws, and how far they are."""
     may_judge = request.app.state.judging is not None and caller.may_judge
     rows = reviews.listed(engine, LISTED)
-    return page(request, "reviews", "Review", rows=rows, may_judge=may_judge, how=HOW)
+    return page(request, "reviews", "Review", rows=rows, may_judge=may_judge, how=HOW_TO_ENABLE)
 
 
 @router.get("/review/{review_id}")
@@ -133,5 +138,5 @@ def undo(engine: Judging, caller: Asking, review_id: Draw) -> Response:
 
 def _on(review_id: int, *, done: bool) -> Response:
     """303: the browser asks for the next page, and a reload judges nothing twice."""
-    more: Any = "" if done else "?too_late=true"
+    more = "" if done else "?too_late=true"
     return RedirectResponse(f"/review/{review_id}{more}", status_code=303)

@@ -26,6 +26,13 @@ FEWEST = 50
 """Corrections: with fewer nothing can be shown."""
 
 SIGNIFICANT = 0.05
+CONFIRMED = 0.1
+"""Of the labels, those that the model has already, at least: where people only point out mistakes,
+any change looks like progress."""
+
+KEPT = 0.85
+"""Of the anchors that must keep their label."""
+
 STEPS = 600
 TEMPERATURES = [t / 20 for t in range(10, 61)]
 
@@ -70,10 +77,22 @@ class Adapted:
     """Those that only the model before got right."""
     p_value: float
     """McNemar's exact test of the last two."""
+    kept: float
+    """The share of the anchors that keep their label."""
 
     @property
-    def is_better(self) -> bool:
-        return self.gained > self.lost and self.p_value < SIGNIFICANT
+    def doubt(self) -> str:
+        """Why it should not be used; empty where it is shown to be better."""
+        if self.right_before < CONFIRMED:
+            return (
+                "People corrected little but mistakes: such labels cannot show what would be lost."
+                " Judge a sample, too: sentiment-worker review draw"
+            )
+        if self.gained <= self.lost or self.p_value >= SIGNIFICANT:
+            return "It is no better on corrections that it had not seen."
+        if self.kept < KEPT:
+            return f"It changes the label of {1 - self.kept:.0%} of sentences of other kinds."
+        return ""
 
 
 def anchors() -> list[str]:
@@ -93,8 +112,10 @@ def adapt(said: Said, labels: Sequence[int], anchor: Said) -> Adapted:
     ridge = min(RIDGES, key=lambda each: surprise(unseen[each], people))
     after, before = unseen[ridge].argmax(1) == people, said.logits.argmax(1) == people
     gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
+    correction = fit(said, people, anchor, ridge)
+    kept = correction.logits(anchor).argmax(1) == anchor.logits.argmax(1)
     return Adapted(
-        fit(said, people, anchor, ridge),
+        correction,
         ridge,
         min(TEMPERATURES, key=lambda t: surprise(unseen[ridge] / t, people)),
         len(people),
@@ -103,6 +124,7 @@ def adapt(said: Said, labels: Sequence[int], anchor: Said) -> Adapted:
         gained,
         lost,
         mcnemar(gained, lost),
+        float(kept.mean()),
     )
 
 
@@ -118,7 +140,7 @@ def _cross_validated(said: Said, people: Any, anchor: Said, ridge: float, folds:
 
 def fit(said: Said, people: Any, anchor: Said, ridge: float) -> Correction:
     """Multinomial logistic regression with the model's own logits as an offset, by accelerated
-    gradient descent (https://arxiv.org/abs/1301.3385 has a derivation)."""
+    gradient descent (FISTA, https://doi.org/10.1137/080716542)."""
     x = np.vstack([said.pooled, anchor.pooled])
     x = np.hstack([x, np.ones((len(x), 1))])
     offset = np.vstack([said.logits, anchor.logits])

@@ -14,13 +14,17 @@ OTHERS = "*"
 """Whose temperature holds where a language has none of its own."""
 
 
+SCORED_BY = ("files", "labels", "polarities", "max_tokens")
+OPTIONAL = ("head", "pooled")
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     name: str
     version: str
-    files: Mapping[str, str]
-    """Digests of the model's files."""
     labels: tuple[str, ...]
+    rest: str
+    """All that a score depends on besides: files, labels, polarities, tokens, a learnt head."""
     temperature: Mapping[str, float]
     languages: tuple[str, ...]
     """Those that it reads; none where that is not known."""
@@ -33,8 +37,8 @@ def parsed(text: str, where: str) -> Manifest:
         return Manifest(
             str(found["name"]),
             str(found["version"]),
-            dict(found["files"]),
             tuple(found["labels"]),
+            json.dumps([found[n] for n in SCORED_BY] + [found.get(n) for n in OPTIONAL]),
             {name: float(t) for name, t in found.get("temperature", {}).items()},
             tuple(sorted(found.get("languages", {}))),
         )
@@ -48,7 +52,7 @@ def parsed(text: str, where: str) -> Manifest:
 def powers(old: Manifest, new: Manifest) -> dict[str, float]:
     """By language, and `OTHERS`: the old temperature by the new. Raises ConfigurationError where
     the two differ in more than their temperatures, or labels do not determine probabilities."""
-    if (old.name, old.files, old.labels) != (new.name, new.files, new.labels):
+    if (old.name, old.rest) != (new.name, new.rest):
         raise ConfigurationError(
             f"{new.name} {new.version} differs from {old.name} {old.version} in more than its"
             " temperatures: its scores cannot be computed from those that are stored.",

@@ -24,7 +24,7 @@ SELECT has_schema_privilege('sentiment', 'USAGE') AS may_do_more,
            AND pg_has_role(to_regrole(:role), CASE
                WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET'
                ELSE 'MEMBER' END) AS may_become_one,
-       has_function_privilege('analytics.review_say(bigint, integer, text, text)', 'EXECUTE')
+       has_function_privilege('analytics.review_undo(bigint, integer, text)', 'EXECUTE')
            AS may_judge
 """
 

@@ -150,7 +150,7 @@ def test_who_asks_is_known_by_name_and_by_what_they_may() -> None:
         ({"authorization": basic("ana", "")}, None),
     ):
         assert guard._caller(Headers(headers)) == expected
-    with pytest.raises(ConfigurationError, match="nobody could judge"):
+    with pytest.raises(ConfigurationError, match="nobody can judge"):
         KEY.require_reviewers()
 
 

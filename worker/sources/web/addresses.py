@@ -19,6 +19,15 @@ import httpx2
 
 from worker.errors import ConfigurationError
 
+INSIDE = tuple(
+    map(
+        ipaddress.ip_network,
+        # Site-local, IPv4 written as IPv6 in old ways, NAT64 of a network's own; Azure's services
+        # for its machines: https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+        ("fec0::/10", "::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "168.63.129.16/32"),
+    )
+)
+
 
 class Unsafe(Exception):
     """The host is, or means, an address inside this network."""
@@ -44,6 +53,8 @@ def is_public(address: str) -> bool:
     """Is it an address of the internet, and of no special use? Also behind IPv6's ways to write
     IPv4. https://www.iana.org/assignments/iana-ipv4-special-registry/"""
     ip: Any = ipaddress.ip_address(address)
+    if any(ip in network for network in INSIDE if network.version == ip.version):
+        return False
     if ip.version == 6:
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
         nat64 = ip in ipaddress.ip_network("64:ff9b::/96")
@@ -85,7 +96,7 @@ class Judging(httpcore2.SyncBackend):
     ) -> httpcore2.NetworkStream:
         try:
             address = judged(host, port, self._allowed, self._resolve)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise httpcore2.ConnectError(str(error)) from error
         return super().connect_tcp(address, port, timeout, local_address, socket_options)
 

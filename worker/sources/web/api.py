@@ -14,13 +14,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from secrets import token_hex
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote
 
 from pydantic import SecretStr
 
@@ -31,7 +29,9 @@ from worker.sources.http import FIELDS, HttpSourceConfig
 from worker.sources.rows import identity
 from worker.sources.rows.columns import RowRefused
 from worker.sources.rows.mapping import RecordMaker
-from worker.sources.web.client import Answer, Client, asking, require_web, shown
+from worker.sources.web import auth
+from worker.sources.web.client import Answer, Client, asking, shown
+from worker.sources.web.paging import Pager, Reading
 from worker.sources.web.paths import found
 
 log = get_logger(__name__)
@@ -42,32 +42,6 @@ READINGS = 3
 MAX_PAGES = 1_000_000
 REMEMBERED = 500_000
 """Records of a reading that may shift, some 60 bytes each: more are not looked for again."""
-
-_LINK = re.compile(r'<([^>]*)>((?:\s*;\s*[^=,;"]+(?:="[^"]*"|=[^,;]*)?)*)')
-
-
-@dataclass(slots=True)
-class _Reading:
-    """One pass over the pages, however many runs it takes."""
-
-    name: str
-    at: dict[str, Any] | None = None
-    """The place of the next page: {"url"}, {"cursor"}, {"page"} or {"offset"}; None: the first."""
-    newest: str = ""
-    """The newest time so far, ISO 8601 in UTC."""
-    last_id: str = ""
-    """Of the page before, for pages by offset."""
-    round: int = 0
-    """How often all pages were read before."""
-    pages: int = 0
-    """With records, read in this round by this process."""
-    etag: str | None = None
-    """Of an answer that was all there is."""
-    seen: set[int] | None = None
-    """Marks of the records so far, where they may shift."""
-    is_new: bool = False
-    """Did this round bring a record that no round before had?"""
-
 
 Rows = tuple[list[Record], list[Refusal]]
 
@@ -95,26 +69,27 @@ class HttpSource:
             position = {}
         client = Client(asking(c))
         try:
-            yield from self._readings(client, maker, position)
+            yield from self._readings(Pager(c, client), maker, position)
         finally:
             client.close()
 
-    def _readings(self, client: Client, maker: RecordMaker, position: Position) -> Iterator[Page]:
+    def _readings(self, pager: Pager, maker: RecordMaker, position: Position) -> Iterator[Page]:
         c = self._config
         was_resumed = "at" in position or "round" in position
         goes_on = was_resumed or (c.since and position.get("since"))
-        reading = _Reading(
+        reading = Reading(
             position["reading"] if goes_on else token_hex(4),
             position.get("at"),
             position.get("newest", position.get("since", "")),
             position.get("last_id", ""),
-            position.get("round", 0),
+            position.get("size", 0),
+            round=position.get("round", 0),
         )
         # Without `since` the next run reads everything anyhow.
         may_shift = c.pagination == "page" and (c.since or was_resumed)
         reading.seen = set() if may_shift else None
         while True:
-            last = yield from self._pass(client, maker, position, reading)
+            last = yield from self._pass(pager, maker, position, reading)
             if last is None:
                 return
             has_shifted = (
@@ -135,17 +110,19 @@ class HttpSource:
             reading.pages, reading.is_new, was_resumed = 0, False, False
 
     def _pass(
-        self, client: Client, maker: RecordMaker, position: Position, reading: _Reading
+        self, pager: Pager, maker: RecordMaker, position: Position, reading: Reading
     ) -> Generator[Page, None, Rows | None]:
         """All pages from where the reading stands; the last one is returned. None where nothing has
         changed since the last time."""
         while True:
             at = reading.at
             try:
-                answer = self._asked(client, position, reading)
+                answer = pager.asked(position, reading)
             except ConfigurationError:
-                if at is None or self._config.pagination not in ("next", "cursor", "link"):
+                # Only a place that was stored may have been forgotten since.
+                if at is None or at != position.get("at") or reading.restarts:
                     raise
+                reading.restarts += 1
                 log.warning("web.cursor_expired", source=self.name)
                 reading.at = None  # the API has forgotten the place: from the beginning
                 continue
@@ -153,10 +130,12 @@ class HttpSource:
                 return None
             document = answer.json()
             rows = self._rows(document, answer)
-            if self._has_shifted(rows, reading):
+            known = pager.known(rows, reading)
+            if known is None:
                 continue
-            known = 1 if reading.at and "offset" in reading.at and reading.last_id else 0
-            following = self._following(answer, document, rows, reading, known)
+            following = pager.following(answer, document, rows, reading)
+            if not reading.pages and at is None:
+                self._require_fields(rows, answer)
             records, refusals = self._records(maker, rows[known:], reading)
             maker.raise_if_nothing_fits(records)
             reading.at = following
@@ -164,102 +143,37 @@ class HttpSource:
             if following is None:
                 reading.etag = answer.headers.get("etag") if at is None else None
                 return records, refusals
-            if following == at or reading.pages > MAX_PAGES:
-                raise SourceUnavailable(
-                    f"{shown(answer.url)} names the same page as the next one, again and again."
-                )
+            if following == at:
+                raise SourceUnavailable(f"{shown(answer.url)} names itself as the next page.")
+            if reading.pages > MAX_PAGES:
+                raise SourceUnavailable(f"{shown(answer.url)} has more than {MAX_PAGES:,} pages.")
             yield self._page(maker, position, reading, records, refusals, moves=False)
-
-    def _asked(self, client: Client, position: Position, reading: _Reading) -> Answer:
-        c = self._config
-        params = {name: _plain(value) for name, value in c.params.items()}
-        body = dict(c.body) if c.body is not None else None
-        if c.since and (since := position.get("since")):
-            value = _since(since, c.overlap.total_seconds(), c.since_format)
-            if body is not None and c.since in body:
-                body[c.since] = value
-            else:
-                params[c.since] = str(value)
-        at, url, headers = reading.at or {}, c.url, {}
-        if "url" in at:
-            # What the API names is whole: its own parameters are in it.
-            url, params = at["url"], {}
-        elif c.pagination in ("cursor", "page", "offset"):
-            place = at.get(c.pagination, self._first())
-            if place is not None:
-                name = c.param or c.pagination
-                if body is not None and name in body:
-                    body[name] = place
-                else:
-                    params[name] = str(place)
-        if not at and (etag := position.get("etag")):
-            headers["If-None-Match"] = etag
-        return client.ask(url, method=c.method, params=params, body=body, headers=headers)
-
-    def _first(self) -> int | None:
-        if self._config.pagination == "cursor":
-            return None
-        if self._config.first is not None:
-            return self._config.first
-        return 1 if self._config.pagination == "page" else 0
 
     def _rows(self, document: Any, answer: Answer) -> list[Any]:
         rows = found(self._config.records, document)
         if isinstance(rows, list):
             return rows
-        there = ", ".join(map(str, document)) if isinstance(document, dict) else "a list"
+        keys = ", ".join(map(str, document)) if isinstance(document, dict) else ""
+        there = f"keys {keys}" if keys else f"a JSON {type(document).__name__}"
         raise ConfigurationError(
             f"{shown(answer.url)} has no list of records at {self._config.records!r}.",
             hint=f'The answer has: {there[:200]}. Say where they are: records = "...".',
         )
 
-    def _has_shifted(self, rows: list[Any], reading: _Reading) -> bool:
-        """Of pages by offset: does the page not begin with the last record of the page before?
-        Then the reading steps back by as many as there are, to the beginning at last."""
-        at = reading.at or {}
-        if self._config.pagination != "offset" or "offset" not in at or not reading.last_id:
-            return False
-        if rows and str(found(self._config.id, rows[0])) == reading.last_id:
-            return False
-        first, here = self._first() or 0, int(at["offset"])
-        log.info("web.pages_shift", source=self.name, offset=here)
-        back = max(first, here - max(1, len(rows)))
-        reading.at = {"offset": back} if back > first else None
-        reading.last_id = ""
-        return True
-
-    def _following(
-        self, answer: Answer, document: Any, rows: list[Any], reading: _Reading, known: int
-    ) -> dict[str, Any] | None:
-        """The place of the next page; None: this was the last. So many rows of this one, at its
-        beginning, were of the page before."""
-        c = self._config
-        if c.pagination == "none" or (c.stop and found(c.stop, document)):
-            return None
-        if c.pagination in ("next", "link"):
-            target = found(c.next or "", document) if c.next else _next_link(answer)
-            if not isinstance(target, str) or not target:
-                return None
-            target = urljoin(answer.url, target)
-            require_web(target, self.name, was=answer.url)
-            if urlsplit(target)[:2] != urlsplit(c.url)[:2]:
+    def _require_fields(self, rows: list[Any], answer: Answer) -> None:
+        """Raises ConfigurationError where no record of the first page has a text, or a time: the
+        path is misspelt, and every record would be empty, or of the day of its arrival."""
+        for name in ("text", "time"):
+            path = getattr(self._config, name)
+            values = [found(path, row) for row in rows] if path else []
+            if values and all(value in (None, [], [None]) for value in values):
+                keys = ", ".join(map(str, rows[0])) if isinstance(rows[0], dict) else "no keys"
                 raise ConfigurationError(
-                    f"{shown(answer.url)} names a next page at another site, {shown(target)}.",
-                    hint="Credentials are not taken there: name that site as the url.",
+                    f"No record of {shown(answer.url)} has anything at {name} = {path!r}.",
+                    hint=f"The first one has: {keys[:200]}.",
                 )
-            return {"url": target}
-        if c.pagination == "cursor":
-            cursor = found(c.next or "", document)
-            return {"cursor": cursor} if isinstance(cursor, str | int) and cursor != "" else None
-        if len(rows) <= known:
-            return None
-        at = int((reading.at or {}).get(c.pagination) or self._first() or 0)
-        if c.pagination == "page":
-            return {"page": at + 1}
-        reading.last_id = str(found(c.id, rows[-1]))
-        return {"offset": at + len(rows) - 1}
 
-    def _records(self, maker: RecordMaker, rows: list[Any], reading: _Reading) -> Rows:
+    def _records(self, maker: RecordMaker, rows: list[Any], reading: Reading) -> Rows:
         records: list[Record] = []
         refusals: list[Refusal] = []
         for row in rows:
@@ -271,7 +185,8 @@ class HttpSource:
                 refusals.append(Refusal(f"id {str(flat.get('id'))[:100]}", str(error), raw))
                 continue
             records.append(record)
-            if record.published_at:
+            # A time of the future would keep what comes until then from being asked for.
+            if record.published_at and record.published_at <= reading.began:
                 moment = record.published_at.astimezone(UTC).isoformat()
                 reading.newest = max(reading.newest, moment)
             mark = hash((record.external_id, record.content_hash))
@@ -295,7 +210,7 @@ class HttpSource:
         self,
         maker: RecordMaker,
         position: Position,
-        reading: _Reading,
+        reading: Reading,
         records: list[Record],
         refusals: list[Refusal],
         *,
@@ -314,7 +229,7 @@ class HttpSource:
             if reading.round:
                 here["round"] = reading.round
             if reading.at is not None and self._is_storable(reading.at):
-                here |= {"at": reading.at, "last_id": reading.last_id}
+                here |= {"at": reading.at, "last_id": reading.last_id, "size": reading.size}
         return Page(
             *("", here, records, refusals),
             identity=maker.identity,
@@ -325,36 +240,14 @@ class HttpSource:
     def _is_storable(self, at: Mapping[str, Any]) -> bool:
         """A next URL may hold a key: then it is not kept, and a killed run begins anew."""
         said = json.dumps(at)
-        return not any(secret in said for secret in _secrets(self._config))
+        return not any(s in said or s in unquote(said) for s in _secrets(self._config) if s)
 
 
 def _secrets(config: HttpSourceConfig) -> list[str]:
     values: list[Any] = [*config.headers.values()]
     if config.auth is not None:
         values += [getattr(config.auth, name) for name in type(config.auth).model_fields]
-    return [v.get_secret_value() for v in values if isinstance(v, SecretStr)]
-
-
-def _plain(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _since(since: str, overlap_s: float, written: str) -> str | int:
-    moment = datetime.fromisoformat(since).timestamp() - overlap_s
-    if written == "iso":
-        return (
-            datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        )
-    return int(moment * 1000) if written == "unix_ms" else int(moment)
-
-
-def _next_link(answer: Answer) -> str | None:
-    """https://datatracker.ietf.org/doc/html/rfc8288"""
-    for target, parameters in _LINK.findall(answer.headers.get("link", "")):
-        relations = re.search(r';\s*rel\s*=\s*"?([^";]+)"?', parameters)
-        if relations and "next" in relations[1].lower().split():
-            return str(target)
-    return None
+    return [v.get_secret_value() for v in values if isinstance(v, SecretStr)] + auth.tokens()
 
 
 def _digest(config: HttpSourceConfig) -> str:

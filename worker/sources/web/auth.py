@@ -75,9 +75,16 @@ class ClientCredentials(Strict):
         token = said.get("access_token") if isinstance(said, dict) else None
         if not isinstance(token, str):
             raise SourceUnavailable("The token URL answered without an access_token.")
-        lives = said.get("expires_in")
-        seconds = float(lives) if isinstance(lives, int | float | str) and str(lives) else 300.0
+        try:
+            seconds = float(said["expires_in"])
+        except (KeyError, TypeError, ValueError):
+            seconds = 300.0
         return token, time.monotonic() + max(0.0, seconds - EARLIER_S)
+
+
+def tokens() -> list[str]:
+    """Those that are held now: they are secrets, too."""
+    return [token for token, _ in _TOKENS.values()]
 
 
 _TOKENS: dict[tuple[str, str, str, str | None], tuple[str, float]] = {}

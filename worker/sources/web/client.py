@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -55,10 +55,12 @@ class Answer:
     def json(self) -> Any:
         """Raises SourceUnavailable: half an answer, or a page of a proxy in its place."""
         try:
-            return json.loads(self.body)
+            return json.loads(self.body.removeprefix(b"\xef\xbb\xbf"))
         except (ValueError, RecursionError) as error:
-            kind = printable(self.headers.get("content-type", "of no type"))[:60]
-            raise SourceUnavailable(f"{shown(self.url)} answers no JSON, but {kind}.") from error
+            kind = printable(self.headers.get("content-type", "something untyped"))[:60]
+            raise SourceUnavailable(
+                f"{shown(self.url)} answered with {kind} instead of JSON."
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,9 @@ class Client:
     """Blocks. Each method raises SourceUnavailable where it may work later, ConfigurationError
     where a person must change something."""
 
-    def __init__(self, how: Asking) -> None:
+    def __init__(self, how: Asking, sleep: Callable[[float], None] = time.sleep) -> None:
         self._how = how
+        self._sleep = sleep
         self._next_at = 0.0
         self._http = httpx2.Client(
             transport=addresses.Transport(how.allow_private),
@@ -128,10 +131,10 @@ class Client:
                 renewed = True  # a token may have been withdrawn before its time
                 self._signed(renew=True)
                 continue
-            if answer.status not in AGAIN:
+            if answer.status not in AGAIN and not _is_throttled(answer):
                 return self._accepted(answer)
             self._wait_or_raise(attempt, url, f"HTTP {answer.status}", answer)
-        raise SourceUnavailable(f"{shown(url)} does not accept the credentials any more.")
+        raise SourceUnavailable(f"{shown(url)} stopped accepting the credentials.")
 
     def _accepted(self, answer: Answer) -> Answer:
         if 200 <= answer.status < 300 or answer.status == 304:
@@ -162,8 +165,7 @@ class Client:
             target = answer.headers.get("location")
             if answer.status not in (301, 302, 303, 307, 308) or not target:
                 return answer
-            target = urljoin(str(url), target)
-            require_web(target, self._how.source, was=url)
+            target = joined(url, target, self._how.source)
             if urlsplit(target)[:2] != urlsplit(url)[:2]:
                 headers = {}
             if answer.status == 303:
@@ -172,15 +174,28 @@ class Client:
         raise ConfigurationError(f"{shown(url)} redirects more than {MAX_HOPS} times.")
 
     def _once(
-        self, method: str, url: str, params: Any, body: Any, headers: Mapping[str, str]
+        self,
+        method: str,
+        url: str,
+        params: Any,
+        body: Any,
+        headers: Mapping[str, str],
+        form: Mapping[str, str] | None = None,
     ) -> Answer:
         require_web(url, self._how.source)
-        time.sleep(max(0.0, self._next_at - time.monotonic()))
+        for name, value in headers.items():
+            if not (value.isascii() and value.isprintable()):
+                raise ConfigurationError(
+                    f"The header {name!r} of source {self._how.source!r} holds characters that"
+                    " HTTP does not take: a line break, or not ASCII.",
+                )
+        if (wait_s := self._next_at - time.monotonic()) > 0:
+            self._sleep(wait_s)
         self._next_at = time.monotonic() + self._how.pause_s
         started = time.monotonic()
         try:
             with self._http.stream(
-                method, url, params=params or None, json=body, headers=dict(headers)
+                method, url, params=params or None, json=body, data=form, headers=dict(headers)
             ) as response:
                 content = bytearray()
                 for part in response.iter_bytes():
@@ -198,7 +213,7 @@ class Client:
             raise addresses.refusal(str(error), self._how.source) from None
         except httpx2.InvalidURL as error:
             raise ConfigurationError(
-                f"The source {self._how.source!r} leads to an address that is none."
+                f"The source {self._how.source!r} leads to an invalid URL."
             ) from error
 
     def _signed(self, *, renew: bool) -> dict[str, str]:
@@ -208,29 +223,30 @@ class Client:
 
     def _post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Any:
         """A form, for a token."""
-        require_web(url, self._how.source)
         try:
-            response = self._http.post(url, data=dict(form), headers=dict(headers))
-        except addresses.Unsafe as error:
-            raise addresses.refusal(str(error), self._how.source) from None
-        except httpx2.TransportError as error:
+            answer = self._once("POST", url, None, None, headers, form)
+        except (httpx2.TransportError, httpx2.DecodingError) as error:
             raise SourceUnavailable(
-                f"{shown(url)} gives no token: {type(error).__name__}."
+                f"{shown(url)} issued no token: {type(error).__name__}."
             ) from error
-        if response.status_code in (400, 401, 403):
+        if answer.status in (400, 401, 403):
             raise ConfigurationError(
-                f"{shown(url)} gives no token (HTTP {response.status_code}).",
+                f"{shown(url)} issued no token (HTTP {answer.status}).",
                 hint=f"Check client_id, client_secret and scope of {self._how.source!r}.",
             )
-        answer = Answer(url, response.status_code, {}, response.content[:MAX_BODY])
-        if response.status_code != 200:
-            raise SourceUnavailable(f"{shown(url)} gives no token: HTTP {response.status_code}.")
+        if answer.status != 200:
+            raise SourceUnavailable(f"{shown(url)} issued no token: HTTP {answer.status}.")
         return answer.json()
 
 
 def require_web(url: str, source: str, was: str = "") -> None:
-    """Raises ConfigurationError for what is no address of the web, or leaves TLS."""
-    parts = urlsplit(url)
+    """Raises ConfigurationError unless the URL is http(s), has no login in it, and does not leave
+    TLS."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"The source {source!r} leads to an invalid URL.") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigurationError(
             f"The source {source!r} leads to an address that is not http or https."
@@ -241,8 +257,18 @@ def require_web(url: str, source: str, was: str = "") -> None:
         )
     if was.startswith("https:") and parts.scheme == "http":
         raise ConfigurationError(
-            f"{shown(was)} redirects from https to http: what is sent could be read."
+            f"{shown(was)} redirects from https to http, which would expose the request."
         )
+
+
+def joined(base: str, target: str, source: str) -> str:
+    """Where a link or a redirect leads. Raises as `require_web`."""
+    try:
+        found = urljoin(base, target)
+    except ValueError as error:
+        raise ConfigurationError(f"The source {source!r} leads to an invalid URL.") from error
+    require_web(found, source, was=base)
+    return found
 
 
 def shown(url: str) -> str:
@@ -259,7 +285,13 @@ def _asked_to_wait(answer: Answer | None) -> float | None:
         return float(said)
     try:
         when = parsedate_to_datetime(said)
-    except ValueError:
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)
+        return max(0.0, (when - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError, TypeError):
         return None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+
+
+def _is_throttled(answer: Answer) -> bool:
+    """Some say 403 where they mean 429:
+    https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api"""
+    return answer.status == 403 and "retry-after" in answer.headers

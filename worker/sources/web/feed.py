@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from calendar import timegm
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from hashlib import sha256
 from secrets import token_hex
 from typing import Any
 
@@ -45,7 +47,8 @@ class FeedSource:
         maker = RecordMaker(layout, ["id", "text", "time", "author", "language", *TAGS],
                             file=self.name)  # fmt: skip
         identity.require_same(position, maker.identity, "")
-        digest = f"{layout.digest()}-{self._config.url}"
+        # Only a digest of the address: it may hold a key.
+        digest = f"{layout.digest()}-{sha256(self._config.url.encode()).hexdigest()[:16]}"
         known = position if position.get("layout") == digest else {}
         names = {"If-None-Match": "etag", "If-Modified-Since": "modified"}
         headers = {header: known[name] for header, name in names.items() if name in known}
@@ -84,13 +87,14 @@ class FeedSource:
 def read(answer: Answer) -> Iterator[Row]:
     """The entries, as rows with the names of a layout. Raises ConfigurationError for what is no
     feed."""
-    start = answer.body.lstrip()[:1]
+    start = answer.body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if start == b"{":
         yield from _of_json(answer)
         return
-    # Without its address: a guid that looks like a relative one would become another id elsewhere.
+    # As a stream: bytes would be tried as a file's name. And without its address: a guid that looks
+    # like a relative one would become another id elsewhere.
     kind = {"content-type": answer.headers.get("content-type", "application/xml")}
-    found = feedparser.parse(answer.body, response_headers=kind)
+    found = feedparser.parse(io.BytesIO(answer.body), response_headers=kind)
     if not found.get("version") and not found.entries:
         raise ConfigurationError(
             f"There is no feed at {shown(answer.url)}.",
@@ -121,7 +125,10 @@ def _body(entry: Mapping[str, Any]) -> str:
 
 def _text(title: str | None, body: str) -> str:
     """Title and body; once where one begins with the other, as of a post without a title."""
-    head, rest = to_text(title or ""), to_text(body)
+    return _joined(to_text(title or ""), to_text(body))
+
+
+def _joined(head: str, rest: str) -> str:
     if not head or rest.startswith(head.rstrip("….")):
         return rest or head
     return f"{head}\n\n{rest}".strip()
@@ -149,18 +156,23 @@ def _of_json(answer: Answer) -> Iterator[Row]:
     for item in items if isinstance(items, list) else ():
         if not isinstance(item, dict):
             continue
-        people = item.get("authors") or feed.get("authors") or [item.get("author") or {}]
+        people = item.get("authors") or feed.get("authors") or [item.get("author")]
         plain = item.get("content_text")
         body = plain or to_text(str(item.get("content_html") or item.get("summary") or ""))
-        head = to_text(str(item.get("title") or ""))
+        head = str(item.get("title") or "").strip()
         tags = item.get("tags") if isinstance(item.get("tags"), list) else []
         yield {
             "id": item.get("id") or item.get("url"),
-            "text": f"{head}\n\n{body}".strip() if head else body,
+            "text": _joined(head, body),
             "time": item.get("date_published") or item.get("date_modified"),
-            "author": people[0].get("name") if isinstance(people[0], dict) else None,
+            "author": _name_of_first(people),
             "language": item.get("language") or feed.get("language"),
             "category": tags[0] if tags else None,
             "feed": feed.get("title"),
             "link": item.get("url"),
         }
+
+
+def _name_of_first(people: Any) -> str | None:
+    first = people[0] if isinstance(people, list) and people else None
+    return first.get("name") if isinstance(first, dict) else None

@@ -81,11 +81,12 @@ def listed(engine: Engine, *, source: str | None, limit: int) -> list[Row]:
 
 
 def corrections(engine: Engine, source: str) -> list[Row]:
-    """Text and label of every record of a source that people judged, in the order of the records:
-    the last word on its text as it stands."""
+    """Every text of a source that people judged, with its label: each text once, and the label
+    that most of its records have."""
     c = CURRENT_SENTIMENT.c
-    statement = sa.select(c.text, c.label).where(c.source == source, c.overridden_by.is_not(None))
-    return database.rows(engine, statement.order_by(c.record_id))
+    most = sa.func.mode().within_group(c.label).label("label")
+    statement = sa.select(c.text, most).where(c.source == source, c.overridden_by.is_not(None))
+    return database.rows(engine, statement.group_by(c.text).order_by(sa.func.min(c.record_id)))
 
 
 def agreement(engine: Engine, *, source: str | None) -> list[Row]:

@@ -197,11 +197,15 @@ def get(engine: Engine, review_id: int) -> Row:
     return found[0]
 
 
-def say(engine: Engine, review_id: int, number: int, label: str, *, by: str) -> bool:
+def say(
+    engine: Engine, review_id: int, number: int, label: str, *, by: str, settled_too: bool = False
+) -> bool:
     """What a person says of a drawn record. The label of most people is kept with the draw, and is
-    in force as an override. False where they have judged it before, somebody has passed it over, or
-    its source has another text by now."""
-    return _done(engine, sa.func.analytics.review_say(review_id, number, label, _person(by)))
+    in force as an override. False where they have judged it before, enough others have (unless
+    `settled_too`: one more opinion counts), somebody has passed it over, or its source has another
+    text by now."""
+    about = (review_id, number, label, _person(by), settled_too)
+    return _done(engine, sa.func.analytics.review_say(*about))
 
 
 def skip(engine: Engine, review_id: int, number: int, why: str, *, by: str) -> bool:
