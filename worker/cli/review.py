@@ -71,7 +71,8 @@ def draw(
             engine, source_id, n, by=operator(), people=people, since=start, until=end
         )
         count = len(reviews.items(engine, review_id))
-    say(f"Drawn: {count:,} records of {source!r}. Next: sentiment-worker review next -s {source}")
+    drawn = words.many(count, "record", "records")
+    say(f"Drawn: {drawn} of {source!r}. Next: sentiment-worker review next -s {source}")
 
 
 @app.command("next", epilog="Example:  [bold]sentiment-worker review next --source reviews[/bold]")

@@ -22,9 +22,6 @@ from worker.store.analytics.scorers import Row
 WINDOW = 5_000
 """Scores of a transaction: killed anywhere, what is done stays, and doing it again goes on."""
 
-OTHERS = "*"
-"""Of a language that has no temperature of its own, or is not known."""
-
 _COUNT = """
 SELECT count(*) AS scores,
        count(*) FILTER (WHERE EXISTS (SELECT FROM sentiment.score n WHERE n.record_id = s.record_id
@@ -83,7 +80,7 @@ class Recalibration:
     version: str
     languages: Sequence[str]
     powers: Mapping[str, float]
-    """By language, and `OTHERS`: the old temperature by the new."""
+    """By language, and `*` for any other: the old temperature by the new."""
     source_id: int | None = None
     """Only of this source."""
 
