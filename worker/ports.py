@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from worker.records import (
     Chunk,
@@ -42,6 +42,21 @@ class Source(Protocol):
 
     def size(self) -> int | None:
         """About how many bytes a full read takes; None if the source cannot say."""
+
+
+@runtime_checkable
+class Delivery(Source, Protocol):
+    """A source that hands records over, and must hear that they are stored: a queue."""
+
+    def stored(self, pages: Sequence[Page]) -> None:
+        """These are committed. Called after each commit, also after the last page was read."""
+
+    def wait(self, seconds: float) -> bool:
+        """Blocks until there is something to read, at most so long; was there? Raises as
+        `pages`."""
+
+    def waiting(self) -> str:
+        """For a person: how much there is to read. Takes nothing. Raises as `pages`."""
 
 
 class Scorer(Protocol):

@@ -14,8 +14,9 @@ import worker
 from worker import bootstrap, log
 from worker.cli import report
 from worker.cli.output import DATA, VerboseOption, say, settings_for
-from worker.cli.running import Turn, run_all
+from worker.cli.running import run_all
 from worker.insight.summary import period, summarise
+from worker.operate.turns import Turn
 from worker.settings import Settings
 from worker.sources.file import FileSourceConfig
 from worker.states import Trigger

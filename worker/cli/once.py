@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -16,11 +15,12 @@ from worker.cli.output import (
     print_json,
     settings_for,
 )
-from worker.cli.running import Turn, run_all
+from worker.cli.running import run_all
 from worker.cli.which import configured, from_paths
-from worker.sources import kinds
-from worker.sources.config import SourceConfig
-from worker.sources.files.source import FileSource
+from worker.operate.turns import Turn
+from worker.settings import Settings
+from worker.sources import file
+from worker.sources.file import FileSourceConfig
 from worker.sources.kinds import Opening
 from worker.states import RunReport, Trigger
 
@@ -92,20 +92,26 @@ def once(
         "delimiter": delimiter,
     }
     if paths:
-        sources: Sequence[SourceConfig] = from_paths(paths, name, layout)
-        for ad_hoc in sources:
-            # A mistyped path leaves no source behind.
-            found = kinds.open_source(ad_hoc, Opening(loaded.settings.access))
-            if isinstance(found, FileSource):
-                found.require_found()
+        turns = [
+            _ad_hoc(each, loaded.settings, is_named=name is not None)
+            for each in from_paths(paths, name, layout)
+        ]
     else:
         sources = configured(loaded.settings, source)
-    unnamed = bool(paths) and name is None
-    turns = [Turn(s.name, s.kind, s, Trigger.ONCE, alike=unnamed) for s in sources]
+        turns = [Turn(each.name, each.kind, each, Trigger.ONCE) for each in sources]
     results, code = run_all(loaded.settings, turns)
     if output is Output.JSON:
         print_json([_as_json(report) for report in results])
     raise typer.Exit(code)
+
+
+def _ad_hoc(config: FileSourceConfig, settings: Settings, *, is_named: bool) -> Turn:
+    """Files of the command line. Raises ConfigurationError where there are none: a mistyped path
+    leaves no source behind."""
+    files = file.open_source(config, Opening(settings.access))
+    files.require_found()
+    check = None if is_named else files.require_alike
+    return Turn(config.name, config.kind, config, Trigger.ONCE, check=check)
 
 
 def _as_json(report: RunReport) -> dict[str, Any]:

@@ -20,10 +20,11 @@ from worker.cli.output import (
     say_error,
     settings_for,
 )
-from worker.cli.running import Turn, run_all
+from worker.cli.running import run_all
 from worker.errors import ConfigurationError, Exit
 from worker.log import printable
 from worker.operate.redrive import again
+from worker.operate.turns import Turn
 from worker.settings import Settings
 from worker.states import Trigger
 from worker.store import reading

@@ -1,39 +1,28 @@
-"""Sources run one after another by a command that ends: with bars, a sentence each, a code."""
+"""What a command that runs sources shows of them: bars, a sentence each, an exit code."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 from sqlalchemy import Engine
 
 from worker import aws, bootstrap, words
 from worker.cli import progress
 from worker.cli.output import STRAY_KEYS, WORDS, say, say_error
-from worker.errors import DatabaseUnavailable, Exit, WorkerError
-from worker.operate.stopping import Stopper
-from worker.operate.worker import Worker, look_back, pause_of, pull_work
-from worker.pipeline.cycle import cycle
-from worker.records import NOTHING_AGAIN, Redrive
+from worker.errors import Exit, WorkerError
+from worker.operate.turns import Ending, Turn, one_after_another
+from worker.ports import Observer
 from worker.settings import Settings
-from worker.sources import kinds
-from worker.sources.config import SourceConfig
 from worker.sources.file import FileSourceConfig
-from worker.sources.files.source import FileSource
-from worker.sources.kinds import Opening
 from worker.sources.rows.layout import ROW_ID
 from worker.states import RunReport, RunState, StopReason, Trigger
-from worker.store import migrate, reading
-from worker.store.analytics import questions
-from worker.store.ledger import cursors, pauses, spending, unusual
-from worker.threads import in_a_thread
-
-FILES_SHOWN = 5
+from worker.store import migrate
+from worker.store.ledger import pauses, spending
 
 WORST_FIRST = (
     Exit.MISUSED,
@@ -46,20 +35,6 @@ WORST_FIRST = (
     Exit.DONE,
 )
 """Of several sources, the worst ending is the command's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One source's run."""
-
-    name: str
-    kind: str
-    config: SourceConfig | None
-    """What to read; None only works off what is pending."""
-    trigger: str
-    redrive: Redrive = NOTHING_AGAIN
-    alike: bool = False
-    """Refuse files that have different columns: nobody has said that they are one source."""
 
 
 def run_all(settings: Settings, turns: Sequence[Turn]) -> tuple[list[RunReport], int]:
@@ -76,77 +51,53 @@ def run_all(settings: Settings, turns: Sequence[Turn]) -> tuple[list[RunReport],
             if target is not None:
                 offer_rescore(engine, [turn.name for turn in turns])
 
-            async def running() -> tuple[list[RunReport], int]:
+            async def running() -> tuple[list[RunReport | WorkerError], int]:
                 async with bootstrap.open_worker(settings, engine, target) as worker:
-                    return await _one_after_another(worker, settings, turns)
+                    return await one_after_another(worker, settings, turns, _Teller())
 
-            return asyncio.run(running())
-
-
-async def _one_after_another(
-    worker: Worker, settings: Settings, turns: Sequence[Turn]
-) -> tuple[list[RunReport], int]:
-    reports: list[RunReport] = []
-    codes: list[int] = [Exit.DONE]
-    stopper = Stopper(lambda: None)
-    for turn in turns:
-        if stopper.signal:
-            break
-        pausable = turn.config if turn.trigger == Trigger.ONCE else None
-        if pausable and (pause := await asyncio.to_thread(pause_of, worker, pausable)):
-            say(f"{turn.name!r} is paused {pauses.told(pause).removesuffix('.')}.")
-            say(f"To end the pause: sentiment-worker schedule resume {turn.name}")
-            continue
-        try:
-            report = await _run_one(worker, settings, turn, stopper)
-        except WorkerError as error:
-            say_error(error)
-            codes.append(error.exit_code)
-            continue
-        reports.append(report)
-        codes.append(report.exit_code)
-    if stopper.signal:
-        return reports, 128 + stopper.signal
-    return reports, next(code for code in WORST_FIRST if code in codes)
+            outcomes, stopped_by = asyncio.run(running())
+    reports = [outcome for outcome in outcomes if isinstance(outcome, RunReport)]
+    return reports, _code(outcomes, stopped_by)
 
 
-async def _run_one(worker: Worker, settings: Settings, turn: Turn, stopper: Stopper) -> RunReport:
-    tell = _Teller()
-    empty_before = partial(unusual.empty_in_a_row, worker.engine, turn.name)
-    opening = Opening(settings.access, tell, empty_before)
-    source = kinds.open_source(turn.config, opening) if turn.config else None
-    before = await asyncio.to_thread(cursors.known, worker.engine, turn.name)
-    if turn.alike and isinstance(source, FileSource):
-        await in_a_thread(partial(source.require_alike, before))
-    size = await in_a_thread(source.size) if source and WORDS.is_terminal else None
-    about = (turn.name, turn.kind, source, turn.trigger, turn.redrive)
-    work = await asyncio.to_thread(pull_work, worker, settings, *about)
-    with progress.bars(turn.name, size) as observer:
-        report = await cycle(
-            worker.parts, worker.ledger, work, observer=observer, on_start=stopper.watch
-        )
-    _tell(report)
-    with contextlib.suppress(DatabaseUnavailable):  # the run itself has ended well
-        for warning in await asyncio.to_thread(look_back, worker, work, report):
-            say(f"Unusual: {warning}.", style="yellow")
-        if source and not (source.remark and source.remark.found_nothing):
-            await asyncio.to_thread(
-                _tell_of_rows, worker, report, is_first=not before, again=_each_row(turn)
-            )
-    return report
+def _code(outcomes: Sequence[RunReport | WorkerError], stopped_by: int) -> int:
+    if stopped_by:
+        return 128 + stopped_by
+    codes = [Exit.DONE, *(outcome.exit_code for outcome in outcomes)]
+    return next(code for code in WORST_FIRST if code in codes)
 
 
 class _Teller:
-    """Says which columns were chosen; of many files alike it says so once."""
+    """`worker.operate.turns.Teller` on stderr; a choice of columns that many files share is said
+    once."""
 
     def __init__(self) -> None:
+        self.wants_size = WORDS.is_terminal
         self._said: set[str] = set()
 
-    def __call__(self, sentence: str) -> None:
+    def chosen(self, sentence: str) -> None:
         choice = sentence.partition(": ")[2]
         if choice not in self._said:
             self._said.add(choice)
             say(sentence)
+
+    def paused(self, turn: Turn, pause: Mapping[str, Any]) -> None:
+        say(f"{turn.name!r} is paused {pauses.told(pause).removesuffix('.')}.")
+        say(f"To end the pause: sentiment-worker schedule resume {turn.name}")
+
+    def refused(self, turn: Turn, error: WorkerError) -> None:
+        say_error(error)
+
+    def watching(self, turn: Turn, size: int | None) -> AbstractContextManager[Observer]:
+        self._said.clear()
+        return progress.bars(turn.name, size)
+
+    def ended(self, ending: Ending) -> None:
+        _tell(ending.report)
+        for warning in ending.warnings:
+            say(f"Unusual: {warning}.", style="yellow")
+        if ending.looked:
+            _tell_of_rows(ending)
 
 
 def _each_row(turn: Turn) -> str:
@@ -166,36 +117,36 @@ def _each_row(turn: Turn) -> str:
     )
 
 
-def _tell_of_rows(worker: Worker, report: RunReport, *, is_first: bool, again: str) -> None:
+def _tell_of_rows(ending: Ending) -> None:
     """Why there are fewer records than rows, and whether they are stored twice."""
+    report = ending.report
     c = report.counters
     if not c.read and report.state == RunState.DONE:
         empty = "There were no rows: the input is empty, or has only a header."
         nothing = "Nothing is new since the last run"
         nothing += "; what waited was scored." if c.scored else "."
-        say(empty if is_first else nothing)
-        if refused := questions.quarantine_size(worker.engine, report.source):
-            left = words.many(refused, "row or file is", "rows or files are")
+        say(empty if ending.is_first else nothing)
+        if ending.in_quarantine:
+            left = words.many(ending.in_quarantine, "row or file is", "rows or files are")
             say(
                 f"{left} still in quarantine, not read: sentiment-worker quarantine list --source"
                 f" {shlex.quote(report.source)}",
                 style="yellow",
             )
     # Later runs meet rows of earlier ones again; which of those a file repeats, nobody counts.
-    merged = c.duplicate + c.unchanged + c.changed if is_first else 0
+    merged = c.duplicate + c.unchanged + c.changed if ending.is_first else 0
     if merged:
         rows = words.many(merged, "row repeats", "rows repeat")
-        say(f"{rows} an id; the last row of each id was kept.{again}")
-    if c.new:
-        for twice in reading.read_elsewhere(worker.engine, report.source, FILES_SHOWN):
-            say(
-                f"{twice['partition']} was read as the source {twice['source']!r} too:"
-                f" {twice['shared']:,} of the {twice['records']:,} records of {report.source!r}"
-                " have a text that is stored there as well, and count twice. To take one of the two"
-                f" away: sentiment-worker sources remove {shlex.quote(report.source)}, or"
-                f" {shlex.quote(twice['source'])}",
-                style="yellow",
-            )
+        say(f"{rows} an id; the last row of each id was kept.{_each_row(ending.turn)}")
+    for twice in ending.read_elsewhere:
+        say(
+            f"{twice['partition']} was read as the source {twice['source']!r} too:"
+            f" {twice['shared']:,} of the {twice['records']:,} records of {report.source!r}"
+            " have a text that is stored there as well, and count twice. To take one of the two"
+            f" away: sentiment-worker sources remove {shlex.quote(report.source)}, or"
+            f" {shlex.quote(twice['source'])}",
+            style="yellow",
+        )
 
 
 def has_stray_keys(settings: Settings) -> bool:

@@ -19,9 +19,10 @@ from worker.cli.output import (
     settings_for,
 )
 from worker.cli.planning import DryRunOption
-from worker.cli.running import Turn, run_all
+from worker.cli.running import run_all
 from worker.errors import ConfigurationError, Exit
 from worker.operate.redrive import again
+from worker.operate.turns import Turn
 from worker.states import BackfillState, RunState, Trigger
 from worker.store import reading
 from worker.store.ledger import backfills

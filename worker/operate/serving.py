@@ -5,34 +5,38 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
-from worker.errors import ConfigurationError, DatabaseUnavailable, SourceBusy
+from worker.errors import DatabaseUnavailable, SourceBusy, WorkerError
 from worker.log import get_logger
-from worker.operate import backfilling
+from worker.operate.backfills import Backfills
 from worker.operate.stopping import Stopper
 from worker.operate.timetable import Job, Timetable
-from worker.operate.worker import Worker, look_back, pause_of, pull_work
-from worker.pipeline.circuit import CircuitState
+from worker.operate.worker import Worker, is_due, look_back, pause_of, pull_work
 from worker.pipeline.cycle import cycle
 from worker.pipeline.work import Work
-from worker.ports import Silent
-from worker.records import Lane
+from worker.ports import Delivery, Silent, Source
 from worker.settings import Settings
 from worker.sources import kinds
 from worker.sources.config import SourceConfig
 from worker.sources.kinds import Opening
-from worker.states import BackfillState, RunReport, StopReason, Trigger
-from worker.store.ledger import backfills, pauses, unusual
+from worker.states import RunReport, Trigger
+from worker.store.ledger import pauses, unusual
+from worker.threads import in_a_thread
 
 log = get_logger(__name__)
 
-ASK_AGAIN_S = 60.0
-"""Between two looks at a backfill that waits for another model version."""
+LISTEN_S = 20.0
+"""So long one look into a queue waits for something to come."""
+
+QUIET_S = 3600.0
+"""After so long without a run a queue has one all the same: it shows that somebody listens."""
+
+REST_S = 30.0
+"""After a queue that could not be listened to, or a run of it that another process had."""
 
 
 def reviving(revive: Callable[[], None], job: Job) -> Job:
@@ -69,6 +73,13 @@ class Turns:
         self._gate = gate
         empty_before = partial(unusual.empty_in_a_row, worker.engine, config.name)
         self._opening = Opening(settings.access, empty_before=empty_before)
+        self._delivery: Delivery | None = None
+        if config.listens:
+            opened = kinds.open_source(config, self._opening)
+            assert isinstance(opened, Delivery)
+            self._delivery = opened
+        self._ran_at: float | None = None
+        self._rests_until = 0.0
         self._turn = asyncio.Lock()
         self._owed = False
         self._noted_to: datetime | None = None
@@ -81,8 +92,30 @@ class Turns:
                 self._owed = True
                 work = await asyncio.to_thread(self._scheduled_work)
                 if work is not None:
-                    await _quiet_cycle(self._worker, work, self._stopper)
+                    await self._run(work)
                 self._owed = False
+
+    async def _run(self, work: Work) -> None:
+        self._ran_at = now = asyncio.get_running_loop().time()
+        if await _quiet_cycle(self._worker, work, self._stopper) is None:
+            self._rests_until = now + REST_S
+
+    async def hear(self) -> bool:
+        """Wait at a queue: is it time for a run? One that cannot be listened to has a run too,
+        which fails, and is seen."""
+        assert self._delivery is not None
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._rests_until - loop.time()))
+        if await asyncio.to_thread(pause_of, self._worker, self._config):
+            self._rests_until = loop.time() + LISTEN_S
+            return False
+        if self._ran_at is None or loop.time() - self._ran_at > QUIET_S:
+            return True
+        try:
+            return await in_a_thread(partial(self._delivery.wait, LISTEN_S))
+        except WorkerError:
+            self._rests_until = loop.time() + REST_S
+            return True
 
     async def drain(self) -> None:
         """Work off what came back; opens no run when there is nothing to do."""
@@ -104,6 +137,8 @@ class Turns:
         before, are rows."""
         name, ledger = self._config.name, self._worker.ledger
         work, now = self._work(pull=True), datetime.now(UTC)
+        if self._delivery:
+            return None if pause_of(self._worker, self._config) else work
         due = self._timetable.due(name) or now
         if not self._config.when.allows(now):  # a late run, or one that its jitter moved on
             log.info("source.day_off", source=name)
@@ -139,9 +174,11 @@ class Turns:
 
     def _work(self, *, pull: bool) -> Work:
         c = self._config
-        source, trigger = None, Trigger.DRAIN
+        source: Source | None = None
+        trigger = Trigger.DRAIN
         if pull:
-            source, trigger = kinds.open_source(c, self._opening), Trigger.SCHEDULE
+            source = self._delivery or kinds.open_source(c, self._opening)
+            trigger = Trigger.SCHEDULE
         return pull_work(self._worker, self._settings, c.name, c.kind, source, trigger)
 
     def _due_work(self, now: float) -> Work | None:
@@ -157,15 +194,6 @@ def _was_busy(passed: Sequence[datetime]) -> str:
         f"{len(passed):,} runs were due from {passed[0]:%Y-%m-%d %H:%M} UTC on, while the one "
         "before was under way; the next one makes up for them"
     )
-
-
-def is_due(worker: Worker, lane: Lane, now: float) -> bool:
-    """Is there something of the lane to be sent, or to be scored provisionally?"""
-    pending = worker.parts.journal.pending(lane)
-    active = pending.active_due_in_s is not None and pending.active_due_in_s <= 0
-    parked = pending.parked_due_in_s is not None and pending.parked_due_in_s <= 0
-    overdue = pending.overdue_in_s is not None and pending.overdue_in_s <= 0
-    return active or overdue or (parked and worker.parts.fanout.circuit.probe_due(now))
 
 
 async def _quiet_cycle(worker: Worker, work: Work, stopper: Stopper) -> RunReport | None:
@@ -189,71 +217,6 @@ async def _quiet_cycle(worker: Worker, work: Work, stopper: Stopper) -> RunRepor
         gc.collect()
 
 
-class Backfills:
-    """Runs what was applied with --detach, or lost its process, one backfill at a time."""
-
-    def __init__(self, worker: Worker, settings: Settings, stopper: Stopper) -> None:
-        self._worker = worker
-        self._settings = settings
-        self._stopper = stopper
-        self._ask_again_at: dict[int, float] = {}
-
-    async def work_off(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for row in await asyncio.to_thread(self._due, now):
-            if self._stopper.signal:
-                return
-            try:
-                report = await backfilling.run(
-                    self._worker,
-                    self._settings,
-                    row,
-                    Silent(),
-                    self._stopper,
-                    detached=True,
-                )
-                if report.stop_reason == StopReason.VERSION:
-                    await self._put_off(row["id"], now, report.error or "")
-            except SourceBusy as error:
-                log.debug("backfill.busy", backfill=row["id"], error=str(error))
-            except ConfigurationError as error:
-                await self._put_off(row["id"], now, str(error))
-            finally:
-                gc.collect()  # see `_quiet_cycle`
-
-    async def _put_off(self, backfill_id: int, now: float, why: str) -> None:
-        """Another shell may name the function that it wants; asking costs a call."""
-        self._ask_again_at[backfill_id] = now + ASK_AGAIN_S
-        await asyncio.to_thread(backfills.explain, self._worker.engine, backfill_id, why)
-        log.warning("backfill.waits", backfill=backfill_id, error=why)
-
-    def _due(self, now: float) -> list[Mapping[str, Any]]:
-        """Backfills with something to do. One whose last run could not say how it ended is
-        closed; one that may spend no more is paused."""
-        engine, found = self._worker.engine, []
-        for listed in reversed(
-            backfills.listed(engine, states=(BackfillState.RUNNING,), limit=100)
-        ):
-            row = backfills.get(engine, listed["id"])
-            lane = Lane(row["source_id"], row["id"])
-            if now < self._ask_again_at.get(row["id"], 0.0):
-                continue
-            work = backfilling.backfill_work(self._worker, self._settings, row)
-            reason = work.supervise() if work.supervise else None
-            if reason is None and self._has_work(lane, now):
-                found.append(row)
-            else:
-                backfilling.close(self._worker, lane, reason)
-        return found
-
-    def _has_work(self, lane: Lane, now: float) -> bool:
-        """A window that may be opened (into an outage only to probe), or a chunk that is due."""
-        circuit = self._worker.parts.fanout.circuit
-        may_open = circuit.state is CircuitState.CLOSED or circuit.probe_due(now)
-        to_open = may_open and backfills.has_windows(self._worker.engine, lane.backfill_id)
-        return to_open or is_due(self._worker, lane, now)
-
-
 def timetable_of(
     worker: Worker,
     settings: Settings,
@@ -267,7 +230,10 @@ def timetable_of(
     gate = asyncio.Semaphore(settings.runs_at_once)
     for source in sources:
         turns = Turns(worker, settings, source, stopper, timetable, gate)
-        timetable.add(source, reviving(revive, turns.pull))
+        if source.listens:
+            timetable.add_listener(source.name, turns.hear, reviving(revive, turns.pull))
+        else:
+            timetable.add(source, reviving(revive, turns.pull))
         timetable.add_drain(f"drain:{source.name}", reviving(revive, turns.drain))
     others = Backfills(worker, settings, stopper)
     timetable.add_drain("backfills", reviving(revive, others.work_off))

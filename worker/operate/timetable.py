@@ -11,9 +11,10 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from apscheduler.events import EVENT_JOB_SUBMITTED, JobSubmissionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -56,6 +57,7 @@ class Timetable:
         self._due: dict[str, datetime] = {}
         self._stopped = asyncio.Event()
         self._at_work: set[asyncio.Task[None]] = set()
+        self._listeners: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     def add(self, source: SourceConfig, job: Job) -> None:
         """A source's job: by its schedule, and once at start, unless that is a day off."""
@@ -69,13 +71,18 @@ class Timetable:
         """What is looked for every few seconds: retries, the provisional, backfills."""
         self._add(name, DRAIN, name, job)
 
+    def add_listener(self, name: str, hear: Callable[[], Awaitable[bool]], job: Job) -> None:
+        """A job that is done whenever `hear`, which waits for it, returns True."""
+        self._listeners.append(partial(self._listen, name, hear, job))
+
     async def run(self) -> None:
         self._scheduler.start()
+        listening = [asyncio.create_task(listen()) for listen in self._listeners]
         watch = asyncio.create_task(self._watch_the_clock())
         await self._stopped.wait()
         watch.cancel()
         self._scheduler.pause()
-        await asyncio.gather(*self._at_work, return_exceptions=True)
+        await asyncio.gather(*self._at_work, *listening, return_exceptions=True)
         self._scheduler.shutdown(wait=False)
 
     def stop(self) -> None:
@@ -110,6 +117,27 @@ class Timetable:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), wait_s)
         await job()
+
+    async def _listen(self, name: str, hear: Callable[[], Awaitable[bool]], job: Job) -> None:
+        stopped = asyncio.create_task(self._stopped.wait())
+        while not stopped.done():
+            hearing = asyncio.ensure_future(hear())
+            await asyncio.wait({hearing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not hearing.done():
+                hearing.cancel()
+                return
+            try:
+                if hearing.result():
+                    await job()
+            except WorkerError as error:
+                log.error("job.failed", source=name, error=str(error), hint=error.hint)
+                await self._rest(stopped)
+            except Exception:
+                log.exception("job.crashed", source=name)
+                await self._rest(stopped)
+
+    async def _rest(self, stopped: asyncio.Task[bool]) -> None:
+        await asyncio.wait({stopped}, timeout=DRAIN.every.total_seconds())
 
     async def _guarded(self, name: str, job: Job) -> None:
         """A job's error ends that job's run, never the process."""

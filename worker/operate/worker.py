@@ -84,3 +84,12 @@ def pause_of(worker: Worker, config: SourceConfig) -> Mapping[str, Any] | None:
         if why := pauses.begin_if_failing(worker.engine, source_id, runs=runs, by=worker.name):
             log.error("source.paused_itself", source=config.name, why=why)
     return pauses.current(worker.engine).get(config.name)
+
+
+def is_due(worker: Worker, lane: Lane, now: float) -> bool:
+    """Is there something of the lane to be sent, or to be scored provisionally?"""
+    pending = worker.parts.journal.pending(lane)
+    active = pending.active_due_in_s is not None and pending.active_due_in_s <= 0
+    parked = pending.parked_due_in_s is not None and pending.parked_due_in_s <= 0
+    overdue = pending.overdue_in_s is not None and pending.overdue_in_s <= 0
+    return active or overdue or (parked and worker.parts.fanout.circuit.probe_due(now))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from worker import crashpoint
 from worker.errors import WorkerError
-from worker.ports import Journal, Planner, Source
+from worker.ports import Delivery, Journal, Planner, Source
 from worker.records import (
     BEFORE,
     IDENTITY,
@@ -137,6 +137,8 @@ class SourceFeed:
         leases, changes = await to_its_end(partial(self._journal.ingest, *about))
         crashpoint.reached("ingest.committed")
         versions |= {page.partition: version + 1 for page, version in known}
+        if isinstance(self._source, Delivery):
+            await to_its_end(partial(self._source.stored, pages))
         return Batch(leases, changes, sum(page.bytes_read for page in pages))
 
 

@@ -107,6 +107,11 @@ class SourceConfig(Strict):
         return Layout(**{name: getattr(self, name) for name in LAYOUT})
 
     @property
+    def listens(self) -> bool:
+        """Does `serve` wait at it (see `worker.ports.Delivery`), instead of asking at its times?"""
+        return False
+
+    @property
     def is_at_aws(self) -> bool:
         """Does reading it take AWS's credentials?"""
         return False

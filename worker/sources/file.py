@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
-from worker.ports import Source
 from worker.sources.config import SourceConfig
 from worker.sources.kinds import Kind, Opening
+
+if TYPE_CHECKING:
+    from worker.sources.files.source import FileSource
 
 
 class FileSourceConfig(SourceConfig):
@@ -44,7 +46,7 @@ class FileSourceConfig(SourceConfig):
         return any(location.startswith("s3://") for location in self.locations)
 
 
-def open_source(config: FileSourceConfig, opening: Opening) -> Source:
+def open_source(config: FileSourceConfig, opening: Opening) -> FileSource:
     from worker.sources.files.source import FileOptions, FileSource  # slow to import
 
     return FileSource(

@@ -77,7 +77,7 @@ class HttpSourceConfig(WebConfig):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> HttpSourceConfig:
-        from worker.sources.web.paths import require_path  # jmespath is slow to import
+        from worker.sources.rows.paths import require_path  # jmespath is slow to import
 
         if self.pagination in ("next", "cursor") and not self.next:
             raise ValueError(f'pagination = "{self.pagination}" needs next: where the next one is')

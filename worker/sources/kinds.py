@@ -23,7 +23,7 @@ from worker.ports import Source
 from worker.sources.config import SourceConfig
 
 GROUP = "sentiment_worker.sources"
-OURS = ("file", "sql", "http", "feed")
+OURS = ("file", "sql", "http", "feed", "sqs")
 """Each the name of a module beside this one."""
 
 

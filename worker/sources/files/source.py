@@ -122,29 +122,40 @@ class FileSource:
     def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
         blobs, unread = self._look()
         self._look_at_emptiness(is_empty=not blobs and unread is None)
-        self._id_rules.remember(positions, blobs)
+        self.remember(positions, blobs)
         for blob in blobs:
-            known = position = positions.get(blob.path, {})
-            if position.get("layout") != self._digest():
-                position = {}
-            if position.get("stamp") == blob.stamp:
-                continue
             try:
-                for page in self._file(blob, position, known):
-                    identity.require_same(known, page.identity, blob.path)
-                    yield page
-            except ConfigurationError as error:
-                if len(blobs) == 1:
-                    raise
-                # Of many files one is not like the others: it is refused, the others are read.
-                yield self._refused_file(blob, error)
-            except (SourceUnavailable, OSError) as error:
+                yield from self.read(blob, positions, is_alone=len(blobs) == 1)
+            except SourceUnavailable as error:
                 log.warning("file.unreadable", file=blob.path, error=str(error))
-                if isinstance(error, OSError):
-                    error = storage.unreadable(blob.path, error)
                 unread = error
         if unread is not None:
             raise unread
+
+    def remember(self, positions: Mapping[str, Position], blobs: Sequence[Blob] = ()) -> None:
+        """How earlier runs chose ids; before files are read one by one."""
+        self._id_rules.remember(positions, blobs)
+
+    def read(
+        self, blob: Blob, positions: Mapping[str, Position], *, is_alone: bool
+    ) -> Iterator[Page]:
+        """What is new of one file. Of many, one that is not like the others is refused, and the
+        others are read; one that `is_alone` raises ConfigurationError. Raises SourceUnavailable."""
+        known = position = positions.get(blob.path, {})
+        if position.get("layout") != self._digest():
+            position = {}
+        if position.get("stamp") == blob.stamp:
+            return
+        try:
+            for page in self._file(blob, position, known):
+                identity.require_same(known, page.identity, blob.path)
+                yield page
+        except ConfigurationError as error:
+            if is_alone:
+                raise
+            yield self._refused_file(blob, error)
+        except OSError as error:
+            raise storage.unreadable(blob.path, error) from error
 
     def _look_at_emptiness(self, *, is_empty: bool) -> None:
         """Raises SourceUnavailable once there was no file too often; the remark says so too."""

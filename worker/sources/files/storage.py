@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import gzip
 import io
@@ -34,6 +35,9 @@ FORMATS = {
     ".parquet": "parquet",
 }
 PACKINGS = {".gz": "gzip", ".zst": "zstd"}
+
+SMALL_BYTES = 1 << 20
+"""An object of at most so many bytes is fetched with one request."""
 
 REST_S = 3.0
 """A file untouched for so long is not being written: its last line is all there is of it."""
@@ -106,16 +110,16 @@ def find(location: str, access: Access) -> list[Blob]:
         return list(_find_in_s3(location, access))
     path = Path(location).expanduser()
     if path.is_dir():
-        return [_local(name) for name in sorted(_within(path)) if _supported(name)]
+        return [_local(name) for name in sorted(_within(path)) if is_supported(name)]
     if path.is_file():
-        _require_supported(location)
+        _requireis_supported(location)
         return [_local(str(path))]
     matches = sorted(glob.glob(str(path), recursive=True))
     if not matches and glob.has_magic(str(path)):
         return []  # what matches may come later
     files = [name for name in matches if os.path.isfile(name)]
     if files or any(map(os.path.isdir, matches)):
-        return [_local(name) for name in files if _supported(name)]
+        return [_local(name) for name in files if is_supported(name)]
     if matches or os.path.lexists(path):
         raise SourceUnavailable(
             f"{location} is no file: a link that leads nowhere, a pipe or a device."
@@ -138,7 +142,7 @@ def _within(folder: Path) -> Iterator[str]:
             found = Path(place, name)
             if found.is_file() and not name.startswith("."):
                 yield str(found)
-            elif found.is_symlink() and _supported(name):
+            elif found.is_symlink() and is_supported(name):
                 log.warning("file.leads_nowhere", file=str(found))
 
 
@@ -179,12 +183,30 @@ def _find_in_s3(location: str, access: Access) -> Iterator[Blob]:
         for page in pages:
             for found in page.get("Contents", ()):
                 key = found["Key"]
-                if (key == pattern or matches(key)) and _supported(key):
+                if (key == pattern or matches(key)) and is_supported(key):
                     get = partial(_open_s3, client, bucket, key)
                     stamp = f"{found['Size']}:{found['ETag']}"
                     yield Blob(f"s3://{bucket}/{key}", found["Size"], stamp, 0.0, get)
     except (BotoCoreError, ClientError) as error:
         raise unreadable(location, error) from error
+
+
+def object_at(bucket: str, key: str, client: Any) -> Blob | None:
+    """An object as it is now; None where it is gone. Raises SourceUnavailable."""
+    path = f"s3://{bucket}/{key}"
+    try:
+        got = client.get_object(Bucket=bucket, Key=key)
+        size, body = got["ContentLength"], got["Body"]
+        stamp = f"{size}:{got['ETag']}"
+        get: Callable[[], IO[bytes]] = partial(_open_s3, client, bucket, key)
+        with contextlib.closing(body):
+            if size <= SMALL_BYTES:
+                get = partial(io.BytesIO, body.read())
+        return Blob(path, size, stamp, 0.0, get)
+    except (BotoCoreError, ClientError, OSError) as error:
+        if aws.code_of(error) == "NoSuchKey":
+            return None
+        raise unreadable(path, error) from error
 
 
 def _open_s3(client: Any, bucket: str, key: str) -> IO[bytes]:
@@ -235,12 +257,13 @@ def _suffixes(path: str) -> tuple[str, str]:
     return last, ""
 
 
-def _supported(path: str) -> bool:
+def is_supported(path: str) -> bool:
+    """Is it of a kind that can be read?"""
     return _suffixes(path)[0] in FORMATS
 
 
-def _require_supported(path: str) -> None:
-    if not _supported(path):
+def _requireis_supported(path: str) -> None:
+    if not is_supported(path):
         raise ConfigurationError(
             f"{path} is of no kind that can be read.",
             hint=f"Name it {', '.join(FORMATS)}, plain or with {' or '.join(PACKINGS)}.",

@@ -26,13 +26,13 @@ from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger
 from worker.records import Page, Position, Record, Refusal, Remark
 from worker.sources.http import FIELDS, HttpSourceConfig
-from worker.sources.rows import identity
+from worker.sources.rows import identity, paths
 from worker.sources.rows.columns import RowRefused
 from worker.sources.rows.mapping import RecordMaker
+from worker.sources.rows.paths import found
 from worker.sources.web import auth
 from worker.sources.web.client import Answer, Client, asking, shown
 from worker.sources.web.paging import Pager, Reading
-from worker.sources.web.paths import found
 
 log = get_logger(__name__)
 
@@ -176,8 +176,9 @@ class HttpSource:
     def _records(self, maker: RecordMaker, rows: list[Any], reading: Reading) -> Rows:
         records: list[Record] = []
         refusals: list[Refusal] = []
+        fields = {name: getattr(self._config, name) for name in FIELDS}
         for row in rows:
-            flat = self._flat(row)
+            flat = paths.flat(row, fields, self._config.tag_paths)
             try:
                 record = maker.record(flat)
             except RowRefused as error:
@@ -196,15 +197,6 @@ class HttpSource:
                 reading.is_new = True
                 reading.seen.add(mark)
         return records, refusals
-
-    def _flat(self, row: Any) -> dict[str, Any]:
-        """A record's fields under the names of the layout."""
-        c = self._config
-        flat = {name: found(path, row) for name in FIELDS if (path := getattr(c, name))}
-        if isinstance(flat.get("text"), list):  # several fields: a title, and what follows
-            flat["text"] = "\n\n".join(str(part) for part in flat["text"] if part)
-        flat |= {name: found(path, row) for name, path in c.tag_paths.items()}
-        return flat
 
     def _page(
         self,

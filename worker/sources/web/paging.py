@@ -12,8 +12,8 @@ from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger
 from worker.records import Position
 from worker.sources.http import HttpSourceConfig
+from worker.sources.rows.paths import found
 from worker.sources.web.client import Answer, Client, joined, shown
-from worker.sources.web.paths import found
 
 log = get_logger(__name__)
 

@@ -39,9 +39,11 @@ INSERT INTO sentiment.record AS r
 SELECT %(source_id)s, %(run_id)s, i.*
 FROM incoming i
 WHERE (
-    SELECT k.content_hash = i.content_hash
-       AND (k.published_at, k.author, k.language, k.tags)
-           IS NOT DISTINCT FROM (i.published_at, i.author, i.language, i.tags)
+    SELECT (
+        k.content_hash = i.content_hash
+        AND (k.published_at, k.author, k.language, k.tags)
+            IS NOT DISTINCT FROM (i.published_at, i.author, i.language, i.tags)
+    ) OR (%(keep_newer)s AND k.published_at > i.published_at)
     FROM sentiment.record k
     WHERE k.source_id = %(source_id)s AND k.external_id = i.external_id
 ) IS NOT TRUE
@@ -117,7 +119,8 @@ def store(
     crashpoint.reached("ingest.cursor_moved")
     records = [record for page in pages for record in page.records]
     unique = {record.external_id: record for record in records}
-    rows = _upsert(cur, source_id, run_id, unique.values())
+    keep_newer = any(page.keep_newer for page in pages)  # of one source, all alike
+    rows = _upsert(cur, source_id, run_id, unique.values(), keep_newer=keep_newer)
     fresh = [(id_, unique[external]) for id_, external, inserted, _ in rows if inserted]
     revised = [
         (id_, unique[external])
@@ -217,8 +220,11 @@ def create_chunks(
     return [Lease(chunk, fence) for chunk in made]
 
 
-def _upsert(cur: Cursor, source_id: int, run_id: int, records: Iterable[Record]) -> list[Any]:
-    """(id, external_id, inserted, revised) of each record that is new or differs."""
+def _upsert(
+    cur: Cursor, source_id: int, run_id: int, records: Iterable[Record], *, keep_newer: bool
+) -> list[Any]:
+    """(id, external_id, inserted, revised) of each record that is new or differs. `keep_newer`: see
+    `worker.records.Page`."""
     cur.execute(_STAGE_RECORDS)
     with cur.copy("COPY incoming FROM STDIN (FORMAT binary)") as copy:
         copy.set_types(_RECORD_TYPES)
@@ -237,7 +243,8 @@ def _upsert(cur: Cursor, source_id: int, run_id: int, records: Iterable[Record])
                     r.skip_reason,
                 )
             )
-    return driver.rows(cur, _UPSERT_RECORDS, {"source_id": source_id, "run_id": run_id})
+    arguments = {"source_id": source_id, "run_id": run_id, "keep_newer": keep_newer}
+    return driver.rows(cur, _UPSERT_RECORDS, arguments)
 
 
 def _unscored(cur: Cursor, revised: list[tuple[int, Record]]) -> list[tuple[int, Record]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -28,6 +29,15 @@ def found(path: str, document: Any) -> Any:
         return _compiled(path).search(document)
     except JMESPathError:
         return None
+
+
+def flat(row: Any, fields: Mapping[str, str | None], tags: Mapping[str, str]) -> dict[str, Any]:
+    """A record's fields and tags by their names; each is given as a path, or None for a field that
+    is not read."""
+    values = {name: found(path, row) for name, path in fields.items() if path}
+    if isinstance(values.get("text"), list):  # several fields: a title, and what follows
+        values["text"] = "\n\n".join(str(part) for part in values["text"] if part)
+    return values | {name: found(path, row) for name, path in tags.items()}
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,1 @@
+"""What a queue hands over: notices of objects, and records."""

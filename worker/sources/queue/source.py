@@ -1,0 +1,299 @@
+"""A queue as a source.
+
+A message is deleted once what it says is committed, and not before: a process that dies in
+between finds it again, and the second time changes nothing. An object is read as it is now, by the
+reader of files, with a cursor of its own (`s3://bucket/key`): notices may come twice, late or in
+any order. Of messages that are records the one that was sent last counts, by its time.
+
+What cannot be understood, or whose object may not be read, is left where it is: after the number of
+receives that the queue allows, it moves to the dead-letter queue.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from worker import aws
+from worker.errors import SourceUnavailable, WorkerError
+from worker.log import get_logger
+from worker.records import BEFORE, Page, Position, Record, Remark
+from worker.sources.files import storage
+from worker.sources.files.source import FileOptions, FileSource
+from worker.sources.files.storage import Blob
+from worker.sources.kinds import Opening
+from worker.sources.queue.notices import NotUnderstood, Place, document, written
+from worker.sources.queue.queue import BATCH, Message, Queue
+from worker.sources.rows import identity, paths
+from worker.sources.rows.columns import RowRefused
+from worker.sources.rows.mapping import RecordMaker
+from worker.sources.sqs import FIELDS, SqsSourceConfig
+
+log = get_logger(__name__)
+
+IDLE_S = 1
+"""So long an empty queue is listened to before a run ends: a run each message would be too many."""
+
+RUN_S = 300.0
+"""So long a run goes on taking messages; then it ends, the days are brought up to date, and the
+next one goes on."""
+
+TOGETHER, BATCH_BYTES = 500, 4 * 1024 * 1024
+"""Messages that are records become one page, up to so many and about so large."""
+
+AGAIN_AFTER_S = 30
+"""A message that could not be worked off rests so long."""
+
+
+@dataclass(slots=True)
+class Task:
+    """A message at work."""
+
+    message: Message
+    pages: list[Page] = field(default_factory=list)
+    """Of them, those that are not committed yet."""
+    is_read: bool = False
+    """Are these all of its pages?"""
+    left: bool = False
+    """It stays in the queue."""
+
+
+class SqsSource:
+    """`worker.ports.Delivery` of a queue's messages."""
+
+    def __init__(
+        self,
+        config: SqsSourceConfig,
+        opening: Opening,
+        *,
+        idle_s: int = IDLE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = config.name
+        self.remark: Remark | None = None
+        self._config = config
+        self._opening = opening
+        self._idle_s = idle_s
+        self._clock = clock
+        self._queue = Queue(config.queue, opening.access)
+        self._first: list[Message] = []
+        self._tasks: deque[Task] = deque()
+        self._left: dict[str, int] = {}
+
+    def size(self) -> int | None:
+        return None
+
+    def waiting(self) -> str:
+        found = self._queue.attributes()
+        count = int(found.get("ApproximateNumberOfMessages", 0))
+        about = f"about {count:,} messages wait in it"
+        return about if "RedrivePolicy" in found else f"{about}; it has no dead-letter queue"
+
+    def wait(self, seconds: float) -> bool:
+        self._give_back(self._tasks)  # of a run that failed before it was stored
+        if not self._first:
+            self._first = self._queue.receive(int(seconds))
+        return bool(self._first)
+
+    def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
+        self.remark, self._left = None, {}
+        self._give_back(self._tasks)
+        try:
+            if self._config.holds == "records":
+                yield from self._messages(positions)
+            else:
+                yield from self._objects(dict(positions))
+            self._settle()
+            self._raise_if_left()
+        except GeneratorExit:  # broken off: nobody will say of any page that it is stored
+            self._give_back(self._tasks)
+            raise
+        finally:
+            self._give_back([task for task in self._tasks if not task.is_read])
+
+    def stored(self, pages: Sequence[Page]) -> None:
+        done = {id(page) for page in pages}
+        for task in self._tasks:
+            task.pages = [page for page in task.pages if id(page) not in done]
+        self._settle()
+
+    # -- messages and their end --------------------------------------------------------------
+
+    def _batches(self, most: int = 1) -> Iterator[list[Task]]:
+        """What the queue holds, until it is empty; each is filled up to `most` messages with what
+        is there."""
+        ends_at = self._clock() + RUN_S
+        while self._clock() < ends_at:
+            messages, self._first = self._first, []
+            messages = messages or self._queue.receive(self._idle_s)
+            if not messages:
+                return
+            size = sum(len(message.body) for message in messages)
+            while len(messages) < most and size < BATCH_BYTES:
+                more = self._queue.receive(0)
+                if not more:
+                    break
+                messages += more
+                size += sum(len(message.body) for message in more)
+            tasks = [Task(message) for message in messages]
+            self._tasks.extend(tasks)
+            yield tasks
+
+    def _settle(self) -> None:
+        """Delete what is stored, in the order of arrival: a message that came twice is one message,
+        and the second may go only once the pages of the first are committed."""
+        done: list[Message] = []
+        while self._tasks and self._tasks[0].is_read and not self._tasks[0].pages:
+            task = self._tasks.popleft()
+            if not task.left:
+                done.append(task.message)
+        self._queue.delete(done)
+
+    def _leave(self, task: Task, why: str) -> None:
+        task.is_read = task.left = True
+        self._left[why] = self._left.get(why, 0) + 1
+        about = {"id": task.message.id, "received": task.message.received, "why": why}
+        log.warning("queue.message_left", source=self.name, **about)
+        self._queue.let_go([task.message], AGAIN_AFTER_S)
+
+    def _raise_if_left(self) -> None:
+        """Raises SourceUnavailable, so that the run says what stayed in the queue."""
+        if self._left:
+            count = sum(self._left.values())
+            why = "; ".join(sorted(self._left)[:3])
+            raise SourceUnavailable(
+                f"{count:,} message{'s' if count > 1 else ''} stayed in the queue: {why}.",
+                hint="They come again, until the queue moves them to its dead-letter queue.",
+            )
+
+    def _give_back(self, tasks: Iterable[Task]) -> None:
+        """Others may have these messages at once, or we again."""
+        given = {id(task): task.message for task in tasks}
+        self._queue.let_go([*given.values()])
+        self._tasks = deque(task for task in self._tasks if id(task) not in given)
+
+    # -- objects -----------------------------------------------------------------------------
+
+    def _objects(self, positions: dict[str, Position]) -> Iterator[Page]:
+        c = self._config
+        client = aws.client("s3", self._opening.access)
+        files = FileSource(
+            c.name,
+            (),
+            c.layout,
+            tell=self._opening.tell,
+            options=FileOptions(c.encoding, c.delimiter),
+        )
+        files.remember(positions)
+
+        def look(place: Place) -> Blob | WorkerError | None:
+            try:
+                return storage.object_at(place.bucket, place.key, client)
+            except WorkerError as error:
+                return error
+
+        for place in _redriven(positions):
+            yield from self._read(files, look(place), positions)
+        with ThreadPoolExecutor(BATCH, thread_name_prefix="objects") as pool:
+            for tasks in self._batches():
+                named = [(task, self._places(task)) for task in tasks]
+                looked = pool.map(look, [place for _, places in named for place in places])
+                for task, places in named:
+                    found = [next(looked) for _ in places]
+                    yield from self._work_off(task, files, found, positions)
+                self._settle()
+
+    def _places(self, task: Task) -> list[Place]:
+        try:
+            places = written(task.message.body)
+        except NotUnderstood as error:
+            self._leave(task, str(error))
+            return []
+        return [place for place in places if storage.is_supported(place.key)]
+
+    def _work_off(
+        self,
+        task: Task,
+        files: FileSource,
+        found: Sequence[Blob | WorkerError | None],
+        positions: dict[str, Position],
+    ) -> Iterator[Page]:
+        try:
+            for blob in found:
+                for page in self._read(files, blob, positions):
+                    task.pages.append(page)
+                    yield page
+        except SourceUnavailable as error:
+            self._leave(task, str(error).rstrip("."))
+        task.is_read = True
+
+    def _read(
+        self, files: FileSource, blob: Blob | WorkerError | None, positions: dict[str, Position]
+    ) -> Iterator[Page]:
+        """None is an object that is gone by now: there is nothing to read."""
+        if isinstance(blob, WorkerError):
+            raise blob
+        if blob is None:
+            return
+        for page in files.read(blob, positions, is_alone=False):
+            positions[page.partition] = page.position
+            yield page
+
+    # -- records -----------------------------------------------------------------------------
+
+    def _messages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
+        c = self._config
+        names = [name for name in FIELDS if getattr(c.layout, name)] + [*c.tag_paths]
+        maker = RecordMaker(c.layout, names, file=self.name)
+        identity.require_same(positions.get("", {}), maker.identity, "")
+        count = positions.get("", {}).get("messages", 0)
+        for tasks in self._batches(TOGETHER):
+            records: list[Record] = []
+            for task in tasks:
+                try:
+                    records += self._taken(task.message, maker)
+                except (NotUnderstood, RowRefused) as error:
+                    self._leave(task, str(error))
+            count += len(tasks)
+            records.sort(key=_when)
+            size = sum(len(task.message.body) for task in tasks)
+            page = Page("", {"messages": count}, records, bytes_read=size,
+                        identity=maker.identity, keep_newer=True)  # fmt: skip
+            for task in tasks:
+                task.pages, task.is_read = [page], True
+            yield page
+
+    def _taken(self, message: Message, maker: RecordMaker) -> list[Record]:
+        """A message's records: all of them, or none. Raises NotUnderstood and RowRefused."""
+        c = self._config
+        said = paths.found(c.records, document(message.body))
+        if not isinstance(said, dict | list):
+            raise NotUnderstood(f"it has no record at {c.records!r}")
+        rows = said if isinstance(said, list) else [said]
+        fields = {name: getattr(c, name) for name in FIELDS}
+        records = []
+        for n, row in enumerate(rows):
+            flat = paths.flat(row, fields, c.tag_paths)
+            if not c.id:
+                flat["id"] = message.id if len(rows) == 1 else f"{message.id}:{n}"
+            if not c.time:
+                flat["time"] = message.sent_at
+            if flat["text"] is None:
+                raise RowRefused(f"it has nothing at text = {c.text!r}")
+            records.append(maker.record(flat))
+        return records
+
+
+def _when(record: Record) -> datetime:
+    return record.published_at or datetime.min.replace(tzinfo=UTC)
+
+
+def _redriven(positions: Mapping[str, Position]) -> list[Place]:
+    """Objects that are to be read anew, from their beginning."""
+    again = [path for path, position in positions.items() if BEFORE in position]
+    split = [path.removeprefix("s3://").split("/", 1) for path in again]
+    return [Place(*parts) for parts in split if len(parts) == 2]
