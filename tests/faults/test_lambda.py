@@ -26,7 +26,7 @@ from worker.records import Answer, FailureKind
 from worker.scoring.aws_lambda import AwsLambdaScorer
 from worker.scoring.target import LambdaTarget
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.alone]
 
 MISCONFIGURED, THROTTLED, TOO_LARGE, UNAVAILABLE, REJECTED = (
     FailureKind.MISCONFIGURED,

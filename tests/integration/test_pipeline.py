@@ -32,7 +32,8 @@ from worker.pipeline.work import Work
 from worker.ports import Silent
 from worker.records import Lane
 from worker.settings import Settings
-from worker.sources.files.source import FileOptions, FileSource
+from worker.sources.files.reader import FileOptions
+from worker.sources.files.source import FileSource
 from worker.sources.rows.layout import Layout
 from worker.states import RunReport
 from worker.store import reading

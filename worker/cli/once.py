@@ -71,6 +71,9 @@ def once(
     delimiter: Annotated[
         str | None, typer.Option(help="Column delimiter of PATH. Default: a comma; for .tsv a tab.")
     ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(help="Sheet of an .xlsx PATH. Default: its first one.")
+    ] = None,
     output: OutputOption = Output.TABLE,
     verbose: VerboseOption = False,
 ) -> None:
@@ -90,6 +93,7 @@ def once(
         "tags": tuple(tag or ()),
         "encoding": encoding,
         "delimiter": delimiter,
+        "sheet": sheet,
     }
     if paths:
         turns = [

@@ -1,4 +1,5 @@
-"""Files: a path, a glob, a folder or an S3 place; CSV, TSV, JSON lines or Parquet."""
+"""Files: a path, a glob, a folder or an S3 place; CSV, TSV, JSON lines, Parquet, XLSX, and ZIP
+archives of them."""
 
 from __future__ import annotations
 
@@ -19,6 +20,8 @@ class FileSourceConfig(SourceConfig):
     path: str | tuple[str, ...]
     encoding: str = "utf-8-sig"
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    sheet: str | None = None
+    """Of XLSX: the first one, or the one of this name."""
     empty: Literal["warn", "error"] = "warn"
 
     @field_validator("encoding")
@@ -47,7 +50,8 @@ class FileSourceConfig(SourceConfig):
 
 
 def open_source(config: FileSourceConfig, opening: Opening) -> FileSource:
-    from worker.sources.files.source import FileOptions, FileSource  # slow to import
+    from worker.sources.files.reader import FileOptions
+    from worker.sources.files.source import FileSource  # slow to import
 
     return FileSource(
         config.name,
@@ -55,7 +59,7 @@ def open_source(config: FileSourceConfig, opening: Opening) -> FileSource:
         config.layout,
         access=opening.access,
         tell=opening.tell,
-        options=FileOptions(config.encoding, config.delimiter),
+        options=FileOptions(config.encoding, config.delimiter, config.sheet),
         may_be_empty=config.empty == "warn",
         empty_before=opening.empty_before,
     )

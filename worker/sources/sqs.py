@@ -25,6 +25,8 @@ class SqsSourceConfig(SourceConfig):
     """Of the objects."""
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     """Of the objects."""
+    sheet: str | None = None
+    """Of objects that are XLSX."""
     records: str = "@"
     """JMESPath of a message's record, or of its list of records. Of each record, JMESPath too: id,
     text, time, author, language, tags."""

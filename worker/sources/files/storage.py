@@ -33,6 +33,8 @@ FORMATS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
+    ".xlsx": "xlsx",
+    ".zip": "zip",
 }
 PACKINGS = {".gz": "gzip", ".zst": "zstd"}
 
@@ -55,6 +57,8 @@ class Blob:
     open_raw: Callable[[], IO[bytes]]
     measure: Callable[[], int] = lambda: -1
     """The size of a local file by now. Raises OSError."""
+    inside: str = ""
+    """The end of `path` that names a file in an archive."""
 
     def is_unchanged(self) -> bool:
         """Does a local file still have the size it had when it was found?"""
@@ -65,7 +69,7 @@ class Blob:
 
     @property
     def name(self) -> str:
-        return self.path.rsplit("/", 1)[-1]
+        return self.path.removesuffix(self.inside).rsplit("/", 1)[-1] + self.inside
 
     @property
     def format(self) -> str:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import gzip
 import io
+import shutil
+import tempfile
+import zipfile
 import zlib
 from typing import IO, Any
 
 import zstandard
+
+from worker.errors import ConfigurationError
 
 BOMB_BYTES = 256 * 1024 * 1024
 
@@ -25,8 +30,34 @@ UNPACK_ERRORS: tuple[type[Exception], ...] = (
     zlib.error,
     gzip.BadGzipFile,
     zstandard.ZstdError,
+    zipfile.BadZipFile,
     Bomb,
 )
+
+
+def seekable(stream: IO[bytes], path: str) -> IO[bytes]:
+    """Some formats have their index at the end: what cannot be sought is first copied to disk.
+    Raises ConfigurationError."""
+    if stream.seekable():
+        return stream
+    spool = tempfile.TemporaryFile()  # noqa: SIM115  the caller closes it
+    try:
+        with stream:
+            shutil.copyfileobj(stream, spool, 1 << 20)
+    except UNPACK_ERRORS as error:
+        spool.close()
+        raise ConfigurationError(f"{path} cannot be unpacked: {error}.") from error
+    spool.seek(0)
+    return spool
+
+
+def require_no_bomb(parts: zipfile.ZipFile, bomb_bytes: int) -> None:
+    """Raises Bomb where the parts together unpack out of all proportion; none unpacks to more than
+    it says."""
+    packed = sum(info.compress_size for info in parts.infolist())
+    limit = max(bomb_bytes, BOMB_RATIO * packed)
+    if sum(info.file_size for info in parts.infolist()) > limit:
+        raise Bomb(f"unpacks to more than {limit} bytes")
 
 
 class Zstd:

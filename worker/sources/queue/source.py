@@ -23,7 +23,8 @@ from worker.errors import SourceUnavailable, WorkerError
 from worker.log import get_logger
 from worker.records import BEFORE, Page, Position, Record, Remark
 from worker.sources.files import storage
-from worker.sources.files.source import FileOptions, FileSource
+from worker.sources.files.reader import FileOptions
+from worker.sources.files.source import FileSource
 from worker.sources.files.storage import Blob
 from worker.sources.kinds import Opening
 from worker.sources.queue.notices import NotUnderstood, Place, document, written
@@ -186,7 +187,7 @@ class SqsSource:
             (),
             c.layout,
             tell=self._opening.tell,
-            options=FileOptions(c.encoding, c.delimiter),
+            options=FileOptions(c.encoding, c.delimiter, c.sheet),
         )
         files.remember(positions)
 

@@ -18,7 +18,8 @@ from worker.aws import STANDARD
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.records import Page, Position, Record, Refusal
 from worker.sources.files import storage
-from worker.sources.files.source import FileOptions, FileSource
+from worker.sources.files.reader import FileOptions
+from worker.sources.files.source import FileSource
 from worker.sources.rows.layout import Layout
 
 OLD = 1_700_000_000
