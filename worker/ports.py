@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol, runtime_checkable
@@ -42,6 +42,14 @@ class Source(Protocol):
 
     def size(self) -> int | None:
         """About how many bytes a full read takes; None if the source cannot say."""
+
+
+@runtime_checkable
+class Countable(Source, Protocol):
+    """A source that can say which records it has, without their texts."""
+
+    def ids(self) -> Iterator[Sequence[str]]:
+        """All of them, in any order, some thousands at a time. Raises as `pages`."""
 
 
 @runtime_checkable
@@ -101,6 +109,21 @@ class Journal(Protocol):
         Returns the leases and what to add to the run's counters. Raises CursorMoved when a
         cursor is no longer at its version.
         """
+
+    def now(self) -> datetime:
+        """The database's clock, which all of its times are by."""
+
+    def mark_missing(
+        self,
+        source_id: int,
+        run_id: int,
+        ids: Iterable[Sequence[str]],
+        before: datetime,
+        most: float,
+    ) -> int:
+        """Mark the records as gone that were stored `before` and are not among `ids`; returns how
+        many. Raises SourceUnavailable, and marks none, where they are more than the share `most` of
+        all."""
 
     def open_window(
         self, lane: Lane, run_id: int, planner: Planner

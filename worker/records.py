@@ -69,6 +69,8 @@ class Page:
     complete: bool = False
     """The partition's end for now: what an earlier reading refused, and this one did not, was
     repaired, or is gone."""
+    gone: Sequence[str] = ()
+    """Ids of records that the source has no more."""
     keep_newer: bool = False
     """A record that is stored with a later time than here stays as it is: these came in any
     order."""

@@ -37,6 +37,8 @@ class Trigger(StrEnum):
     REDRIVE = "redrive"
     RETRY = "retry"
     BACKFILL = "backfill"
+    SCAN = "scan"
+    """For records that the source has no more."""
 
 
 PULLS = [Trigger.SCHEDULE.value, Trigger.ONCE.value]

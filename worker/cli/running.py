@@ -15,10 +15,15 @@ from worker import aws, bootstrap, words
 from worker.cli import progress
 from worker.cli.output import STRAY_KEYS, WORDS, say, say_error
 from worker.errors import Exit, WorkerError
+from worker.operate.scanning import scan_work
+from worker.operate.stopping import Stopper
 from worker.operate.turns import Ending, Turn, one_after_another
-from worker.ports import Observer
+from worker.pipeline.cycle import cycle
+from worker.ports import Observer, Silent
 from worker.settings import Settings
+from worker.sources.config import SourceConfig
 from worker.sources.file import FileSourceConfig
+from worker.sources.kinds import Opening
 from worker.sources.rows.layout import ROW_ID
 from worker.states import RunReport, RunState, StopReason, Trigger
 from worker.store import migrate
@@ -58,6 +63,22 @@ def run_all(settings: Settings, turns: Sequence[Turn]) -> tuple[list[RunReport],
             outcomes, stopped_by = asyncio.run(running())
     reports = [outcome for outcome in outcomes if isinstance(outcome, RunReport)]
     return reports, _code(outcomes, stopped_by)
+
+
+def scan_once(settings: Settings, source: SourceConfig, most: float | None) -> RunReport:
+    """Mark what a source has no more; see `worker.operate.scanning`."""
+    with bootstrap.open_database(settings) as engine:
+        migrate.wait_until_current(engine, patience_s=settings.database_patience_s)
+
+        async def running() -> RunReport:
+            async with bootstrap.open_worker(settings, engine, None) as worker:
+                work = scan_work(worker, source, Opening(settings.access), most)
+                stopper = Stopper(lambda: None)
+                return await cycle(
+                    worker.parts, worker.ledger, work, observer=Silent(), on_start=stopper.watch
+                )
+
+        return asyncio.run(running())
 
 
 def _code(outcomes: Sequence[RunReport | WorkerError], stopped_by: int) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
-from worker import bootstrap
+from worker import bootstrap, words
 from worker.cli.look import reading_from
 from worker.cli.output import (
     DATA,
@@ -23,6 +24,8 @@ from worker.cli.output import (
     settings_for,
 )
 from worker.cli.planning import DryRunOption
+from worker.cli.running import scan_once
+from worker.cli.which import configured
 from worker.errors import ConfigurationError
 from worker.sources import kinds
 from worker.store import reading
@@ -99,6 +102,39 @@ def remove(
     say(f"{name!r} is gone, with {held['records']:,} records.")
     if name in (source.name for source in settings.source):
         say("It is still configured: the next run reads it again, from its beginning.")
+
+
+@app.command(epilog="Example:  [bold]sentiment-worker sources scan reviews[/bold]")
+def scan(
+    name: Annotated[str, typer.Argument(help="The source, as the configuration names it.")],
+    at_most: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Share of all records that may be gone at once. Default: 0.2."
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    output: OutputOption = Output.TABLE,
+    verbose: VerboseOption = False,
+) -> None:
+    """Look for records that a source of kind sql has no more, and mark them as gone.
+
+    They are out of every view and count from then on (`sql 'SELECT * FROM analytics.gone'` shows
+    them), and come back when the source has them again. `deletes = "scan"` in the configuration
+    lets `serve` do it each day.
+    """
+    settings = settings_for(config, verbose=verbose, quiet=True).settings
+    (source,) = configured(settings, [name])
+    report = scan_once(settings, source, at_most)
+    if output is Output.JSON:
+        print_json(asdict(report) | {"exit_code": int(report.exit_code)})
+    if report.error:
+        say(f"{report.error.removesuffix('.')}.", style="yellow")
+        say(report.hint)
+    else:
+        gone = words.many(report.counters.changed, "record is", "records are")
+        say(f"{gone} gone from {name!r}.")
+    raise typer.Exit(report.exit_code)
 
 
 def _told(name: str, held: Mapping[str, int], output: Output, *, removed: bool) -> None:

@@ -13,12 +13,14 @@ from functools import partial
 from worker.errors import DatabaseUnavailable, SourceBusy, WorkerError
 from worker.log import get_logger
 from worker.operate.backfills import Backfills
+from worker.operate.scanning import scan_work
 from worker.operate.stopping import Stopper
 from worker.operate.timetable import Job, Timetable
 from worker.operate.worker import Worker, is_due, look_back, pause_of, pull_work
 from worker.pipeline.cycle import cycle
 from worker.pipeline.work import Work
 from worker.ports import Delivery, Silent, Source
+from worker.schedule import Schedule
 from worker.settings import Settings
 from worker.sources import kinds
 from worker.sources.config import SourceConfig
@@ -116,6 +118,19 @@ class Turns:
         except WorkerError:
             self._rests_until = loop.time() + REST_S
             return True
+
+    async def scan(self) -> None:
+        """Look for records that the source has no more; not of a source that was never read."""
+        async with self._turn, self._gate:
+            if not self._stopper.signal:
+                work = await asyncio.to_thread(self._scan_work)
+                if work is not None:
+                    await _quiet_cycle(self._worker, work, self._stopper)
+
+    def _scan_work(self) -> Work | None:
+        if pause_of(self._worker, self._config):
+            return None
+        return scan_work(self._worker, self._config, self._opening, None)
 
     async def drain(self) -> None:
         """Work off what came back; opens no run when there is nothing to do."""
@@ -234,6 +249,9 @@ def timetable_of(
             timetable.add_listener(source.name, turns.hear, reviving(revive, turns.pull))
         else:
             timetable.add(source, reviving(revive, turns.pull))
+        if source.scan:
+            every = Schedule(every=source.scan.every)
+            timetable.add_other(f"scan:{source.name}", every, reviving(revive, turns.scan))
         timetable.add_drain(f"drain:{source.name}", reviving(revive, turns.drain))
     others = Backfills(worker, settings, stopper)
     timetable.add_drain("backfills", reviving(revive, others.work_off))

@@ -71,6 +71,10 @@ class Timetable:
         """What is looked for every few seconds: retries, the provisional, backfills."""
         self._add(name, DRAIN, name, job)
 
+    def add_other(self, name: str, schedule: Schedule, job: Job) -> None:
+        """Anything else, at its times; not at start."""
+        self._add(name, schedule, name, job)
+
     def add_listener(self, name: str, hear: Callable[[], Awaitable[bool]], job: Job) -> None:
         """A job that is done whenever `hear`, which waits for it, returns True."""
         self._listeners.append(partial(self._listen, name, hear, job))

@@ -170,7 +170,7 @@ class Gathered:
     def fits(self, page: Page) -> bool:
         if not self._pages:
             return True
-        rows = self._rows + len(page.records) + len(page.refusals)
+        rows = self._rows + _rows(page)
         apart = self._ids.isdisjoint(record.external_id for record in page.records)
         small = rows <= GATHERED_ROWS and self._chars + _chars(page) <= GATHERED_CHARS
         return small and apart and page.partition not in self._partitions
@@ -179,7 +179,7 @@ class Gathered:
         self._pages.append(page)
         self._ids.update(record.external_id for record in page.records)
         self._partitions.add(page.partition)
-        self._rows += len(page.records) + len(page.refusals)
+        self._rows += _rows(page)
         self._chars += _chars(page)
 
     def take(self) -> list[Page]:
@@ -187,6 +187,10 @@ class Gathered:
         self._pages, self._ids, self._partitions = [], set(), set()
         self._rows = self._chars = 0
         return taken
+
+
+def _rows(page: Page) -> int:
+    return len(page.records) + len(page.refusals) + len(page.gone)
 
 
 def _chars(page: Page) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -42,6 +42,14 @@ Duration = Annotated[timedelta, BeforeValidator(_duration)]
 class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
     """Unknown keys are an error."""
+
+
+class Scan(NamedTuple):
+    """See `worker.ports.Countable`."""
+
+    every: timedelta
+    most: float
+    """Of all records the share that may be gone at once."""
 
 
 class SourceConfig(Strict):
@@ -105,6 +113,11 @@ class SourceConfig(Strict):
     @property
     def layout(self) -> Layout:
         return Layout(**{name: getattr(self, name) for name in LAYOUT})
+
+    @property
+    def scan(self) -> Scan | None:
+        """When and how it is looked for records that the source has no more."""
+        return None
 
     @property
     def listens(self) -> bool:

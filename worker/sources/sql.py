@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
-from worker.ports import Source
-from worker.sources.config import LAYOUT, Duration, SourceConfig
+from worker.sources.config import LAYOUT, Duration, Scan, SourceConfig
 from worker.sources.kinds import Kind, Opening
 from worker.sources.rows.layout import Layout
+
+if TYPE_CHECKING:
+    from worker.sources.tables.source import SqlSource
 
 
 class SqlSourceConfig(SourceConfig):
@@ -24,6 +26,13 @@ class SqlSourceConfig(SourceConfig):
     tie_breaker: str | None = None
     overlap: float | Duration | None = None
     timeout: Duration = timedelta(minutes=5)
+    deleted: str | None = None
+    """The column that says that a row is deleted: a time, or true."""
+    deletes: Literal["scan"] | None = None
+    """All ids are compared, each `deletes_every`; what is missing is gone."""
+    deletes_every: Duration = timedelta(days=1)
+    deletes_most: float = Field(default=0.2, gt=0, le=1)
+    """More than this share of all records is not gone at once: then none is marked."""
 
     @model_validator(mode="after")
     def _one_relation(self) -> SqlSourceConfig:
@@ -31,11 +40,17 @@ class SqlSourceConfig(SourceConfig):
             raise ValueError("give table or query, one of them")
         if self.timeout < timedelta(seconds=1):
             raise ValueError("timeout must be 1s or more")
+        if self.deletes_every < timedelta(seconds=1):
+            raise ValueError("deletes_every must be 1s or more")
         overlap = self.overlap
         seconds = overlap.total_seconds() if isinstance(overlap, timedelta) else overlap
         if seconds is not None and not 0 <= seconds < math.inf:
             raise ValueError("overlap must be 0 or more: it is how far each run goes back")
         return self
+
+    @property
+    def scan(self) -> Scan | None:
+        return Scan(self.deletes_every, self.deletes_most) if self.deletes else None
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -48,7 +63,7 @@ class SqlSourceConfig(SourceConfig):
         return Layout(**{name: getattr(self, name) for name in LAYOUT if name != "id"}, id=one)
 
 
-def open_source(config: SqlSourceConfig, _: Opening) -> Source:
+def open_source(config: SqlSourceConfig, _: Opening) -> SqlSource:
     from worker.sources.tables.engines import SqlTarget
     from worker.sources.tables.source import SqlSource  # slow to import
 
@@ -61,6 +76,7 @@ def open_source(config: SqlSourceConfig, _: Opening) -> Source:
         overlap=config.overlap,
         timeout_s=config.timeout.total_seconds(),
         key=config.key,
+        deleted=config.deleted,
     )
     return SqlSource(config.name, target, config.layout)
 

@@ -123,6 +123,12 @@ class RecordMaker:
         self._fits = True
         return record
 
+    def id_of(self, row: Mapping[str, Any], number: int = 0) -> str:
+        """A row's id, whatever its text is. Raises RowRefused."""
+        if self._mapper is None:
+            raise RowRefused("its columns are not known")
+        return self._mapper.id_of(row, number)
+
     def raise_if_nothing_fits(self, accepted: Sequence[Record]) -> None:
         """Raise ConfigurationError when no row so far could be read, for the layout's sake."""
         if self._misfit and not self._fits and not accepted:
@@ -166,7 +172,7 @@ class RowMapper:
         text, content_hash, original_hash, flags, skip_reason = clean(value)
         moment = row.get(c.time) if c.time else None
         return Record(
-            self._id(row, number),
+            self.id_of(row, number),
             text,
             content_hash,
             self._parse_time(moment) if moment else None,
@@ -178,7 +184,7 @@ class RowMapper:
             original_hash,
         )
 
-    def _id(self, row: Mapping[str, Any], number: int) -> str:
+    def id_of(self, row: Mapping[str, Any], number: int) -> str:
         name = self.columns.id
         if name is None:
             by_row = self.layout.id == ROW_ID

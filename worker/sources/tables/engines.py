@@ -87,4 +87,6 @@ class SqlTarget:
     """Of one statement."""
     key: tuple[str, ...] = ()
     """The columns of an id that has several parts."""
+    deleted: str | None = None
+    """The column that says that a row is deleted."""
     page_rows: int = 4_000

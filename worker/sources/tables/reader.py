@@ -16,7 +16,7 @@ from worker.sources.rows import identity
 from worker.sources.rows.columns import RowRefused, choose
 from worker.sources.rows.layout import Layout
 from worker.sources.rows.mapping import RecordMaker
-from worker.sources.tables import keys, place, waiting
+from worker.sources.tables import deleted, keys, place, waiting
 from worker.sources.tables.engines import SqlTarget
 from worker.sources.tables.keys import Xid8
 from worker.sources.tables.uniqueness import require_unique
@@ -57,6 +57,7 @@ class TableReader:
         self._limit = self._page_rows = target.page_rows
         self._in_utc = [column.name for column in relation.c if keys.is_utc(column)]
         self._table = target.table
+        self._deleted = self._column(target.deleted) if target.deleted else None
         if isinstance(relation, sa.Table) and self._columns.id:
             require_unique(relation, self._columns.id)
         if self._cursor is not None and self._tie is None:
@@ -91,7 +92,8 @@ class TableReader:
                 after = [rows[-1][c.name] for c in key]
                 self._require_steps(after[0])
                 highest = after if highest is None or after[0] >= highest[0] else highest
-            records, refused = self._records(rows)
+            gone, there = deleted.apart(rows, self._deleted)
+            records, refused = self._records(there)
             refusals += refused
             here: dict[str, Any] = {"layout": layout, "reading": reading, "of": now}
             if self._cursor is None:
@@ -105,6 +107,7 @@ class TableReader:
                     identity=self._mapping.identity,
                     reading=reading,
                     complete=last,
+                    gone=deleted.ids_of(gone, self._mapping, self._in_utc),
                 )
             if last:
                 return
@@ -204,6 +207,8 @@ class TableReader:
         names = self._columns.names()
         wanted = self._wanted()
         wanted += [c for c in key if c.name not in names]
+        if self._deleted is not None and self._deleted.name not in names:
+            wanted.append(self._deleted)
         statement = sa.select(*wanted).order_by(*key)
         if after is not None:
             statement = statement.where(keys.beyond(key, after, self._engine.dialect.name))

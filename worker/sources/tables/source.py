@@ -14,7 +14,8 @@ none       every run reads everything; the store absorbs.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from worker.log import get_logger, printable
 from worker.records import Page, Position, Remark
 from worker.sources.rows.layout import Layout
 from worker.sources.tables import engines, keys
+from worker.sources.tables.deleted import ids_there
 from worker.sources.tables.engines import SqlTarget
 from worker.sources.tables.reader import TableReader
 from worker.sources.tables.uniqueness import require_key
@@ -56,15 +58,31 @@ class SqlSource:
         return None
 
     def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
-        engine = engines.engine(self._target.url, self._target.timeout_s)
-        try:
-            relation = _relation(engine, self._target)
-            if self._target.key:
-                relation = self._with_whole_key(relation)
-            reader = TableReader(self.name, engine, relation, self._target, self._layout)
+        with self._wrapped():
+            reader = self._reader()
             self.remark = None
             yield from reader.pages(positions.get("", {}))
             self.remark = self._remark(reader)
+
+    def ids(self) -> Iterator[Sequence[str]]:
+        with self._wrapped():
+            self._reader()  # what it refuses to read is not to be compared either
+            engine, relation = self._opened()
+            yield from ids_there(self.name, engine, relation, self._layout, self._target.deleted)
+
+    def _reader(self) -> TableReader:
+        return TableReader(self.name, *self._opened(), self._target, self._layout)
+
+    def _opened(self) -> tuple[Engine, sa.FromClause]:
+        engine = engines.engine(self._target.url, self._target.timeout_s)
+        relation = _relation(engine, self._target)
+        return engine, self._with_whole_key(relation) if self._target.key else relation
+
+    @contextmanager
+    def _wrapped(self) -> Iterator[None]:
+        """The driver's errors as ours."""
+        try:
+            yield
         except exc.NoSuchTableError as error:
             raise ConfigurationError(
                 f"The source {self.name!r} has no table {self._target.table!r}.",

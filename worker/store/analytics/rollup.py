@@ -23,12 +23,13 @@ BLOCKS_AT_ONCE = 8
 
 _KEY = "hashtext('sentiment-worker roll-up')"
 
-# Blocks without extremes, or without a number of unsupported records: counted before migration
-# 0012 or 0015, or by a worker of the version before.
+# Blocks without extremes, without a number of unsupported records, or with records that are gone:
+# counted before migration 0012, 0015 or 0018, or by a worker of the version before.
 _TOUCH_INCOMPLETE = """
 INSERT INTO sentiment.touched
 SELECT block FROM sentiment.tally WHERE lowest IS NULL AND scored > 0
 UNION SELECT block FROM sentiment.tally WHERE unsupported IS NULL
+UNION SELECT block FROM sentiment.tally WHERE without_gone IS NULL
 """
 
 # Rows of `touched` are deleted before the records are read: what is touched later is in a later
@@ -90,7 +91,7 @@ WITH person AS MATERIALIZED (
         AND s.record_id >= %(first)s AND s.record_id < %(end)s  -- the planner does not conclude it
     LEFT JOIN sentiment.scorer c ON c.id = s.scorer_id
     LEFT JOIN person p ON p.record_id = r.id
-    WHERE r.id >= %(first)s AND r.id < %(end)s
+    WHERE r.id >= %(first)s AND r.id < %(end)s AND r.gone_at IS NULL
     ORDER BY r.id, c.provider = 'textblob', c.promoted_at DESC NULLS LAST, s.scored_at DESC
 ), judged AS MATERIALIZED (
     -- A label that its scorer could only guess does not count.
@@ -112,8 +113,9 @@ AS MATERIALIZED (
 ), kept AS (
     -- Triggers move what of `daily` is unsupported.
     INSERT INTO sentiment.tally (block, source_id, day, tag, value, {_NAMES}, unsupported,
-                                 lowest, highest, lowest_ids, highest_ids)
-    SELECT %(block)s, source_id, day, tag, value, {_NAMES}, unsupported, {_EXTREMES} FROM fresh
+                                 lowest, highest, lowest_ids, highest_ids, without_gone)
+    SELECT %(block)s, source_id, day, tag, value, {_NAMES}, unsupported, {_EXTREMES}, true
+    FROM fresh
 ), moved AS (
     SELECT source_id, day, tag, value, {_MOVED}
     FROM (SELECT 1 AS sign, source_id, day, tag, value, {_NAMES} FROM fresh

@@ -15,7 +15,7 @@ from worker.ports import Planner
 from worker.records import Chunk, Item, Lane, Lease, Member, Page, Record
 from worker.store import driver
 from worker.store.driver import Cursor
-from worker.store.journal import chunks, leases, quarantine
+from worker.store.journal import chunks, gone, leases, quarantine
 from worker.store.journal.chunks import Claimant
 
 _STAGE_RECORDS = """
@@ -40,7 +40,7 @@ SELECT %(source_id)s, %(run_id)s, i.*
 FROM incoming i
 WHERE (
     SELECT (
-        k.content_hash = i.content_hash
+        k.content_hash = i.content_hash AND k.gone_at IS NULL
         AND (k.published_at, k.author, k.language, k.tags)
             IS NOT DISTINCT FROM (i.published_at, i.author, i.language, i.tags)
     ) OR (%(keep_newer)s AND k.published_at > i.published_at)
@@ -53,9 +53,9 @@ ON CONFLICT (source_id, external_id) DO UPDATE SET
     published_at = excluded.published_at, author = excluded.author,
     language = excluded.language, tags = excluded.tags, flags = excluded.flags,
     skip_reason = excluded.skip_reason, content_hash = excluded.content_hash,
-    revision = r.revision + (r.content_hash <> excluded.content_hash)::int,
-    revised_at = CASE WHEN r.content_hash <> excluded.content_hash THEN now()
-                      ELSE r.revised_at END
+    revision = r.revision + (r.content_hash <> excluded.content_hash)::int, gone_at = NULL,
+    revised_at = CASE WHEN r.content_hash <> excluded.content_hash OR r.gone_at IS NOT NULL
+                      THEN now() ELSE r.revised_at END
 RETURNING r.id, r.external_id, r.xmax = 0 AS inserted, r.revised_at = now() AS revised
 """
 
@@ -135,12 +135,14 @@ def store(
         quarantine.keep_rows(cur, source_id, run_id, page)
         if page.complete:
             quarantine.forget_rows(cur, source_id, page)
+    absent = [external_id for page in pages for external_id in page.gone]
+    left = gone.mark(cur, source_id, run_id, absent) if absent else 0
     refused = sum(len(page.refusals) for page in pages)
     changes = {
-        "read": len(records) + refused,
+        "read": len(records) + refused + len(absent),
         "new": len(fresh),
-        "changed": len(rows) - len(fresh),
-        "unchanged": len(unique) - len(rows),
+        "changed": len(rows) - len(fresh) + left,
+        "unchanged": len(unique) - len(rows) + len(absent) - left,
         "duplicate": len(records) - len(unique),
         "quarantined": refused,
         "skipped": sum(r.skip_reason is not None for _, r in fresh + revised),

@@ -6,7 +6,8 @@ again while the database is away.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import Engine
@@ -16,7 +17,7 @@ from worker.records import Lane, Lease, Page, Pending, Position, ScorerId, Settl
 from worker.stages import Stage, Stages
 from worker.store import database, driver
 from worker.store.driver import Cursor
-from worker.store.journal import ingest, leases, settle, windows
+from worker.store.journal import gone, ingest, leases, settle, windows
 from worker.store.journal.chunks import Claimant, first_fence
 from worker.store.ledger import cursors, holds
 
@@ -76,6 +77,27 @@ class PostgresJournal:
             return ingest.store(cur, source_id, run_id, read, planner, self._claimant, fence)
 
         return self._transaction(write, "storing a page")
+
+    def now(self) -> datetime:
+        def asked(cur: Cursor) -> datetime:
+            found: datetime = driver.rows(cur, "SELECT now()", ())[0][0]
+            return found
+
+        return self._transaction(asked, "asking for the time")
+
+    def mark_missing(
+        self,
+        source_id: int,
+        run_id: int,
+        ids: Iterable[Sequence[str]],
+        before: datetime,
+        most: float,
+    ) -> int:
+        """Mark records as gone; see `worker.ports.Journal`."""
+        missing = (source_id, run_id, ids, before, most)
+        return self._transaction(
+            lambda cur: gone.mark_missing(cur, *missing), "marking what is gone"
+        )
 
     def open_window(
         self, lane: Lane, run_id: int, planner: Planner

@@ -105,6 +105,7 @@ def requeue(cur: Cursor, source_id: int, run_id: int, record_ids: Sequence[int])
             SELECT nextval('sentiment.chunk_id') AS id, r.id AS record_id, r.content_hash
             FROM sentiment.record r
             WHERE r.id = ANY(%(records)s) AND r.source_id = %(source)s AND r.skip_reason IS NULL
+              AND r.gone_at IS NULL
               AND NOT EXISTS (  -- it waits already, or the reply to our COMMIT was lost
                   SELECT FROM sentiment.chunk c
                   WHERE c.source_id = r.source_id AND c.state = 'open' AND c.reason = 'redrive'
@@ -146,7 +147,9 @@ def pending(cur: Cursor, lane: Lane, overdue_s: float | None) -> Pending:
 def load_leases(cur: Cursor, lane: Lane, rows: Sequence[Any]) -> list[Lease]:
     """Claimed rows -> leases, with the texts of their records as they are now."""
     wanted = sorted({record_id for row in rows for record_id in row[9]})
-    sql = "SELECT id, content_hash, text FROM sentiment.record WHERE id = ANY(%s)"
+    sql = (
+        "SELECT id, content_hash, text FROM sentiment.record WHERE id = ANY(%s) AND gone_at IS NULL"
+    )
     now = {i: (bytes(digest), text) for i, digest, text in driver.rows(cur, sql, (wanted,))}
     leases: list[Lease] = []
     for id_, fence, root, attempts, reason, repeats, parked, provisional, age, ids, digests in rows:

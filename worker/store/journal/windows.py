@@ -31,7 +31,9 @@ def open_window(
     if not found:
         return None
     (ids, digests) = found[0]
-    sql = "SELECT id, content_hash, text FROM sentiment.record WHERE id = ANY(%s)"
+    sql = (
+        "SELECT id, content_hash, text FROM sentiment.record WHERE id = ANY(%s) AND gone_at IS NULL"
+    )
     now = {i: (bytes(digest), text) for i, digest, text in driver.rows(cur, sql, (ids,))}
     members = [Member(i, bytes(digests[16 * n : 16 * n + 16])) for n, i in enumerate(ids)]
     same = [m for m in members if m.record_id in now and now[m.record_id][0] == m.content_hash]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Date,
     Double,
@@ -70,9 +71,15 @@ TALLY = Table(
         comment="Records whose label does not count, for their language; "
         "null: counted by a worker of 0014.",
     ),
+    Column(
+        "without_gone",
+        Boolean,
+        comment="Records that are gone are not counted; null: counted by a worker of 0017.",
+    ),
     Index("tally_by_block", "block"),
     Index("tally_by_day", "source_id", "tag", "value", "day"),
     Index("tally_without_languages", "block", postgresql_where=text("unsupported IS NULL")),
+    Index("tally_with_gone", "block", postgresql_where=text("without_gone IS NULL")),
     Index("tally_incomplete", "block", postgresql_where=text("lowest IS NULL AND scored > 0")),
     comment="What a block of records (id / 8192) adds to daily.",
 )

@@ -42,6 +42,11 @@ RECORD = Table(
     Column("run_id", BigInteger, nullable=False),
     Column("ingested_at", Time, nullable=False, server_default=NOW),
     Column("revised_at", Time, nullable=False, server_default=NOW),
+    Column(
+        "gone_at",
+        Time,
+        comment="When it was noticed that its source has it no more; null: it has.",
+    ),
     UniqueConstraint("source_id", "external_id"),
     Index(
         "record_by_moment",
