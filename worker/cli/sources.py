@@ -25,6 +25,7 @@ from worker.cli.output import (
 )
 from worker.cli.planning import DryRunOption
 from worker.cli.running import scan_once
+from worker.cli.trying import try_
 from worker.cli.which import configured
 from worker.errors import ConfigurationError
 from worker.sources import kinds
@@ -51,6 +52,15 @@ def kinds_(output: OutputOption = Output.TABLE) -> None:
     for row in rows:
         DATA.print(f"{row['kind']}: {row['reads']} ({row['package']})", markup=False)
         DATA.print(f"    {', '.join(row['keys'])}", markup=False)
+
+
+_TRY_EXAMPLES = (
+    "Examples:  [bold]sentiment-worker sources try reviews.csv[/bold]\n\n"
+    "[bold]sentiment-worker sources try https://forum.example.com/latest.rss[/bold]\n\n"
+    "[bold]sentiment-worker sources try sqlite:///app.db --table review --text body[/bold]"
+)
+
+app.command("try", epilog=_TRY_EXAMPLES)(try_)
 
 
 def _described(name: str) -> dict[str, Any]:

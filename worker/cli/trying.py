@@ -1,0 +1,227 @@
+"""`sources try` and `init`: from a place to a configured source."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from worker import bootstrap, log, urls, words
+from worker.cli.output import (
+    DATA,
+    ConfigOption,
+    Output,
+    OutputOption,
+    VerboseOption,
+    print_json,
+    print_rows,
+    say,
+    settings_for,
+)
+from worker.cli.progress import spoken
+from worker.errors import ConfigurationError
+from worker.operate.trying import Trial, look
+from worker.settings import Settings
+from worker.sources import kinds
+from worker.sources.guess import guess
+from worker.sources.kinds import Opening
+from worker.sources.rows.layout import CONTENT_ID, ROW_ID
+
+TEXT_SHOWN = 80
+RULES = (CONTENT_ID, ROW_ID)
+"""Ids that are no column: chosen anew where nothing else is said."""
+
+FILE = Path("sentiment-worker.toml")
+
+PlaceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="PATH|URL",
+        help="A file, glob, folder or s3:// place; the address of a feed, a JSON API or a queue of"
+        " SQS; or a database's URL (postgresql://, mysql://, sqlite:///).",
+    ),
+]
+TableOption = Annotated[str | None, typer.Option(help="Of a database: the table.")]
+IdOption = Annotated[str | None, typer.Option(help="The column, or JMESPath, of the ids.")]
+TextOption = Annotated[str | None, typer.Option(help="Of the texts.")]
+TimeOption = Annotated[str | None, typer.Option(help="Of the times.")]
+ZoneOption = Annotated[
+    str | None, typer.Option(help="Zone of times that have none: UTC, Europe/Berlin.")
+]
+NameOption = Annotated[str | None, typer.Option(help="What to call it. Default: by the place.")]
+PrivateOption = Annotated[
+    list[str] | None,
+    typer.Option("--allow-private", help="A host inside this network that may be asked."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="Example:  [bold]sentiment-worker init 'exports/*.csv'[/bold]")(init)
+
+
+def try_(
+    place: PlaceArgument,
+    name: NameOption = None,
+    table: TableOption = None,
+    id: IdOption = None,
+    text: TextOption = None,
+    time: TimeOption = None,
+    timezone: ZoneOption = None,
+    allow_private: PrivateOption = None,
+    config: ConfigOption = None,
+    output: OutputOption = Output.TABLE,
+    verbose: VerboseOption = False,
+) -> None:
+    """Look at a source before it is one: which columns would be read and why, ten records, what
+    would be refused, how many there are, and what the first full run would cost.
+
+    Nothing is stored, and no database of ours is needed. Prints the [[source]] block to paste.
+    """
+    settings = settings_for(config, verbose=verbose, quiet=True).settings
+    said = {"name": name, "table": table, "id": id, "text": text, "time": time,
+            "timezone": timezone, "allow_private": allow_private}  # fmt: skip
+    block, trial = _tried(settings, place, said, output, verbose=verbose)
+    if output is Output.JSON:
+        print_json(_as_json(block, trial))
+        return
+    _show(trial, settings)
+    DATA.print(f"\n{toml(block)}", markup=False, soft_wrap=True, highlight=False)
+
+
+def init(
+    place: PlaceArgument,
+    name: NameOption = None,
+    table: TableOption = None,
+    id: IdOption = None,
+    text: TextOption = None,
+    time: TimeOption = None,
+    timezone: ZoneOption = None,
+    allow_private: PrivateOption = None,
+    file: Annotated[Path, typer.Option(help="Where to write it.")] = FILE,
+    verbose: VerboseOption = False,
+) -> None:
+    """Write the first sentiment-worker.toml: what `sources try` finds at a place.
+
+    A file that is there already is not overwritten: `sources try` prints the block to add to it.
+    """
+    if os.path.lexists(file):
+        raise ConfigurationError(
+            f"{file} is there already.",
+            hint=f"Print the block to add to it: sentiment-worker sources try {place!r}",
+        )
+    settings = settings_for(None, verbose=verbose, quiet=True).settings
+    said = {"name": name, "table": table, "id": id, "text": text, "time": time,
+            "timezone": timezone, "allow_private": allow_private}  # fmt: skip
+    block, trial = _tried(settings, place, said, Output.TABLE, verbose=verbose)
+    _show(trial, settings)
+    text_ = f"# Every key: sentiment-worker sources kinds, and docs/sources.md\n{toml(block)}"
+    with open(file, "x", encoding="utf-8") as written:
+        written.write(text_)
+    say(f"Wrote {file}. Next: sentiment-worker once, or sentiment-worker serve")
+
+
+def _tried(
+    settings: Settings, place: str, options: Mapping[str, Any], output: Output, *, verbose: bool
+) -> tuple[dict[str, Any], Trial]:
+    """The block of a source, and what was seen of it."""
+    said = {key: value for key, value in options.items() if value is not None}
+    if not verbose:  # what was chosen is said in a sentence
+        log.configure(level="error")
+    found = guess(place, said)
+    kind = kinds.find(found.kind)
+    try:
+        config = kind.config.model_validate({"kind": found.kind} | found.said)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        option = str(first["loc"][0]).replace("_", "-") if first["loc"] else "it"
+        message = str(first["msg"]).removeprefix("Value error, ")
+        raise ConfigurationError(f"--{option}: {message}.") from None
+    tell = say if output is Output.TABLE else kinds.unsaid
+    for reason in found.why:
+        tell(f"{config.name}: {reason}.")
+    source = kinds.open_source(config, Opening(settings.access, tell))
+    trial = look(
+        source,
+        prices=settings.prices,
+        concurrency=bootstrap.expected_concurrency(settings),
+        chunk_texts=settings.chunk_texts,
+    )
+    chosen = {key: value for key, value in trial.chosen.items() if value not in RULES}
+    return {"kind": found.kind} | chosen | _without_password(found.said), trial
+
+
+def _without_password(said: Mapping[str, Any]) -> dict[str, Any]:
+    """A database's URL with a password has no place in a file, nor on a screen."""
+    url = str(said.get("url", ""))
+    if "://" not in url or url.startswith(("http://", "https://")):
+        return dict(said)
+    has_one = urls.parse(url, "The source's url").password is not None
+    return dict(said) | ({"url": "env://SOURCE_DATABASE_URL"} if has_one else {})
+
+
+def toml(block: Mapping[str, Any]) -> str:
+    """A `[[source]]` table. https://toml.io/en/v1.0.0"""
+    ordered = {"name": block["name"], "kind": block["kind"], **block}
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in ordered.items()]
+    return "\n".join(["[[source]]", *lines, ""])
+
+
+def _show(trial: Trial, settings: Settings) -> None:
+    if trial.waiting:
+        say(f"A queue is not read for a look; {trial.waiting}.")
+        return
+    rows = [
+        {
+            "id": record.external_id,
+            "time": record.published_at,
+            "text": " ".join(record.text.split())[:TEXT_SHOWN] or f"({record.skip_reason})",
+        }
+        for record in trial.sample
+    ]
+    if rows:
+        print_rows(rows, ("id", "time", "text"), Output.TABLE)
+        say("")
+    for line in _told(trial, settings):
+        say(line)
+
+
+def _told(trial: Trial, settings: Settings) -> Sequence[str]:
+    seen = words.many(trial.records, "record", "records")
+    if trial.is_whole:
+        lines = [f"There are {seen}."]
+    else:
+        about = f"; by its size there are about {trial.about:,}" if trial.about else ""
+        lines = [f"Looked at the first {seen}{about}; there are more."]
+    if trial.repeated:
+        rows = words.many(trial.repeated, "row has", "rows have")
+        lines.append(f"{rows} the id of an earlier one: the last row of an id is kept.")
+    if trial.without_text:
+        lines.append(f"{words.many(trial.without_text, 'has', 'have')} no text to score.")
+    if trial.refused:
+        first = trial.refusals[0]
+        rows = words.many(trial.refused, "row", "rows")
+        lines.append(f"{rows} would go to quarantine; the first, {first.offset}: {first.reason}.")
+    e = trial.estimate
+    of = "the first full run" if trial.is_whole or trial.about else "what was looked at"
+    lines.append(
+        f"At the pace of tweets {of} is {words.many(e.invocations, 'call', 'calls')},"
+        f" {spoken(e.duration_s)} and {e.cost_usd:.4f} USD on Lambda (prices read on"
+        f" {settings.prices.read_on}); longer texts take longer."
+    )
+    return lines
+
+
+def _as_json(block: Mapping[str, Any], trial: Trial) -> dict[str, Any]:
+    kept = {k: v for k, v in asdict(trial).items() if k not in ("sample", "refusals")}
+    sample = [
+        {"id": r.external_id, "time": r.published_at, "text": r.text, "tags": r.tags}
+        for r in trial.sample
+    ]
+    refusals = [{"offset": r.offset, "reason": r.reason} for r in trial.refusals]
+    return {"source": dict(block), **kept, "sample": sample, "refusals": refusals}
