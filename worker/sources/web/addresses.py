@@ -10,7 +10,9 @@ https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Preve
 from __future__ import annotations
 
 import ipaddress
+import math
 import socket
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
@@ -70,13 +72,18 @@ class Transport(httpx2.HTTPTransport):
 
     def __init__(self, allowed: Collection[str]) -> None:
         super().__init__(trust_env=False)
+        self._backend = Judging(allowed)
         self._pool.close()
         self._pool = httpcore2.ConnectionPool(
             ssl_context=httpx2.create_ssl_context(),
             max_connections=1,
             keepalive_expiry=30.0,
-            network_backend=Judging(allowed),
+            network_backend=self._backend,
         )
+
+    def end_in(self, seconds: float) -> None:
+        """The request that follows takes no longer, headers and body, however slowly they drip."""
+        self._backend.deadline = time.monotonic() + seconds
 
 
 class Judging(httpcore2.SyncBackend):
@@ -85,6 +92,8 @@ class Judging(httpcore2.SyncBackend):
     def __init__(self, allowed: Collection[str], resolve: Resolve = socket.getaddrinfo) -> None:
         self._allowed = {host.lower() for host in allowed}
         self._resolve = resolve
+        self.deadline = math.inf
+        """By the monotonic clock, of all reading."""
 
     def connect_tcp(
         self,
@@ -98,10 +107,40 @@ class Judging(httpcore2.SyncBackend):
             address = judged(host, port, self._allowed, self._resolve)
         except (OSError, UnicodeError) as error:
             raise httpcore2.ConnectError(str(error)) from error
-        return super().connect_tcp(address, port, timeout, local_address, socket_options)
+        stream = super().connect_tcp(address, port, timeout, local_address, socket_options)
+        return Bounded(stream, self)
 
     def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore2.NetworkStream:
         raise Unsafe("a socket of this machine")
+
+
+class Bounded(httpcore2.NetworkStream):
+    """A connection whose reads all end by a deadline: a timeout of each alone lets a server that
+    sends a byte a second go on for ever."""
+
+    def __init__(self, stream: httpcore2.NetworkStream, by: Judging) -> None:
+        self._stream = stream
+        self._by = by
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        left = self._by.deadline - time.monotonic()
+        if left <= 0:
+            raise httpcore2.ReadTimeout("the answer has no end")
+        if not math.isinf(left):
+            timeout = left if timeout is None else min(timeout, left)
+        return self._stream.read(max_bytes, timeout)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(self, *arguments: Any, **named: Any) -> httpcore2.NetworkStream:
+        return Bounded(self._stream.start_tls(*arguments, **named), self._by)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
 
 def refusal(host: str, source: str) -> ConfigurationError:

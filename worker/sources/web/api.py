@@ -68,8 +68,12 @@ class HttpSource:
         if position.get("layout") != self._digest:
             position = {}
         client = Client(asking(c))
+        pager = Pager(c, client)
+        self.remark = None
         try:
-            yield from self._readings(Pager(c, client), maker, position)
+            yield from self._readings(pager, maker, position)
+            if pager.doubt and not position:  # of the first reading: later ones are often one page
+                self.remark = Remark(pager.doubt)
         finally:
             client.close()
 

@@ -98,8 +98,9 @@ class Client:
         self._how = how
         self._sleep = sleep
         self._next_at = 0.0
+        self._transport = addresses.Transport(how.allow_private)
         self._http = httpx2.Client(
-            transport=addresses.Transport(how.allow_private),
+            transport=self._transport,
             timeout=how.timeout_s,
             trust_env=False,
             follow_redirects=False,
@@ -192,7 +193,7 @@ class Client:
         if (wait_s := self._next_at - time.monotonic()) > 0:
             self._sleep(wait_s)
         self._next_at = time.monotonic() + self._how.pause_s
-        started = time.monotonic()
+        self._transport.end_in(10 * self._how.timeout_s)
         try:
             with self._http.stream(
                 method, url, params=params or None, json=body, data=form, headers=dict(headers)
@@ -205,8 +206,6 @@ class Client:
                             f"{shown(url)} answers with more than {MAX_BODY >> 20} MB.",
                             hint="Ask for fewer records a page.",
                         )
-                    if time.monotonic() - started > 10 * self._how.timeout_s:
-                        raise httpx2.ReadTimeout("the answer has no end")
                 found = {name.lower(): value for name, value in response.headers.items()}
                 return Answer(str(response.url), response.status_code, found, bytes(content))
         except addresses.Unsafe as error:

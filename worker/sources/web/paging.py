@@ -59,6 +59,8 @@ class Pager:
         self.name = config.name
         self._config = config
         self._client = client
+        self.doubt = ""
+        """What a person should look at: the path of the next page may be misspelt."""
 
     def asked(self, position: Position, reading: Reading) -> Answer:
         c = self._config
@@ -131,6 +133,7 @@ class Pager:
             return None
         if c.pagination in ("next", "link"):
             target = found(c.next or "", document) if c.next else _next_link(answer)
+            self._notice(document, target, reading)
             if not isinstance(target, str) or not target:
                 return None
             target = joined(answer.url, target, self.name)
@@ -142,6 +145,7 @@ class Pager:
             return {"url": target}
         if c.pagination == "cursor":
             cursor = found(c.next or "", document)
+            self._notice(document, cursor, reading)
             return {"cursor": cursor} if isinstance(cursor, str | int) and cursor != "" else None
         if not rows or self._is_same_page(rows, reading):
             return None
@@ -153,6 +157,21 @@ class Pager:
             return {"offset": at + 1}
         reading.last_id, reading.size = str(found(c.id, rows[-1])), len(rows)
         return {"offset": at + len(rows) - 1}
+
+    def _notice(self, document: Any, following: Any, reading: Reading) -> None:
+        """A first answer that names no next page where `next` says, not even an empty one: it is
+        the only page, or the path is misspelt."""
+        path = self._config.next
+        if not path or following is not None or reading.pages or reading.at:
+            return
+        parent, _, last = path.rpartition(".")
+        inside = found(parent or "@", document)
+        if not (isinstance(inside, dict) and last.strip('"') in inside):
+            keys = ", ".join(map(str, document)) if isinstance(document, dict) else "no keys"
+            self.doubt = (
+                f"the first answer has nothing at next = {path!r}, so one page was read: if there"
+                f" are more, the path is another one (it has {keys[:200]})"
+            )
 
     def _is_same_page(self, rows: list[Any], reading: Reading) -> bool:
         """The page before again: what an API gives beyond its end. Raises ConfigurationError where
