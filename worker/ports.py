@@ -45,7 +45,7 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class Countable(Source, Protocol):
+class Enumerable(Source, Protocol):
     """A source that can say which records it has, without their texts."""
 
     def ids(self) -> Iterator[Sequence[str]]:
@@ -53,17 +53,17 @@ class Countable(Source, Protocol):
 
 
 @runtime_checkable
-class Delivery(Source, Protocol):
+class AcknowledgedSource(Source, Protocol):
     """A source that hands records over, and must hear that they are stored: a queue."""
 
-    def stored(self, pages: Sequence[Page]) -> None:
+    def acknowledge(self, pages: Sequence[Page]) -> None:
         """These are committed. Called after each commit, also after the last page was read."""
 
     def wait(self, seconds: float) -> bool:
         """Blocks until there is something to read, at most so long; was there? Raises as
         `pages`."""
 
-    def waiting(self) -> str:
+    def backlog(self) -> str:
         """For a person: how much there is to read. Takes nothing. Raises as `pages`."""
 
 
@@ -113,17 +113,17 @@ class Journal(Protocol):
     def now(self) -> datetime:
         """The database's clock, which all of its times are by."""
 
-    def mark_missing(
+    def compare_ids(
         self,
         source_id: int,
         run_id: int,
         ids: Iterable[Sequence[str]],
         before: datetime,
         most: float,
-    ) -> int:
-        """Mark the records as gone that were stored `before` and are not among `ids`; returns how
-        many. Raises SourceUnavailable, and marks none, where they are more than the share `most` of
-        all."""
+    ) -> dict[str, int]:
+        """Mark the records as gone that were stored `before` and are not among `ids`, and those as
+        back that were gone and are; returns what that adds to the run's counters. Raises
+        SourceUnavailable, and marks none, where more than the share `most` of all is missing."""
 
     def open_window(
         self, lane: Lane, run_id: int, planner: Planner

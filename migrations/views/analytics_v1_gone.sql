@@ -1,4 +1,5 @@
--- Version 1, records that their source has no more: out of every view but those of a record's history.
+-- Version 1, records that their source has no more: absent from current_sentiment, records and the
+-- roll-ups; the views of a record's history keep them.
 
 CREATE OR REPLACE VIEW analytics.current_sentiment AS
 SELECT source.name                                       AS source,
@@ -72,7 +73,7 @@ FROM sentiment.record
 JOIN sentiment.source ON source.id = record.source_id
 WHERE record.gone_at IS NOT NULL;
 COMMENT ON VIEW analytics.gone IS
-    'One row a record that its source has no more: it is in no other view of records, and in no count.';
+    'One row a record that its source has no more: absent from current_sentiment, records and the roll-ups; the views of its history keep it.';
 COMMENT ON COLUMN analytics.gone.record_id IS 'This database''s own id of the record.';
 COMMENT ON COLUMN analytics.gone.source IS 'The source''s name.';
 COMMENT ON COLUMN analytics.gone.external_id IS 'The record''s id at the source.';

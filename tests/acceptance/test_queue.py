@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import signal
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -101,21 +100,16 @@ def test_notices_that_come_twice_change_nothing(
     assert texts(database_url) == {"1": "a good day"}
 
 
-def test_serve_scores_at_once(shell: Shell, cloud: Cloud, database_url: str) -> None:
-    """From the upload to the committed score: 2 s at rest, in the median."""
-    took = []
+def test_serve_scores_as_objects_arrive(shell: Shell, cloud: Cloud, database_url: str) -> None:
+    """At once, and not at the next quarter of an hour; the benchmark says how fast."""
     with shell.started("serve") as process:
         until(lambda: len(shell("runs", "-o", "json").data or ()) >= 1)
-        for n in range(9):
-            time.sleep(0.3 * n)
-            began = time.monotonic()
+        for n in range(4):
+            time.sleep(1.5 * n)
             cloud.put(f"in/{n}.csv", (n, f"a good day {n}"))
             until(partial(_is_scored, database_url, str(n)))
-            took.append(time.monotonic() - began)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
-    print(f"from upload to committed score: {sorted(took)}")
-    assert statistics.median(took) < 2.0
     assert cloud.left() == 0
 
 
@@ -125,9 +119,9 @@ def test_poison_goes_to_the_dead_letter_queue(
     """After the number of receives that the queue allows; the rest is read."""
     cloud.send("a text that is no notice")
     cloud.put("a.csv", (1, "a good day"))
-    for expected in (1, 1, 1):
+    for _ in range(3):
         done = shell("once")
-        assert done.code == expected, done.err
+        assert done.code == 1, done.err
         assert "1 message stayed in the queue: it is not JSON" in done.err
         assert "a text that" not in done.err
         received = cloud.sqs.receive_message(QueueUrl=cloud.queue, VisibilityTimeout=0)
@@ -142,7 +136,7 @@ def test_messages_that_are_records(shell: Shell, cloud: Cloud, database_url: str
     write(
         shell.folder,
         cloud.records,
-        'holds = "records"\nid = "review.id"\ntext = "[review.title, review.body]"\n'
+        'shape = "records"\nid = "review.id"\ntext = "[review.title, review.body]"\n'
         'time = "review.at"\ntags = { stars = "review.stars" }\n',
     )
 
@@ -167,7 +161,7 @@ def test_messages_that_are_records(shell: Shell, cloud: Cloud, database_url: str
 
 
 def test_the_messages_own_id_and_time(shell: Shell, cloud: Cloud, database_url: str) -> None:
-    write(shell.folder, cloud.records, 'holds = "records"\ntext = "text"\n')
+    write(shell.folder, cloud.records, 'shape = "records"\ntext = "text"\n')
     for n in range(25):
         cloud.send({"text": f"a good day {n}"}, cloud.records)
     assert shell("once").code == 0

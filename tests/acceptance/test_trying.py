@@ -8,11 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.acceptance.command import Shell
 from tests.scripted_lambda import ScriptedLambda
 from tests.web_api import Said, WebApi
+from worker.store import database
 
 RSS = b"""<?xml version="1.0"?><rss version="2.0"><channel><title>Shop</title>
 <item><guid>1</guid><title>Late again</title><description>Two hours.</description></item>
@@ -36,10 +38,10 @@ def test_a_file(shell: Shell) -> None:
     done = shell("sources", "try", "reviews.csv")
     assert done.code == 0, done.err
     assert "id from 'id'; text from 'body'; time from 'date'" in done.err
-    assert "There are 42 records." in done.err
+    assert "Found 42 records." in done.err
     assert "1 row has the id of an earlier one" in done.err
     assert "1 row would go to quarantine; the first, line 44: no usable id in 'id'." in done.err
-    assert "1 has no text to score" in done.err
+    assert "1 record has no text to score" in done.err
     assert "1 call" in done.err
     assert done.out.count("a good day") == 10
     assert block_in(done.out) == {
@@ -64,7 +66,7 @@ def test_init_writes_what_once_then_reads(
     assert "1 new" in once.err
     again = shell("init", "a b.csv")
     assert again.code == 2
-    assert "is there already" in again.err
+    assert "already exists" in again.err
     assert (shell.folder / "sentiment-worker.toml").read_text() == written
 
 
@@ -80,17 +82,25 @@ def test_a_table(shell: Shell) -> None:
     assert "--table NAME. There are: other, review" in several.err
     done = shell("sources", "try", "sqlite:///app.db", "--table", "review")
     assert done.code == 0, done.err
-    assert "There are 2 records" in done.err
+    assert "Found 2 records" in done.err
     assert "no cursor: every run reads the whole table" in done.err
     found = block_in(done.out)
     assert (found["kind"], found["table"], found["text"]) == ("sql", "review", "body")
 
 
 def test_a_password_is_not_printed(shell: Shell, empty_database_url: str) -> None:
-    url = "postgresql://ana:hush-hush@127.0.0.1:1/app"
-    done = shell("sources", "try", url, "--table", "review")
-    assert done.code == 2
-    assert "hush-hush" not in done.err + done.out
+    url = database.normalise_url(empty_database_url).set(drivername="postgresql", password="hush")
+    given = url.render_as_string(hide_password=False)
+    with psycopg.connect(given) as app:
+        app.execute("CREATE TABLE review AS SELECT 1 AS id, 'a good day' AS text")
+    done = shell("sources", "try", given, "--table", "review")
+    assert done.code == 0, done.err
+    assert block_in(done.out)["url"] == "env://SOURCE_DATABASE_URL"
+    assert "hush" not in done.err + done.out
+    away = shell("sources", "try", "postgresql://ana:hush@127.0.0.1:1/app", "--table", "review")
+    assert away.code == 1
+    assert "does not answer" in away.err
+    assert "hush" not in away.err
 
 
 def test_a_feed_and_a_json_api(shell: Shell) -> None:
@@ -104,11 +114,11 @@ def test_a_feed_and_a_json_api(shell: Shell) -> None:
         assert done.code == 0, done.err
         found = block_in(done.out)
         assert (found["kind"], found["pagination"], found["id"]) == ("http", "link", "id")
-        assert "There are 12 records" in done.err
+        assert "Found 12 records" in done.err
         assert found["allow_private"] == ["127.0.0.1"]
         chain = shell("sources", "try", api.url("chain"), *private)
         assert block_in(chain.out)["records"] == "data"
-        assert "There are 12 records" in chain.err
+        assert "Found 12 records" in chain.err
         api.hurdle = lambda asked, n: Said(200, RSS, {"content-type": "application/rss+xml"})
         feed = shell("sources", "try", api.url("latest.rss"), *private)
         assert feed.code == 0, feed.err
@@ -118,11 +128,15 @@ def test_a_feed_and_a_json_api(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "says"),
-    [("nothing.csv", "There is no file"), ("nothing://x", "driver"), ("a.doc", "no kind")],
+    ("place", "code", "says"),
+    [
+        ("nothing.csv", 1, "There is no file"),
+        ("nothing://x", 2, "driver"),
+        ("a.doc", 2, "no kind"),
+    ],
 )
-def test_what_is_no_source(shell: Shell, place: str, says: str) -> None:
+def test_what_is_no_source(shell: Shell, place: str, code: int, says: str) -> None:
     (shell.folder / "a.doc").write_text("x")
     done = shell("sources", "try", place)
-    assert done.code in (1, 2)
+    assert done.code == code
     assert says in done.err

@@ -24,7 +24,7 @@ import xlsxwriter
 from tests.cloud import Cloud
 from tests.web_api import Said, WebApi
 from worker.errors import WorkerError
-from worker.ports import Delivery, Source
+from worker.ports import AcknowledgedSource, Source
 from worker.records import Position
 from worker.sources import kinds
 from worker.sources.config import SourceConfig
@@ -356,8 +356,8 @@ class Reader:
             self.positions[page.partition] = json.loads(json.dumps(page.position))
             self.texts |= {record.external_id: record.text for record in page.records}
             self.refused += len(page.refusals)
-            if isinstance(source, Delivery):
-                source.stored([page])
+            if isinstance(source, AcknowledgedSource):
+                source.acknowledge([page])
             yield len(page.records)
             if number == limit:
                 return

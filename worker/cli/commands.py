@@ -57,7 +57,7 @@ LISTED = (
            "What calls have cost, by Lambda's own report lines, and what some would."),
     Listed("demo", "demo", SET_UP,
            "Score the made-up sample with the real model, in an embedded PostgreSQL, and show it."),
-    Listed("init", "trying", SET_UP,
+    Listed("init", "onboarding", SET_UP,
            "Write the first sentiment-worker.toml: what `sources try` finds at a place."),
     Listed("doctor", "doctor", SET_UP,
            "Check configuration, database, migrations, Lambda, model, TextBlob and sources."),

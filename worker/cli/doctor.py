@@ -23,7 +23,7 @@ from worker.cli.output import (
     settings_for,
 )
 from worker.errors import Exit, WorkerError
-from worker.ports import Delivery
+from worker.ports import AcknowledgedSource
 from worker.records import Answer, FailureKind, Page, Position
 from worker.scoring import textblob
 from worker.scoring.aws_lambda import identify
@@ -200,8 +200,8 @@ def _examine_sources(settings: Settings) -> Iterator[Finding]:
         source = kinds.open_source(config, Opening(settings.access))
         check = f"source {config.name}"
         try:
-            if isinstance(source, Delivery):  # reading would take what a run should have
-                yield Finding(check, "ok", f"can be read; {source.waiting()}")
+            if isinstance(source, AcknowledgedSource):  # reading would take what a run should have
+                yield Finding(check, "ok", f"can be read; {source.backlog()}")
                 continue
             pages = source.pages(known.get(config.name, {}))
             page = next(pages, None)

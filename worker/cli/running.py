@@ -15,11 +15,9 @@ from worker import aws, bootstrap, words
 from worker.cli import progress
 from worker.cli.output import STRAY_KEYS, WORDS, say, say_error
 from worker.errors import Exit, WorkerError
-from worker.operate.scanning import scan_work
-from worker.operate.stopping import Stopper
-from worker.operate.turns import Ending, Turn, one_after_another
-from worker.pipeline.cycle import cycle
-from worker.ports import Observer, Silent
+from worker.operate.scanning import scan
+from worker.operate.turns import Turn, TurnSummary, one_after_another
+from worker.ports import Observer
 from worker.settings import Settings
 from worker.sources.config import SourceConfig
 from worker.sources.file import FileSourceConfig
@@ -58,7 +56,7 @@ def run_all(settings: Settings, turns: Sequence[Turn]) -> tuple[list[RunReport],
 
             async def running() -> tuple[list[RunReport | WorkerError], int]:
                 async with bootstrap.open_worker(settings, engine, target) as worker:
-                    return await one_after_another(worker, settings, turns, _Teller())
+                    return await one_after_another(worker, settings, turns, _Reporter())
 
             outcomes, stopped_by = asyncio.run(running())
     reports = [outcome for outcome in outcomes if isinstance(outcome, RunReport)]
@@ -72,11 +70,7 @@ def scan_once(settings: Settings, source: SourceConfig, most: float | None) -> R
 
         async def running() -> RunReport:
             async with bootstrap.open_worker(settings, engine, None) as worker:
-                work = scan_work(worker, source, Opening(settings.access), most)
-                stopper = Stopper(lambda: None)
-                return await cycle(
-                    worker.parts, worker.ledger, work, observer=Silent(), on_start=stopper.watch
-                )
+                return await scan(worker, source, Opening(settings.access), most)
 
         return asyncio.run(running())
 
@@ -88,8 +82,8 @@ def _code(outcomes: Sequence[RunReport | WorkerError], stopped_by: int) -> int:
     return next(code for code in WORST_FIRST if code in codes)
 
 
-class _Teller:
-    """`worker.operate.turns.Teller` on stderr; a choice of columns that many files share is said
+class _Reporter:
+    """`worker.operate.turns.Reporter` on stderr; a choice of columns that many files share is said
     once."""
 
     def __init__(self) -> None:
@@ -113,7 +107,7 @@ class _Teller:
         self._said.clear()
         return progress.bars(turn.name, size)
 
-    def ended(self, ending: Ending) -> None:
+    def ended(self, ending: TurnSummary) -> None:
         _tell(ending.report)
         for warning in ending.warnings:
             say(f"Unusual: {warning}.", style="yellow")
@@ -138,7 +132,7 @@ def _each_row(turn: Turn) -> str:
     )
 
 
-def _tell_of_rows(ending: Ending) -> None:
+def _tell_of_rows(ending: TurnSummary) -> None:
     """Why there are fewer records than rows, and whether they are stored twice."""
     report = ending.report
     c = report.counters

@@ -68,7 +68,7 @@ def _row(source: SourceConfig, ahead: int, pause: Mapping[str, Any]) -> dict[str
     times = [] if source.listens else source.when.next(datetime.now(UTC), ahead)
     return {
         "source": source.name,
-        "rhythm": "as it comes" if source.listens else str(source.when),
+        "rhythm": "on arrival" if source.listens else str(source.when),
         "next": [f"{time:%Y-%m-%d %H:%M:%S}" for time in times],
         "paused": pauses.told(pause) if pause else None,
         "paused_until": None if not pause or pauses.is_endless(pause) else pause["until"],

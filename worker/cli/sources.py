@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from worker import bootstrap, words
 from worker.cli.look import reading_from
+from worker.cli.onboarding import try_
 from worker.cli.output import (
     DATA,
     WORDS,
@@ -25,7 +26,6 @@ from worker.cli.output import (
 )
 from worker.cli.planning import DryRunOption
 from worker.cli.running import scan_once
-from worker.cli.trying import try_
 from worker.cli.which import configured
 from worker.errors import ConfigurationError
 from worker.sources import kinds
@@ -120,18 +120,20 @@ def scan(
     at_most: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="Share of all records that may be gone at once. Default: 0.2."
+            min=0,
+            max=1,
+            help="Share of all records that may be gone at once. Default: `deletes_most`.",
         ),
     ] = None,
     config: ConfigOption = None,
     output: OutputOption = Output.TABLE,
     verbose: VerboseOption = False,
 ) -> None:
-    """Look for records that a source of kind sql has no more, and mark them as gone.
+    """Find records whose rows were deleted at the source, and mark them as gone.
 
-    They are out of every view and count from then on (`sql 'SELECT * FROM analytics.gone'` shows
-    them), and come back when the source has them again. `deletes = "scan"` in the configuration
-    lets `serve` do it each day.
+    For a source of kind sql. They leave the views and counts of current records (`sql 'SELECT *
+    FROM analytics.gone'` lists them); those whose rows are there again come back. `deletes =
+    "scan"` in the configuration lets `serve` do it each day.
     """
     settings = settings_for(config, verbose=verbose, quiet=True).settings
     (source,) = configured(settings, [name])
@@ -140,10 +142,12 @@ def scan(
         print_json(asdict(report) | {"exit_code": int(report.exit_code)})
     if report.error:
         say(f"{report.error.removesuffix('.')}.", style="yellow")
-        say(report.hint)
+        if report.hint:
+            say(report.hint)
     else:
-        gone = words.many(report.counters.changed, "record is", "records are")
-        say(f"{gone} gone from {name!r}.")
+        marked = words.many(report.counters.changed, "record was", "records were")
+        there = f"{report.counters.read - report.counters.changed:,}"
+        say(f"{marked} marked as gone or as back; {there} are as they were.")
     raise typer.Exit(report.exit_code)
 
 

@@ -12,14 +12,14 @@ from functools import partial
 
 from worker.errors import DatabaseUnavailable, SourceBusy, WorkerError
 from worker.log import get_logger
-from worker.operate.backfills import Backfills
+from worker.operate.backfill_queue import Backfills
 from worker.operate.scanning import scan_work
 from worker.operate.stopping import Stopper
 from worker.operate.timetable import Job, Timetable
 from worker.operate.worker import Worker, is_due, look_back, pause_of, pull_work
 from worker.pipeline.cycle import cycle
 from worker.pipeline.work import Work
-from worker.ports import Delivery, Silent, Source
+from worker.ports import AcknowledgedSource, Silent, Source
 from worker.schedule import Schedule
 from worker.settings import Settings
 from worker.sources import kinds
@@ -32,7 +32,7 @@ from worker.threads import in_a_thread
 log = get_logger(__name__)
 
 LISTEN_S = 20.0
-"""So long one look into a queue waits for something to come."""
+"""Seconds that one long poll waits for a message."""
 
 QUIET_S = 3600.0
 """After so long without a run a queue has one all the same: it shows that somebody listens."""
@@ -54,7 +54,7 @@ def reviving(revive: Callable[[], None], job: Job) -> Job:
     return tried
 
 
-class Turns:
+class SourceJobs:
     """A source's two jobs, which take turns: the pull, and the drain between pulls."""
 
     def __init__(
@@ -75,10 +75,10 @@ class Turns:
         self._gate = gate
         empty_before = partial(unusual.empty_in_a_row, worker.engine, config.name)
         self._opening = Opening(settings.access, empty_before=empty_before)
-        self._delivery: Delivery | None = None
+        self._delivery: AcknowledgedSource | None = None
         if config.listens:
             opened = kinds.open_source(config, self._opening)
-            assert isinstance(opened, Delivery)
+            assert isinstance(opened, AcknowledgedSource)
             self._delivery = opened
         self._ran_at: float | None = None
         self._rests_until = 0.0
@@ -244,15 +244,15 @@ def timetable_of(
     # Each run holds a connection for its lock; a thousand sources are due at once.
     gate = asyncio.Semaphore(settings.runs_at_once)
     for source in sources:
-        turns = Turns(worker, settings, source, stopper, timetable, gate)
+        jobs = SourceJobs(worker, settings, source, stopper, timetable, gate)
         if source.listens:
-            timetable.add_listener(source.name, turns.hear, reviving(revive, turns.pull))
+            timetable.add_listener(source.name, jobs.hear, reviving(revive, jobs.pull))
         else:
-            timetable.add(source, reviving(revive, turns.pull))
-        if source.scan:
+            timetable.add(source, reviving(revive, jobs.pull))
+        if source.scan.every:
             every = Schedule(every=source.scan.every)
-            timetable.add_other(f"scan:{source.name}", every, reviving(revive, turns.scan))
-        timetable.add_drain(f"drain:{source.name}", reviving(revive, turns.drain))
+            timetable.add_other(f"scan:{source.name}", every, reviving(revive, jobs.scan))
+        timetable.add_drain(f"drain:{source.name}", reviving(revive, jobs.drain))
     others = Backfills(worker, settings, stopper)
     timetable.add_drain("backfills", reviving(revive, others.work_off))
     return timetable

@@ -1,4 +1,4 @@
-"""Sources run one after another, by a command that ends; whoever started it is told of each."""
+"""Runs sources one after another for a command, and reports on each."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class TurnSummary:
     """How a turn went, and what its source holds that a person should know of."""
 
     turn: Turn
@@ -60,7 +60,7 @@ class Ending:
     """Files of it whose texts another source has too; see `reading.read_elsewhere`."""
 
 
-class Teller(Protocol):
+class Reporter(Protocol):
     """Tells a person, while and after turns are run."""
 
     wants_size: bool
@@ -74,11 +74,11 @@ class Teller(Protocol):
 
     def watching(self, turn: Turn, size: int | None) -> AbstractContextManager[Observer]: ...
 
-    def ended(self, ending: Ending) -> None: ...
+    def ended(self, ending: TurnSummary) -> None: ...
 
 
 async def one_after_another(
-    worker: Worker, settings: Settings, turns: Sequence[Turn], teller: Teller
+    worker: Worker, settings: Settings, turns: Sequence[Turn], teller: Reporter
 ) -> tuple[list[RunReport | WorkerError], int]:
     """What became of each turn that was not passed over, and the signal that ended them early, or
     0."""
@@ -100,7 +100,7 @@ async def one_after_another(
 
 
 async def _run(
-    worker: Worker, settings: Settings, turn: Turn, teller: Teller, stopper: Stopper
+    worker: Worker, settings: Settings, turn: Turn, teller: Reporter, stopper: Stopper
 ) -> RunReport:
     empty_before = partial(unusual.empty_in_a_row, worker.engine, turn.name)
     opening = Opening(settings.access, teller.chosen, empty_before)
@@ -115,7 +115,7 @@ async def _run(
         report = await cycle(
             worker.parts, worker.ledger, work, observer=observer, on_start=stopper.watch
         )
-    ending = Ending(turn, report)
+    ending = TurnSummary(turn, report)
     with contextlib.suppress(DatabaseUnavailable):  # the run itself has ended well
         ending = await asyncio.to_thread(
             partial(_look_at, worker, work, turn, report, source, is_first=not before)
@@ -132,12 +132,12 @@ def _look_at(
     source: Source | None,
     *,
     is_first: bool,
-) -> Ending:
+) -> TurnSummary:
     warnings = look_back(worker, work, report)
     if source is None or (source.remark and source.remark.found_nothing):
-        return Ending(turn, report, warnings)
+        return TurnSummary(turn, report, warnings)
     engine, read, new = worker.engine, report.counters.read, report.counters.new
-    return Ending(
+    return TurnSummary(
         turn,
         report,
         warnings,

@@ -80,7 +80,8 @@ async def _alone(
             log.info("run.started", trigger=work.trigger)
             crashpoint.reached("run.started")
             pending = await _executed(run, parts, ledger, run_id, work.lane)
-            report = await _finished(run, parts, ledger, work, run_id, pending.records)
+            waits = pending.records if work.claims else 0
+            report = await _finished(run, parts, ledger, work, run_id, waits)
             report = replace(report, seconds=time.monotonic() - started)
             _log_end(report)
             _note_end(report, span)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from worker import crashpoint
 from worker.errors import WorkerError
-from worker.ports import Delivery, Journal, Planner, Source
+from worker.ports import AcknowledgedSource, Journal, Planner, Source
 from worker.records import (
     BEFORE,
     IDENTITY,
@@ -137,8 +137,8 @@ class SourceFeed:
         leases, changes = await to_its_end(partial(self._journal.ingest, *about))
         crashpoint.reached("ingest.committed")
         versions |= {page.partition: version + 1 for page, version in known}
-        if isinstance(self._source, Delivery):
-            await to_its_end(partial(self._source.stored, pages))
+        if isinstance(self._source, AcknowledgedSource):
+            await to_its_end(partial(self._source.acknowledge, pages))
         return Batch(leases, changes, sum(page.bytes_read for page in pages))
 
 

@@ -62,6 +62,7 @@ class Run:
         self._observer = observer
         self._supervise = work.supervise
         self._version = work.version
+        self._claims = work.claims
         self._bytes_read = 0
         self._hand = Hand()
         self._ready: asyncio.Queue[Lease] = asyncio.Queue(READY_CHUNKS)
@@ -133,7 +134,7 @@ class Run:
         is pulled, nothing is in hand and nothing will be due without the Lambda's return."""
         while not self.stopped:
             self._changed.clear()
-            if time.monotonic() >= self._look_at:
+            if self._claims and time.monotonic() >= self._look_at:
                 await self._claim()
             # After a look too: what changed last may have done so just before `clear`.
             if self._pulled.is_set() and not self._hand and await self._nothing_is_due():
@@ -164,6 +165,8 @@ class Run:
         return max(CLAIM_AT_LEAST, READY_CHUNKS // 2 - self._ready.qsize())
 
     async def _nothing_is_due(self) -> bool:
+        if not self._claims:
+            return True
         pending = await asyncio.to_thread(self._parts.journal.pending, self._lane)
         if pending.active_due_in_s is not None:
             self._look_in(min(LOOK_EVERY_S, max(0.01, pending.active_due_in_s)))

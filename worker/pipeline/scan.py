@@ -14,7 +14,7 @@ from typing import IO
 
 from worker.errors import WorkerError
 from worker.pipeline.feed import Batch
-from worker.ports import Countable, Journal
+from worker.ports import Enumerable, Journal
 from worker.records import Remark
 from worker.threads import in_a_thread, to_its_end
 
@@ -36,7 +36,7 @@ class Ids:
 class ScanFeed:
     """`worker.pipeline.feed.Feed` that brings no chunks: it marks what is gone."""
 
-    def __init__(self, journal: Journal, source_id: int, source: Countable, most: float) -> None:
+    def __init__(self, journal: Journal, source_id: int, source: Enumerable, most: float) -> None:
         """`most`: of all records the share that may be gone at once; more is taken for an error."""
         self.error: WorkerError | None = None
         self.remark: Remark | None = None
@@ -50,9 +50,17 @@ class ScanFeed:
         with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
             try:
                 ids = await in_a_thread(partial(Ids, file, self._source.ids()))
-                missing = (self._source_id, run_id, ids, began, self._most)
-                gone = await to_its_end(partial(self._journal.mark_missing, *missing))
+                changes = await to_its_end(
+                    partial(
+                        self._journal.compare_ids,
+                        self._source_id,
+                        run_id,
+                        ids,
+                        began,
+                        self._most,
+                    )
+                )
             except WorkerError as error:
                 self.error = error
                 return
-        yield Batch((), {"read": gone, "changed": gone})
+        yield Batch((), changes)

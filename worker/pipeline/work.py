@@ -43,6 +43,8 @@ class Work:
     """Asked first, and then once a second, in a thread: why to stop?"""
     due_at: datetime | None = None
     """When the schedule wanted it."""
+    claims: bool = True
+    """False for a run that sends nothing: chunks of its lane are left to others."""
     version: str | None = None
     """The model version that is wanted: the first answer of another one stops the run, and is not
     kept. None: whichever there is."""

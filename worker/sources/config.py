@@ -45,10 +45,11 @@ class Strict(BaseModel):
 
 
 class Scan(NamedTuple):
-    """See `worker.ports.Countable`."""
+    """How ids are compared; see `worker.ports.Enumerable`."""
 
-    every: timedelta
-    most: float
+    every: timedelta | None = None
+    """None: only when somebody asks for it."""
+    most: float = 0.2
     """Of all records the share that may be gone at once."""
 
 
@@ -115,13 +116,14 @@ class SourceConfig(Strict):
         return Layout(**{name: getattr(self, name) for name in LAYOUT})
 
     @property
-    def scan(self) -> Scan | None:
+    def scan(self) -> Scan:
         """When and how it is looked for records that the source has no more."""
-        return None
+        return Scan()
 
     @property
     def listens(self) -> bool:
-        """Does `serve` wait at it (see `worker.ports.Delivery`), instead of asking at its times?"""
+        """Does `serve` wait at it, instead of asking at its times? Then it is a
+        `worker.ports.AcknowledgedSource`."""
         return False
 
     @property

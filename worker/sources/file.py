@@ -12,17 +12,17 @@ from worker.sources.config import SourceConfig
 from worker.sources.kinds import Kind, Opening
 
 if TYPE_CHECKING:
+    from worker.sources.files.reader import FileOptions
     from worker.sources.files.source import FileSource
 
 
-class FileSourceConfig(SourceConfig):
-    kind: Literal["file"] = "file"
-    path: str | tuple[str, ...]
+class FileFormat(SourceConfig):
+    """What is said of the bytes of files, wherever they come from."""
+
     encoding: str = "utf-8-sig"
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     sheet: str | None = None
     """Of XLSX: the first one, or the one of this name."""
-    empty: Literal["warn", "error"] = "warn"
 
     @field_validator("encoding")
     @classmethod
@@ -32,6 +32,18 @@ class FileSourceConfig(SourceConfig):
         except LookupError:
             raise ValueError(f"{value!r} is no encoding; write it like utf-8 or cp1252") from None
         return value
+
+    @property
+    def options(self) -> FileOptions:
+        from worker.sources.files.reader import FileOptions  # slow to import
+
+        return FileOptions(self.encoding, self.delimiter, self.sheet)
+
+
+class FileSourceConfig(FileFormat):
+    kind: Literal["file"] = "file"
+    path: str | tuple[str, ...]
+    empty: Literal["warn", "error"] = "warn"
 
     @field_validator("path")
     @classmethod
@@ -50,7 +62,6 @@ class FileSourceConfig(SourceConfig):
 
 
 def open_source(config: FileSourceConfig, opening: Opening) -> FileSource:
-    from worker.sources.files.reader import FileOptions
     from worker.sources.files.source import FileSource  # slow to import
 
     return FileSource(
@@ -59,7 +70,7 @@ def open_source(config: FileSourceConfig, opening: Opening) -> FileSource:
         config.layout,
         access=opening.access,
         tell=opening.tell,
-        options=FileOptions(config.encoding, config.delimiter, config.sheet),
+        options=config.options,
         may_be_empty=config.empty == "warn",
         empty_before=opening.empty_before,
     )

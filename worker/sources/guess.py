@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from worker.clean import storable
-from worker.errors import ConfigurationError
 from worker.sources.http import needs_web
-
-MOST_TABLES = 20
-"""Of a database, that are named."""
-
-
-@dataclass(frozen=True, slots=True)
-class Guess:
-    """What a `[[source]]` would say, and why."""
-
-    kind: str
-    said: dict[str, Any]
-    why: tuple[str, ...] = ()
+from worker.sources.kinds import Guess
 
 
 def guess(place: str, said: dict[str, Any]) -> Guess:
@@ -37,7 +24,9 @@ def guess(place: str, said: dict[str, Any]) -> Guess:
         with needs_web(name):
             from worker.sources.web.guess import guess_web
         return guess_web(place, {"name": name, "url": place} | said)
-    return _of_database(place, {"name": name, "url": place} | said)
+    from worker.sources.tables.guess import guess_table  # slow to import
+
+    return guess_table(place, {"name": name, "url": place} | said)
 
 
 def name_of(place: str) -> str:
@@ -49,40 +38,3 @@ def name_of(place: str) -> str:
         stem = place.partition("?")[0].rstrip("/").rsplit("/", 1)[-1]
     stem = re.sub(r"[*?\[\]]", "", stem.split(".", 1)[0] or stem)
     return storable(stem)[:100] or "source"
-
-
-def _of_database(place: str, said: dict[str, Any]) -> Guess:
-    import sqlalchemy as sa
-
-    from worker.sources.tables import engines
-    from worker.sources.tables.keys import Xid8
-
-    engine = engines.engine(place, 60.0)
-    try:
-        inspector = sa.inspect(engine)
-        names = inspector.get_table_names()
-        table = said.get("table") or (names[0] if len(names) == 1 else None)
-        if table is None:
-            there = ", ".join(sorted(names)[:MOST_TABLES]) or "none"
-            raise ConfigurationError(
-                "A database has many tables, and one is read.",
-                hint=f"Name it: --table NAME. There are: {there}.",
-            )
-        schema, _, bare = table.rpartition(".")
-        columns = inspector.get_columns(bare, schema=schema or None)
-    except sa.exc.NoSuchTableError as error:
-        raise ConfigurationError(f"There is no table {said['table']!r}.") from error
-    except sa.exc.SQLAlchemyError as error:
-        raise ConfigurationError(
-            f"The database cannot be asked for its tables: {type(error).__name__}.",
-            hint="Check the URL, the login, and that its driver is installed.",
-        ) from error
-    found = {"table": table} | said
-    ordered = [column["name"] for column in columns if isinstance(column["type"], Xid8)]
-    if "cursor" in found:
-        return Guess("sql", found)
-    if ordered:
-        why = f"{ordered[0]} holds transaction ids: read in the order of commits, nothing is lost"
-        return Guess("sql", found | {"cursor": ordered[0]}, (why,))
-    why = "no cursor: every run reads the whole table. A column that grows with each change is one"
-    return Guess("sql", found, (why,))

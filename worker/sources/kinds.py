@@ -44,6 +44,15 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
+class Guess:
+    """What a `[[source]]` of a place would say, and why."""
+
+    kind: str
+    said: dict[str, Any]
+    why: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of source."""
 

@@ -42,6 +42,8 @@ class SqlSourceConfig(SourceConfig):
             raise ValueError("timeout must be 1s or more")
         if self.deletes_every < timedelta(seconds=1):
             raise ValueError("deletes_every must be 1s or more")
+        if "deletes_every" in self.model_fields_set and not self.deletes:
+            raise ValueError('deletes_every is for deletes = "scan"')
         overlap = self.overlap
         seconds = overlap.total_seconds() if isinstance(overlap, timedelta) else overlap
         if seconds is not None and not 0 <= seconds < math.inf:
@@ -49,8 +51,8 @@ class SqlSourceConfig(SourceConfig):
         return self
 
     @property
-    def scan(self) -> Scan | None:
-        return Scan(self.deletes_every, self.deletes_most) if self.deletes else None
+    def scan(self) -> Scan:
+        return Scan(self.deletes_every if self.deletes else None, self.deletes_most)
 
     @property
     def key(self) -> tuple[str, ...]:

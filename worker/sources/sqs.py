@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from worker.sources.config import SourceConfig
+from worker.sources.file import FileFormat
 from worker.sources.kinds import Kind, Opening
 from worker.sources.rows.layout import ROW_ID, Layout
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 FIELDS = ("id", "text", "time", "author", "language")
 
 
-class SqsSourceConfig(SourceConfig):
+FORMAT = frozenset(("encoding", "delimiter", "sheet"))
+
+
+class SqsSourceConfig(FileFormat):
+    """The format is that of the objects."""
+
     kind: Literal["sqs"] = "sqs"
     queue: str = Field(min_length=1)
     """The queue's URL."""
-    holds: Literal["s3-events", "records"] = "s3-events"
-    encoding: str = "utf-8-sig"
-    """Of the objects."""
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    """Of the objects."""
-    sheet: str | None = None
-    """Of objects that are XLSX."""
+    shape: Literal["s3", "records"] = "s3"
+    """What a message is: a notice of an object of S3, or a record."""
     records: str = "@"
     """JMESPath of a message's record, or of its list of records. Of each record, JMESPath too: id,
     text, time, author, language, tags."""
@@ -45,14 +45,16 @@ class SqsSourceConfig(SourceConfig):
     def _makes_sense(self) -> SqsSourceConfig:
         from worker.sources.rows.paths import require_path  # jmespath is slow to import
 
-        if self.holds == "s3-events":
+        if self.shape == "s3":
             if self.records != "@" or isinstance(self.tags, dict):
-                raise ValueError('records and paths of tags are for holds = "records"')
+                raise ValueError('records and paths of tags are for shape = "records"')
             if self.id == ROW_ID:
                 raise ValueError('id = "row" does not do: two objects may have the same name')
             return self
+        if unused := FORMAT & self.model_fields_set:
+            raise ValueError(f'{min(unused)} is of objects, and not for shape = "records"')
         if not self.text:
-            raise ValueError('holds = "records" needs text: its JMESPath in a message')
+            raise ValueError('shape = "records" needs text: its JMESPath in a message')
         for name in ("records", *FIELDS):
             if path := getattr(self, name):
                 require_path(name, path)
@@ -69,7 +71,7 @@ class SqsSourceConfig(SourceConfig):
     def layout(self) -> Layout:
         """Of the objects' rows; of messages, of rows with these names, where the id and the time
         are the message's own unless the record has them."""
-        if self.holds == "s3-events":
+        if self.shape == "s3":
             return super().layout
         named: dict[str, Any] = {name: name for name in FIELDS if getattr(self, name)}
         named |= {"id": "id", "time": "time", "tags": tuple(self.tag_paths)}

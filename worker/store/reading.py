@@ -45,7 +45,7 @@ def status(engine: Engine) -> list[Row]:
         sa.select(
             s.c.name.label("source"),
             sa.select(sa.func.count())
-            .where(r.c.source_id == s.c.id)
+            .where(r.c.source_id == s.c.id, r.c.gone_at.is_(None))
             .scalar_subquery()
             .label("records"),
             PENDING_WORK.c.records.label("pending"),
@@ -113,9 +113,10 @@ FROM sources p JOIN sentiment.source s ON s.id = p.there
 CROSS JOIN LATERAL (
     SELECT count(*) AS records, count(o.content_hash) AS shared
     FROM sentiment.record r LEFT JOIN (
-        SELECT DISTINCT content_hash FROM sentiment.record WHERE source_id = p.there
+        SELECT DISTINCT content_hash FROM sentiment.record
+        WHERE source_id = p.there AND gone_at IS NULL
     ) o USING (content_hash)
-    WHERE r.source_id = p.here
+    WHERE r.source_id = p.here AND r.gone_at IS NULL
 ) counted
 WHERE shared > 0 ORDER BY partition, source LIMIT :limit
 """

@@ -116,7 +116,7 @@ def find(location: str, access: Access) -> list[Blob]:
     if path.is_dir():
         return [_local(name) for name in sorted(_within(path)) if is_supported(name)]
     if path.is_file():
-        _requireis_supported(location)
+        _require_supported(location)
         return [_local(str(path))]
     matches = sorted(glob.glob(str(path), recursive=True))
     if not matches and glob.has_magic(str(path)):
@@ -266,7 +266,7 @@ def is_supported(path: str) -> bool:
     return _suffixes(path)[0] in FORMATS
 
 
-def _requireis_supported(path: str) -> None:
+def _require_supported(path: str) -> None:
     if not is_supported(path):
         raise ConfigurationError(
             f"{path} is of no kind that can be read.",

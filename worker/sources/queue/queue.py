@@ -23,7 +23,7 @@ log = get_logger(__name__)
 BATCH = 10
 """Messages in one request, at most: SQS's own limit."""
 
-HIDDEN_S = 120
+VISIBILITY_S = 120
 """A message that was received, and neither deleted nor held on to for so long, comes again."""
 
 LONGEST_POLL_S = 20
@@ -61,7 +61,7 @@ class Queue:
             "receive_message",
             MaxNumberOfMessages=BATCH,
             WaitTimeSeconds=min(wait_s, LONGEST_POLL_S),
-            VisibilityTimeout=HIDDEN_S,
+            VisibilityTimeout=VISIBILITY_S,
             MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
         )
         messages = [_message(raw) for raw in found.get("Messages", ())]
@@ -79,7 +79,7 @@ class Queue:
         for entries in _entries(messages):
             self._try("delete_message_batch", entries)
 
-    def let_go(self, messages: Sequence[Message], after_s: int = 0) -> None:
+    def release(self, messages: Sequence[Message], after_s: int = 0) -> None:
         """Somebody may have them again, after so long."""
         self._forget(messages)
         for entries in _entries(messages, VisibilityTimeout=after_s):
@@ -94,13 +94,13 @@ class Queue:
     def _hold(self) -> None:
         """An object may take longer to be read than a message is hidden. Ends with the last one."""
         while True:
-            time.sleep(HIDDEN_S / 3)
+            time.sleep(VISIBILITY_S / 3)
             with self._lock:
                 held = list(self._held.values())
                 self._is_holding = bool(held)
             if not held:
                 return
-            for entries in _entries(held, VisibilityTimeout=HIDDEN_S):
+            for entries in _entries(held, VisibilityTimeout=VISIBILITY_S):
                 self._try("change_message_visibility_batch", entries)
 
     def _forget(self, messages: Sequence[Message]) -> None:

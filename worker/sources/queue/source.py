@@ -23,7 +23,6 @@ from worker.errors import SourceUnavailable, WorkerError
 from worker.log import get_logger
 from worker.records import BEFORE, Page, Position, Record, Remark
 from worker.sources.files import storage
-from worker.sources.files.reader import FileOptions
 from worker.sources.files.source import FileSource
 from worker.sources.files.storage import Blob
 from worker.sources.kinds import Opening
@@ -39,14 +38,14 @@ log = get_logger(__name__)
 IDLE_S = 1
 """So long an empty queue is listened to before a run ends: a run each message would be too many."""
 
-RUN_S = 300.0
+LONGEST_RUN_S = 300.0
 """So long a run goes on taking messages; then it ends, the days are brought up to date, and the
 next one goes on."""
 
-TOGETHER, BATCH_BYTES = 500, 4 * 1024 * 1024
+PAGE_MESSAGES, BATCH_BYTES = 500, 4 * 1024 * 1024
 """Messages that are records become one page, up to so many and about so large."""
 
-AGAIN_AFTER_S = 30
+RETRY_AFTER_S = 30
 """A message that could not be worked off rests so long."""
 
 
@@ -64,7 +63,7 @@ class Task:
 
 
 class SqsSource:
-    """`worker.ports.Delivery` of a queue's messages."""
+    """`worker.ports.AcknowledgedSource` of a queue's messages."""
 
     def __init__(
         self,
@@ -88,7 +87,7 @@ class SqsSource:
     def size(self) -> int | None:
         return None
 
-    def waiting(self) -> str:
+    def backlog(self) -> str:
         found = self._queue.attributes()
         count = int(found.get("ApproximateNumberOfMessages", 0))
         about = f"about {count:,} messages wait in it"
@@ -104,7 +103,7 @@ class SqsSource:
         self.remark, self._left = None, {}
         self._give_back(self._tasks)
         try:
-            if self._config.holds == "records":
+            if self._config.shape == "records":
                 yield from self._messages(positions)
             else:
                 yield from self._objects(dict(positions))
@@ -116,7 +115,7 @@ class SqsSource:
         finally:
             self._give_back([task for task in self._tasks if not task.is_read])
 
-    def stored(self, pages: Sequence[Page]) -> None:
+    def acknowledge(self, pages: Sequence[Page]) -> None:
         done = {id(page) for page in pages}
         for task in self._tasks:
             task.pages = [page for page in task.pages if id(page) not in done]
@@ -127,7 +126,7 @@ class SqsSource:
     def _batches(self, most: int = 1) -> Iterator[list[Task]]:
         """What the queue holds, until it is empty; each is filled up to `most` messages with what
         is there."""
-        ends_at = self._clock() + RUN_S
+        ends_at = self._clock() + LONGEST_RUN_S
         while self._clock() < ends_at:
             messages, self._first = self._first, []
             messages = messages or self._queue.receive(self._idle_s)
@@ -159,7 +158,7 @@ class SqsSource:
         self._left[why] = self._left.get(why, 0) + 1
         about = {"id": task.message.id, "received": task.message.received, "why": why}
         log.warning("queue.message_left", source=self.name, **about)
-        self._queue.let_go([task.message], AGAIN_AFTER_S)
+        self._queue.release([task.message], RETRY_AFTER_S)
 
     def _raise_if_left(self) -> None:
         """Raises SourceUnavailable, so that the run says what stayed in the queue."""
@@ -174,7 +173,7 @@ class SqsSource:
     def _give_back(self, tasks: Iterable[Task]) -> None:
         """Others may have these messages at once, or we again."""
         given = {id(task): task.message for task in tasks}
-        self._queue.let_go([*given.values()])
+        self._queue.release([*given.values()])
         self._tasks = deque(task for task in self._tasks if id(task) not in given)
 
     # -- objects -----------------------------------------------------------------------------
@@ -187,7 +186,7 @@ class SqsSource:
             (),
             c.layout,
             tell=self._opening.tell,
-            options=FileOptions(c.encoding, c.delimiter, c.sheet),
+            options=c.options,
         )
         files.remember(positions)
 
@@ -252,7 +251,7 @@ class SqsSource:
         maker = RecordMaker(c.layout, names, file=self.name)
         identity.require_same(positions.get("", {}), maker.identity, "")
         count = positions.get("", {}).get("messages", 0)
-        for tasks in self._batches(TOGETHER):
+        for tasks in self._batches(PAGE_MESSAGES):
             records: list[Record] = []
             for task in tasks:
                 try:

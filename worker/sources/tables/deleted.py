@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,25 +18,42 @@ from worker.sources.tables import keys
 
 Row = Mapping[str, Any]
 
-STANDS = ("", "0", "f", "false", "n", "no")
-"""What a row says that is not deleted, besides NULL and false."""
+NOT_DELETED = frozenset(("", "0", "f", "false", "n", "no"))
+DELETED = frozenset(("1", "t", "true", "y", "yes", "deleted"))
+
+_TIME = re.compile(r"\s*\d{4}-\d\d-\d\d")
 
 IDS_AT_ONCE = 5_000
 
 
-def apart(
+def split_deleted(
     rows: Sequence[Row], column: ColumnElement[Any] | None
 ) -> tuple[Sequence[Row], Sequence[Row]]:
-    """Those that are deleted and those that are not, by the column that says so (a time, or true);
-    None where there is no such column."""
+    """The deleted rows and the others. Without a column that says so, none is deleted."""
     if column is None:
         return (), rows
-    gone = [row for row in rows if _says_so(row[column.name])]
-    return gone, [row for row in rows if not _says_so(row[column.name])]
+    parts: tuple[list[Row], list[Row]] = ([], [])
+    for row in rows:
+        parts[not _is_deleted(row[column.name], column.name)].append(row)
+    return parts
 
 
-def _says_so(value: Any) -> bool:
-    return str(value or "").strip().lower() not in STANDS
+def _is_deleted(value: Any, name: str) -> bool:
+    """A time, or true. Raises ConfigurationError for another text: a status, for example, would
+    take every record away."""
+    if isinstance(value, bytes):  # a BIT of MySQL
+        value = int.from_bytes(value, "big")
+    if not isinstance(value, str):
+        return bool(value)
+    word = value.strip().lower()
+    if word in NOT_DELETED:
+        return False
+    if word in DELETED or _TIME.match(word):
+        return True
+    raise ConfigurationError(
+        f"The column {name!r} holds a text that is neither a time nor true or false.",
+        hint="`deleted` names a column that is empty, or false, as long as a row is there.",
+    )
 
 
 def ids_of(rows: Sequence[Row], mapping: RecordMaker, in_utc: Sequence[str]) -> list[str]:
@@ -69,5 +87,5 @@ def ids_there(
         connection.execute(sa.select(*wanted), execution_options=options) as result,
     ):
         for rows in result.mappings().partitions(IDS_AT_ONCE):
-            _, there = apart([dict(row) for row in rows], mark)
+            _, there = split_deleted([dict(row) for row in rows], mark)
             yield ids_of(there, mapping, in_utc)

@@ -92,7 +92,7 @@ class TableReader:
                 after = [rows[-1][c.name] for c in key]
                 self._require_steps(after[0])
                 highest = after if highest is None or after[0] >= highest[0] else highest
-            gone, there = deleted.apart(rows, self._deleted)
+            gone, there = deleted.split_deleted(rows, self._deleted)
             records, refused = self._records(there)
             refusals += refused
             here: dict[str, Any] = {"layout": layout, "reading": reading, "of": now}

@@ -66,8 +66,9 @@ class SqlSource:
 
     def ids(self) -> Iterator[Sequence[str]]:
         with self._wrapped():
-            self._reader()  # what it refuses to read is not to be compared either
             engine, relation = self._opened()
+            # What it refuses to read is not to be compared either.
+            TableReader(self.name, engine, relation, self._target, self._layout)
             yield from ids_there(self.name, engine, relation, self._layout, self._target.deleted)
 
     def _reader(self) -> TableReader:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from worker.errors import ConfigurationError
-from worker.sources.guess import Guess
+from worker.sources.kinds import Guess
 from worker.sources.rows.columns import TEXT_NAMES, TIME_NAMES
 from worker.sources.web.client import Answer, Asking, Client, shown
 
@@ -34,20 +34,19 @@ def guess_web(url: str, said: dict[str, Any]) -> Guess:
 
 def _of_json(answer: Answer, document: Any, said: dict[str, Any]) -> Guess:
     lists = dict(_lists("", document))
-    wanted = said.get("records")
-    if wanted is None and not lists:
+    if not lists:
         raise ConfigurationError(
             f"{shown(answer.url)} answers with JSON that has no list of records.",
             hint="Name an address that lists them.",
         )
-    path = wanted or max(lists, key=lambda path: len(lists[path]))
-    rows = lists.get(path, [])
-    leaves = dict(_leaves("", rows[0])) if rows else {}
+    path = max(lists, key=lambda path: len(lists[path]))
+    rows = lists[path]
+    leaves = dict(_leaves("", rows[0]))
     found: dict[str, Any] = {"records": path}
     for key, names in (("id", IDS), ("text", TEXTS), ("time", TIMES)):
         if key not in said and (leaf := _named(leaves, names)):
             found[key] = leaf
-    if "text" not in said | found and (longest := _longest(rows, leaves)):
+    if "text" not in said | found and (longest := _longest(leaves)):
         found["text"] = longest
     why = [f"{len(rows):,} records at {path!r}; the first has {', '.join(leaves)}"]
     if 'rel="next"' in answer.headers.get("link", ""):
@@ -92,7 +91,7 @@ def _named(leaves: Mapping[str, Any], names: Sequence[str]) -> str | None:
     return next((by_last[name] for name in names if name in by_last), None)
 
 
-def _longest(rows: Sequence[Any], leaves: Mapping[str, Any]) -> str | None:
+def _longest(leaves: Mapping[str, Any]) -> str | None:
     """A text by no usual name: the longest one of the first record."""
     texts = {path: value for path, value in leaves.items() if isinstance(value, str)}
     return max(texts, key=lambda path: len(texts[path]), default=None)

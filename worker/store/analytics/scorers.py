@@ -19,6 +19,7 @@ _PAIRS = """
 FROM sentiment.score old
 JOIN sentiment.score new USING (record_id, content_hash)
 JOIN sentiment.record ON record.id = record_id AND record.content_hash = old.content_hash
+    AND record.gone_at IS NULL
 JOIN sentiment.source ON source.id = record.source_id
 WHERE old.scorer_id = :old AND new.scorer_id = :new
   AND (CAST(:source AS text) IS NULL OR source.name = :source)

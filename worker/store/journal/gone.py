@@ -1,4 +1,4 @@
-"""Records that their source has no more: kept, and out of every view and count."""
+"""Records that their source has no more: kept, and absent from the views of current records."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from worker import words
 from worker.errors import SourceUnavailable
 from worker.store import driver
 from worker.store.driver import Cursor
-from worker.store.journal import chunks
+from worker.store.journal import chunks, leases
 
 _MARK = """
 UPDATE sentiment.record SET gone_at = now(), run_id = %(run)s
@@ -22,13 +22,38 @@ WHERE id IN (
 
 _THERE = 'CREATE TEMP TABLE there (external_id text COLLATE "C") ON COMMIT DROP'
 
-_MISSING = """
-SELECT external_id FROM sentiment.record r
-WHERE source_id = %(source)s AND gone_at IS NULL AND greatest(ingested_at, revised_at) < %(before)s
-  AND NOT EXISTS (SELECT FROM there t WHERE t.external_id = r.external_id)
+_IS_MISSING = """
+source_id = %(source)s AND gone_at IS NULL AND greatest(ingested_at, revised_at) < %(before)s
+AND NOT EXISTS (SELECT FROM there t WHERE t.external_id = record.external_id)
 """
 
-_HELD = "SELECT count(*) FROM sentiment.record WHERE source_id = %s AND gone_at IS NULL"
+_COUNT = f"""
+SELECT count(*) FILTER (WHERE {_IS_MISSING}), count(*)
+FROM sentiment.record WHERE source_id = %(source)s AND gone_at IS NULL
+"""  # noqa: S608  a condition of ours
+
+_MARK_MISSING = f"""
+UPDATE sentiment.record SET gone_at = now(), run_id = %(run)s
+WHERE id IN (SELECT id FROM sentiment.record WHERE {_IS_MISSING} ORDER BY external_id FOR UPDATE)
+"""  # noqa: S608
+
+_BRING_BACK = """
+UPDATE sentiment.record SET gone_at = NULL, revised_at = now(), run_id = %(run)s
+WHERE id IN (
+    SELECT id FROM sentiment.record
+    WHERE source_id = %(source)s AND gone_at < %(before)s
+      AND EXISTS (SELECT FROM there t WHERE t.external_id = record.external_id)
+    ORDER BY external_id FOR UPDATE
+)
+RETURNING id
+"""
+
+_UNSCORED = """
+SELECT id FROM sentiment.record r
+WHERE id = ANY(%(ids)s) AND NOT EXISTS (
+    SELECT FROM sentiment.score s JOIN sentiment.scorer c ON c.id = s.scorer_id
+    WHERE s.record_id = r.id AND s.content_hash = r.content_hash AND NOT s.provisional)
+"""
 
 
 def mark(cur: Cursor, source_id: int, run_id: int, external_ids: Sequence[str]) -> int:
@@ -38,32 +63,42 @@ def mark(cur: Cursor, source_id: int, run_id: int, external_ids: Sequence[str]) 
     return cur.execute(_MARK, arguments).rowcount
 
 
-def mark_missing(
+def compare(
     cur: Cursor,
     source_id: int,
     run_id: int,
     ids: Iterable[Sequence[str]],
     before: datetime,
     most: float,
-) -> int:
-    """See `worker.ports.Journal.mark_missing`."""
+) -> dict[str, int]:
+    """See `worker.ports.Journal.compare_ids`."""
     cur.execute(_THERE)
+    count = 0
     with cur.copy("COPY there FROM STDIN (FORMAT binary)") as copy:
         copy.set_types(("text",))
         for batch in ids:
+            count += len(batch)
             for id_ in batch:
                 copy.write_row((id_,))
     cur.execute("ANALYZE there")
-    found = driver.rows(cur, _MISSING, {"source": source_id, "before": before})
-    missing = [row[0] for row in found]
-    (held,) = driver.rows(cur, _HELD, (source_id,))[0]
-    if len(missing) > most * held:
+    about = {"source": source_id, "run": run_id, "before": before}
+    missing, held = driver.rows(cur, _COUNT, about)[0]
+    if missing > most * held:
         raise SourceUnavailable(
-            f"{len(missing):,} of {words.many(held, 'record', 'records')} would be gone at once,"
+            f"{missing:,} of {words.many(held, 'record', 'records')} would be gone at once,"
             f" more than {most:.0%}; none was marked.",
-            hint="If the source really has them no more, raise its `deletes_most`; else look for"
+            hint="If they really were deleted, raise the source's `deletes_most`; else look for"
             " another table, another database, or a filter.",
         )
-    gone = mark(cur, source_id, run_id, missing)
-    chunks.add_to_run(cur, run_id, {"read": gone, "changed": gone})
-    return gone
+    gone = cur.execute(_MARK_MISSING, about).rowcount
+    back = [row[0] for row in driver.rows(cur, _BRING_BACK, about)]
+    unscored = [row[0] for row in driver.rows(cur, _UNSCORED, {"ids": back})]
+    if unscored:
+        leases.requeue(cur, source_id, run_id, unscored)
+    changes = {
+        "read": count + gone,
+        "changed": gone + len(back),
+        "unchanged": count - len(back),
+    }
+    chunks.add_to_run(cur, run_id, changes)
+    return changes

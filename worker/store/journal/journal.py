@@ -85,19 +85,20 @@ class PostgresJournal:
 
         return self._transaction(asked, "asking for the time")
 
-    def mark_missing(
+    def compare_ids(
         self,
         source_id: int,
         run_id: int,
         ids: Iterable[Sequence[str]],
         before: datetime,
         most: float,
-    ) -> int:
-        """Mark records as gone; see `worker.ports.Journal`."""
-        missing = (source_id, run_id, ids, before, most)
-        return self._transaction(
-            lambda cur: gone.mark_missing(cur, *missing), "marking what is gone"
-        )
+    ) -> dict[str, int]:
+        """Mark records as gone, and as back; see `worker.ports.Journal`."""
+
+        def write(cur: Cursor) -> dict[str, int]:
+            return gone.compare(cur, source_id, run_id, ids, before, most)
+
+        return self._transaction(write, "comparing ids")
 
     def open_window(
         self, lane: Lane, run_id: int, planner: Planner

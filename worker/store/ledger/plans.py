@@ -50,7 +50,7 @@ def select(selection: Selection) -> Select[Any]:
     statement = (
         sa.select(r.id, r.content_hash, r.text, _scored_by(selection.target_version))
         .join(SOURCE, SOURCE.c.id == r.source_id)
-        .where(SOURCE.c.name == selection.source, r.skip_reason.is_(None))
+        .where(SOURCE.c.name == selection.source, r.skip_reason.is_(None), r.gone_at.is_(None))
         .order_by(r.id)
     )
     conditions: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [

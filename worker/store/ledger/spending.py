@@ -131,7 +131,7 @@ WITH chosen AS MATERIALIZED (
 )
 SELECT chosen.name AS source, count(*) AS records
 FROM chosen
-JOIN sentiment.record r ON r.source_id = chosen.source_id
+JOIN sentiment.record r ON r.source_id = chosen.source_id AND r.gone_at IS NULL
 JOIN sentiment.score t ON t.record_id = r.id AND t.content_hash = r.content_hash
     AND NOT t.provisional
 JOIN sentiment.scorer c ON c.id = t.scorer_id AND c.provider = 'textblob'

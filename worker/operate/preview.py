@@ -9,7 +9,7 @@ from itertools import islice
 
 from worker import cost
 from worker.cost import UNMEASURED, Estimate, Prices
-from worker.ports import Delivery, Source
+from worker.ports import AcknowledgedSource, Source
 from worker.records import Record, Refusal
 
 SHOWN = 10
@@ -19,7 +19,7 @@ MOST_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class Preview:
     """What was seen."""
 
     records: int
@@ -41,7 +41,7 @@ class Trial:
     """Of a queue, which is not read: it says only how much waits."""
 
 
-def look(
+def preview(
     source: Source,
     *,
     prices: Prices,
@@ -49,11 +49,11 @@ def look(
     chunk_texts: int,
     most_rows: int = MOST_ROWS,
     most_s: float = MOST_S,
-) -> Trial:
+) -> Preview:
     """Read the beginning of a source. Raises as its `pages` do."""
-    if isinstance(source, Delivery):
+    if isinstance(source, AcknowledgedSource):
         nothing = cost.estimate(0, 0, pace=UNMEASURED, prices=prices, concurrency=1)
-        return Trial(0, 0, 0, 0, False, None, (), (), nothing, {}, source.waiting())
+        return Preview(0, 0, 0, 0, False, None, (), (), nothing, {}, source.backlog())
     ends_at = time.monotonic() + most_s
     ids: set[str] = set()
     texts: set[bytes] = set()
@@ -62,6 +62,9 @@ def look(
     records = without_text = refused = bytes_read = 0
     is_whole, chosen = True, dict[str, str]()
     for page in source.pages({}):
+        if records >= most_rows or time.monotonic() > ends_at:
+            is_whole = False
+            break
         for record in page.records:
             ids.add(record.external_id)
             without_text += record.skip_reason is not None
@@ -74,9 +77,6 @@ def look(
         bytes_read += page.bytes_read
         sample += islice(page.records, SHOWN - len(sample))
         refusals += islice(page.refusals, SHOWN - len(refusals))
-        if records >= most_rows or time.monotonic() > ends_at:
-            is_whole = False
-            break
     size = None if is_whole else source.size()
     about = round(records * size / bytes_read) if size and bytes_read else None
     total = len(texts) if is_whole or not about else round(len(texts) * about / max(1, records))
@@ -87,7 +87,7 @@ def look(
         prices=prices,
         concurrency=concurrency,
     )
-    return Trial(
+    return Preview(
         records=records,
         without_text=without_text,
         repeated=records - len(ids),

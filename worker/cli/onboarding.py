@@ -26,7 +26,7 @@ from worker.cli.output import (
 )
 from worker.cli.progress import spoken
 from worker.errors import ConfigurationError
-from worker.operate.trying import Trial, look
+from worker.operate.preview import Preview, preview
 from worker.settings import Settings
 from worker.sources import kinds
 from worker.sources.guess import guess
@@ -48,9 +48,9 @@ PlaceArgument = Annotated[
     ),
 ]
 TableOption = Annotated[str | None, typer.Option(help="Of a database: the table.")]
-IdOption = Annotated[str | None, typer.Option(help="The column, or JMESPath, of the ids.")]
-TextOption = Annotated[str | None, typer.Option(help="Of the texts.")]
-TimeOption = Annotated[str | None, typer.Option(help="Of the times.")]
+IdOption = Annotated[str | None, typer.Option(help="Column (or JMESPath) of the id.")]
+TextOption = Annotated[str | None, typer.Option(help="Column (or JMESPath) of the text.")]
+TimeOption = Annotated[str | None, typer.Option(help="Column (or JMESPath) of the time.")]
 ZoneOption = Annotated[
     str | None, typer.Option(help="Zone of times that have none: UTC, Europe/Berlin.")
 ]
@@ -78,7 +78,7 @@ def try_(
     output: OutputOption = Output.TABLE,
     verbose: VerboseOption = False,
 ) -> None:
-    """Look at a source before it is one: which columns would be read and why, ten records, what
+    """Preview a source before adding it: which columns would be read and why, ten records, what
     would be refused, how many there are, and what the first full run would cost.
 
     Nothing is stored, and no database of ours is needed. Prints the [[source]] block to paste.
@@ -112,7 +112,7 @@ def init(
     """
     if os.path.lexists(file):
         raise ConfigurationError(
-            f"{file} is there already.",
+            f"{file} already exists.",
             hint=f"Print the block to add to it: sentiment-worker sources try {place!r}",
         )
     settings = settings_for(None, verbose=verbose, quiet=True).settings
@@ -120,15 +120,15 @@ def init(
             "timezone": timezone, "allow_private": allow_private}  # fmt: skip
     block, trial = _tried(settings, place, said, Output.TABLE, verbose=verbose)
     _show(trial, settings)
-    text_ = f"# Every key: sentiment-worker sources kinds, and docs/sources.md\n{toml(block)}"
+    content = f"# Every key: sentiment-worker sources kinds, and docs/sources.md\n{toml(block)}"
     with open(file, "x", encoding="utf-8") as written:
-        written.write(text_)
+        written.write(content)
     say(f"Wrote {file}. Next: sentiment-worker once, or sentiment-worker serve")
 
 
 def _tried(
     settings: Settings, place: str, options: Mapping[str, Any], output: Output, *, verbose: bool
-) -> tuple[dict[str, Any], Trial]:
+) -> tuple[dict[str, Any], Preview]:
     """The block of a source, and what was seen of it."""
     said = {key: value for key, value in options.items() if value is not None}
     if not verbose:  # what was chosen is said in a sentence
@@ -146,7 +146,7 @@ def _tried(
     for reason in found.why:
         tell(f"{config.name}: {reason}.")
     source = kinds.open_source(config, Opening(settings.access, tell))
-    trial = look(
+    trial = preview(
         source,
         prices=settings.prices,
         concurrency=bootstrap.expected_concurrency(settings),
@@ -172,9 +172,9 @@ def toml(block: Mapping[str, Any]) -> str:
     return "\n".join(["[[source]]", *lines, ""])
 
 
-def _show(trial: Trial, settings: Settings) -> None:
+def _show(trial: Preview, settings: Settings) -> None:
     if trial.waiting:
-        say(f"A queue is not read for a look; {trial.waiting}.")
+        say(f"Queues are not previewed, because receiving takes messages; {trial.waiting}.")
         return
     rows = [
         {
@@ -191,10 +191,10 @@ def _show(trial: Trial, settings: Settings) -> None:
         say(line)
 
 
-def _told(trial: Trial, settings: Settings) -> Sequence[str]:
+def _told(trial: Preview, settings: Settings) -> Sequence[str]:
     seen = words.many(trial.records, "record", "records")
     if trial.is_whole:
-        lines = [f"There are {seen}."]
+        lines = [f"Found {seen}."]
     else:
         about = f"; by its size there are about {trial.about:,}" if trial.about else ""
         lines = [f"Looked at the first {seen}{about}; there are more."]
@@ -202,7 +202,8 @@ def _told(trial: Trial, settings: Settings) -> Sequence[str]:
         rows = words.many(trial.repeated, "row has", "rows have")
         lines.append(f"{rows} the id of an earlier one: the last row of an id is kept.")
     if trial.without_text:
-        lines.append(f"{words.many(trial.without_text, 'has', 'have')} no text to score.")
+        empty = words.many(trial.without_text, "record has", "records have")
+        lines.append(f"{empty} no text to score.")
     if trial.refused:
         first = trial.refusals[0]
         rows = words.many(trial.refused, "row", "rows")
@@ -210,14 +211,14 @@ def _told(trial: Trial, settings: Settings) -> Sequence[str]:
     e = trial.estimate
     of = "the first full run" if trial.is_whole or trial.about else "what was looked at"
     lines.append(
-        f"At the pace of tweets {of} is {words.many(e.invocations, 'call', 'calls')},"
+        f"For texts as long as tweets, {of} takes {words.many(e.invocations, 'call', 'calls')},"
         f" {spoken(e.duration_s)} and {e.cost_usd:.4f} USD on Lambda (prices read on"
         f" {settings.prices.read_on}); longer texts take longer."
     )
     return lines
 
 
-def _as_json(block: Mapping[str, Any], trial: Trial) -> dict[str, Any]:
+def _as_json(block: Mapping[str, Any], trial: Preview) -> dict[str, Any]:
     kept = {k: v for k, v in asdict(trial).items() if k not in ("sample", "refusals")}
     sample = [
         {"id": r.external_id, "time": r.published_at, "text": r.text, "tags": r.tags}
