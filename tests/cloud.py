@@ -74,6 +74,12 @@ class Cloud:
         asked = self.sqs.get_queue_attributes(QueueUrl=queue or self.queue, AttributeNames=names)
         return sum(int(asked["Attributes"][name]) for name in names)
 
+    def visible(self) -> int:
+        """Messages that anybody could receive now."""
+        names = ["ApproximateNumberOfMessages"]
+        asked = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=names)
+        return int(asked["Attributes"][names[0]])
+
     def wake(self) -> None:
         """What was received and not deleted comes again now, and not when its time is over."""
         for queue in get_backend("sqs")["123456789012"][REGION].queues.values():

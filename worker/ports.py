@@ -63,6 +63,9 @@ class AcknowledgedSource(Source, Protocol):
         """Blocks until there is something to read, at most so long; was there? Raises as
         `pages`."""
 
+    def release(self) -> None:
+        """Give back what `wait` took: no run will read it now."""
+
     def backlog(self) -> str:
         """For a person: how much there is to read. Takes nothing. Raises as `pages`."""
 

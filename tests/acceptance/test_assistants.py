@@ -63,7 +63,7 @@ def talk(shell: Shell, scene: Callable[[Assistant], Awaitable[None]], mode: Any 
 def test_five_tools_that_only_read(shell: Shell, mode: str) -> None:
     async def scene(assistant: Assistant) -> None:
         tools = {tool.name: tool for tool in (await assistant.client.list_tools()).tools}
-        assert list(tools) == ["find", "trend", "compare", "explain_day", "drill_down"]
+        assert list(tools) == ["find", "trend", "compare", "terms", "explain_day", "drill_down"]
         for tool in tools.values():
             assert tool.description
             assert tool.annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -360,7 +361,7 @@ def described(shell: Shell) -> Iterator[Any]:
 
 def test_the_api_keeps_what_its_description_says(described: Any) -> None:
     operations = [found.ok() for found in described.get_all_operations()]
-    assert len(operations) == 11
+    assert len(operations) == 12
     for operation in operations:
 
         @given(case=operation.as_strategy())
@@ -370,3 +371,18 @@ def test_the_api_keeps_what_its_description_says(described: Any) -> None:
             case.call_and_validate(excluded_checks=[positive_data_acceptance])
 
         ask()
+
+
+def test_terms_over_http_and_in_the_terminal_are_the_same(site: Site, shell: Shell) -> None:
+    days = {"since": "2026-03-01", "until": "2026-03-21"}
+    answer = json.loads(site(f"/api/v1/terms?{urlencode(days)}").text)
+    told = shell("terms", "--since", "2026-03-01", "--until", "2026-03-22", "-o", "json").data
+    assert answer["terms"] == told["terms"]
+    assert (answer["group"], answer["comparison"]) == (told["group"], told["comparison"])
+    assert answer["group"] > 30
+    before = json.loads(site(f"/api/v1/terms?{urlencode(days)}&against=before").text)
+    assert before["comparison"] == 0
+    assert before["terms"] == []
+    assert site(f"/api/v1/terms?{urlencode(days)}&against=weather").status == 422
+    assert site(f"/api/v1/terms?{urlencode(days)}&against=values").status == 400
+    assert site(f"/api/v1/terms?{urlencode(days)}&label=angry").status == 404

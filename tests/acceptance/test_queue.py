@@ -176,3 +176,36 @@ def test_a_queue_that_is_not_there(shell: Shell, cloud: Cloud) -> None:
     assert done.code == 2
     assert "cannot be read" in done.err
     assert "sqs:ReceiveMessage" in done.err
+
+
+def test_one_deep_message_stops_nobody_else(shell: Shell, cloud: Cloud, database_url: str) -> None:
+    cloud.send("[" * 100_000)
+    cloud.put("a.csv", (1, "a good day"))
+    done = shell("once")
+    assert done.code == 1
+    assert "it is not JSON" in done.err
+    assert texts(database_url) == {"1": "a good day"}
+
+
+def test_a_message_s_values_are_in_no_log(shell: Shell, cloud: Cloud) -> None:
+    write(shell.folder, cloud.records, 'shape = "records"\ntext = "text"\ntime = "at"\n')
+    cloud.send({"text": "a good day", "at": "canary in a time"}, cloud.records)
+    done = shell("once", "--verbose")
+    assert done.code == 1
+    assert "the time at 'at' cannot be read" in done.err
+    assert "canary" not in done.err
+
+
+def test_what_cannot_be_read_now_is_not_held(shell: Shell, cloud: Cloud, database_url: str) -> None:
+    """A source that is paused, or over budget, gives its messages back, and rests."""
+    with shell.started("serve"):
+        until(lambda: len(shell("runs", "-o", "json").data or ()) >= 1)
+        paused = shell("schedule", "pause", "drop", "--for", "2h", "--reason", "a look")
+        assert paused.code == 0, paused.err
+        cloud.put("a.csv", (1, "a good day"))
+        until(lambda: cloud.visible() == 1, 90)
+        runs = len(shell("runs", "-o", "json").data)
+        time.sleep(3)
+        assert cloud.visible() == 1
+        assert len(shell("runs", "-o", "json").data) == runs
+    assert texts(database_url) == {}

@@ -140,3 +140,24 @@ def test_what_is_no_source(shell: Shell, place: str, code: int, says: str) -> No
     done = shell("sources", "try", place)
     assert done.code == code
     assert says in done.err
+
+
+def test_files_of_other_columns_are_left_to_find_their_own(shell: Shell) -> None:
+    (shell.folder / "in").mkdir()
+    (shell.folder / "in" / "a.csv").write_text("id,text\n1,a good day\n")
+    (shell.folder / "in" / "b.csv").write_text("id,comment\n2,a bad day\n")
+    found = block_in(shell("sources", "try", "in").out)
+    assert found == {"name": "in", "kind": "file", "id": "id", "path": "in"}
+
+
+def test_what_init_cannot_write_leaves_nothing(shell: Shell) -> None:
+    (shell.folder / "a.csv").write_text("id,text\n1,a\n")
+    done = shell("init", "a.csv", "--file", "no/such/folder.toml")
+    assert done.code == 2
+    assert "cannot be written" in done.err
+    typo = shell("sources", "try", "sqlite:///typo.db", "--table", "review")
+    assert typo.code == 2
+    assert not (shell.folder / "typo.db").exists()
+    secret = shell("sources", "try", "https://api.example.com/reviews?api_key=hush", "-o", "json")
+    assert secret.code != 0
+    assert "hush" not in secret.out

@@ -80,6 +80,24 @@ def test_every_question_has_an_answer(scored: Scored) -> None:
 
 
 @needs_data
+def test_terms_say_what_upset_them(scored: Scored) -> None:
+    shell, _ = scored
+    asked = ("terms", "--since", "2015-02-01", "--until", "2015-03-01", "-o", "json")
+    found = shell(*asked, "-n", 10).data
+    first = " ".join(term["term"] for term in found["terms"])
+    assert {"hours", "delayed", "cancelled"} <= set(first.split())
+    assert not {"flight", "unit", "united"} & {term["term"] for term in found["terms"]}
+    more = {term["term"] for term in shell(*asked, "-n", 40).data["terms"]}
+    assert {"lost", "customer service", "rude"} <= more
+    assert found["group"] + found["comparison"] > 14_000
+    assert all(len(term["examples"]) == 3 for term in found["terms"])
+    one = shell(*asked, "--tag", "airline=US Airways", "-n", 10).data
+    assert one["against"] == "values"
+    assert "hold" in [term["term"] for term in one["terms"]]
+    assert not any("airways" in term["term"] for term in one["terms"])
+
+
+@needs_data
 def test_every_cell_of_the_notebook_runs_and_shows_something(
     scored: Scored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

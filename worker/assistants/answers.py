@@ -72,6 +72,25 @@ class Mover(_Answer):
     records: list[Quoted]
 
 
+class SaidMore(_Answer):
+    untrusted_term: str
+    records: int
+    share: float
+    """Of the group's records, from 0 to 1."""
+    share_elsewhere: float
+    """Of the records that it is compared with."""
+    z: float
+    """How clearly: in standard errors."""
+    for_example: list[int]
+    """Ids of records, for drill_down."""
+
+
+class Terms(_Answer):
+    verdict: str
+    """What was compared with what, and how many records there were."""
+    terms: list[SaidMore]
+
+
 class Explanation(_Answer):
     verdict: str
     day: Tally

@@ -15,12 +15,14 @@ from worker.assistants.answers import (
     Explanation,
     Found,
     Mover,
+    SaidMore,
     Score,
+    Terms,
     Trend,
     Whole,
     quoted,
 )
-from worker.insight import summary, wording
+from worker.insight import saying, summary, wording
 from worker.insight.scope import Iso, Text, scope_of, search
 from worker.store.analytics import questions, record_questions
 from worker.store.analytics.scores import Order
@@ -28,6 +30,7 @@ from worker.store.analytics.tallies import Scope
 
 MAX_ROWS = 50
 MAX_NAME = 100
+MAX_VERDICT = 500
 MAX_DAYS = 120
 
 _Words = Annotated[Text, Field(max_length=300)]
@@ -122,6 +125,36 @@ class Questions:
                 for g in groups
             ],
             other_tags=[name for name in tags if name != by],
+        )
+
+    def terms(
+        self,
+        source: Source = None,
+        since: Since = None,
+        until: Until = None,
+        label: Literal["negative", "neutral", "positive"] = "negative",
+        tag: Tag = None,
+        value: Value = None,
+        against: saying.Against | None = None,
+    ) -> Terms:
+        """What is said more in some records than in others: words and phrases, the clearest first.
+        Compared with records of other labels, with those of other values of the tag (the default
+        with a tag), or with as many days before."""
+        scope = scope_of(self._engine, source, since, until, tag, value)
+        found = saying.compare(self._engine, scope, label=label, against=against)
+        return Terms(
+            verdict=wording.brief(found.verdict, MAX_VERDICT),
+            terms=[
+                SaidMore(
+                    untrusted_term=wording.brief(term.term, MAX_NAME),
+                    records=term.records,
+                    share=term.share,
+                    share_elsewhere=term.share_elsewhere,
+                    z=term.z,
+                    for_example=[record_id for record_id, _ in term.examples],
+                )
+                for term in found.terms
+            ],
         )
 
     def explain_day(

@@ -35,6 +35,8 @@ LISTED = (
     Listed("rescore", "rescore", RUN,
            "Score what is stored by another model version, side by side; compare; promote."),
     Listed("scores", "scores", ASK, "Current sentiment, one row a record."),
+    Listed("terms", "terms", ASK,
+           "What is said more in some records than in others: words and phrases."),
     Listed("report", "report", ASK,
            "How a period was against the one before, what moved it, and how far to trust it."),
     Listed("sql", "sql", ASK, "Ask schema analytics in SQL, also of the embedded database."),

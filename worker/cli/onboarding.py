@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import typer
 from pydantic import ValidationError
@@ -34,6 +35,11 @@ from worker.sources.kinds import Opening
 from worker.sources.rows.layout import CONTENT_ID, ROW_ID
 
 TEXT_SHOWN = 80
+SECRETS = frozenset(
+    ("password", "passwd", "sslpassword", "token", "access_token", "api_key", "apikey", "secret")
+)
+"""Parameters of an address that hold one."""
+
 RULES = (CONTENT_ID, ROW_ID)
 """Ids that are no column: chosen anew where nothing else is said."""
 
@@ -121,8 +127,14 @@ def init(
     block, trial = _tried(settings, place, said, Output.TABLE, verbose=verbose)
     _show(trial, settings)
     content = f"# Every key: sentiment-worker sources kinds, and docs/sources.md\n{toml(block)}"
-    with open(file, "x", encoding="utf-8") as written:
-        written.write(content)
+    try:
+        data = content.encode()
+        with open(file, "xb") as written:
+            written.write(data)
+    except UnicodeEncodeError as error:
+        raise ConfigurationError("The place has a name that is not UTF-8.") from error
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be written: {error.strerror}.") from error
     say(f"Wrote {file}. Next: sentiment-worker once, or sentiment-worker serve")
 
 
@@ -159,17 +171,31 @@ def _tried(
 def _without_password(said: Mapping[str, Any]) -> dict[str, Any]:
     """A database's URL with a password has no place in a file, nor on a screen."""
     url = str(said.get("url", ""))
-    if "://" not in url or url.startswith(("http://", "https://")):
+    if "://" not in url:
         return dict(said)
-    has_one = urls.parse(url, "The source's url").password is not None
+    if url.startswith(("http://", "https://")):
+        named = {key.lower() for key, _ in parse_qsl(urlsplit(url).query)}
+        if secret := sorted(SECRETS & named)[:1]:
+            raise ConfigurationError(
+                f"The address has a secret in it ({secret[0]}), which every proxy on the way logs.",
+                hint="Leave it out, and write it as `auth` in the source: see docs/sources.md.",
+            )
+        return dict(said)
+    parsed = urls.parse(url, "The source's url")
+    has_one = parsed.password is not None or bool(SECRETS & {key.lower() for key in parsed.query})
     return dict(said) | ({"url": "env://SOURCE_DATABASE_URL"} if has_one else {})
 
 
 def toml(block: Mapping[str, Any]) -> str:
     """A `[[source]]` table. https://toml.io/en/v1.0.0"""
     ordered = {"name": block["name"], "kind": block["kind"], **block}
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in ordered.items()]
+    lines = [f"{key} = {_quoted(value)}" for key, value in ordered.items()]
     return "\n".join(["[[source]]", *lines, ""])
+
+
+def _quoted(value: object) -> str:
+    """JSON's strings are TOML's, but for DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _show(trial: Preview, settings: Settings) -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, create_model
 from sqlalchemy import Engine, Table
 
 from worker.dashboard.asking import ERRORS, Database, Filters, Name, Records, Scoped, known_filters
-from worker.insight import report, summary
+from worker.insight import report, saying, summary
 from worker.insight.scope import search
 from worker.insight.trust import Trust
 from worker.store import reading
@@ -134,6 +134,24 @@ def compare(
     """Sources, or the values of a tag, side by side; those with most negative records first, 50 at
     most. Of records with one tag's value another tag cannot be asked yet: 400."""
     return questions.compared(engine, scope, by)
+
+
+@router.get("/terms")
+def terms(
+    engine: Database,
+    scope: Scoped,
+    label: Annotated[Name, Query(description="Of which records; `any` for all.")] = "negative",
+    against: Annotated[
+        saying.Against | None,
+        Query(description="Other labels, other values of the tag (with one, the default), before."),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+) -> saying.Compared:
+    """What is said more in some records than in others: words and phrases, the clearest first, by
+    weighted log-odds (`z`, in standard errors). Of 50,000 newest records a side at most:
+    `looked_at` then says so."""
+    wanted = None if label == "any" else label
+    return saying.compare(engine, scope, label=wanted, against=against, most=limit)
 
 
 @router.get("/tags")

@@ -36,7 +36,7 @@ class Preview:
     estimate: Estimate
     """Of the first full run."""
     chosen: Mapping[str, str]
-    """The columns of id and text, by these names; of files and tables."""
+    """The columns of id and text, by these names, where all files have the same."""
     waiting: str = ""
     """Of a queue, which is not read: it says only how much waits."""
 
@@ -60,7 +60,7 @@ def preview(
     sample: list[Record] = []
     refusals: list[Refusal] = []
     records = without_text = refused = bytes_read = 0
-    is_whole, chosen = True, dict[str, str]()
+    is_whole, chosen = True, dict[str, set[str]]()
     for page in source.pages({}):
         if records >= most_rows or time.monotonic() > ends_at:
             is_whole = False
@@ -71,7 +71,9 @@ def preview(
             if record.skip_reason is None:
                 texts.add(record.content_hash)
         of = page.identity or {}
-        chosen |= {key: of[key] for key in ("id", "text") if key in of}
+        for key in ("id", "text"):
+            if key in of:
+                chosen.setdefault(key, set()).add(of[key])
         records += len(page.records)
         refused += len(page.refusals)
         bytes_read += page.bytes_read
@@ -97,5 +99,5 @@ def preview(
         sample=sample,
         refusals=refusals,
         estimate=estimate,
-        chosen=chosen,
+        chosen={key: min(found) for key, found in chosen.items() if len(found) == 1},
     )

@@ -25,7 +25,7 @@ from worker.settings import Settings
 from worker.sources import kinds
 from worker.sources.config import SourceConfig
 from worker.sources.kinds import Opening
-from worker.states import RunReport, Trigger
+from worker.states import RunReport, RunState, Trigger
 from worker.store.ledger import pauses, unusual
 from worker.threads import in_a_thread
 
@@ -93,14 +93,24 @@ class SourceJobs:
             if not self._stopper.signal:
                 self._owed = True
                 work = await asyncio.to_thread(self._scheduled_work)
-                if work is not None:
+                if work is None:
+                    await self._rest()
+                else:
                     await self._run(work)
                 self._owed = False
 
     async def _run(self, work: Work) -> None:
-        self._ran_at = now = asyncio.get_running_loop().time()
-        if await _quiet_cycle(self._worker, work, self._stopper) is None:
-            self._rests_until = now + REST_S
+        self._ran_at = asyncio.get_running_loop().time()
+        report = await _quiet_cycle(self._worker, work, self._stopper)
+        if report is None or report.state in (RunState.OVER_BUDGET, RunState.FAILED):
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Of a queue: what is in hand goes back, so that it is not held for as long as no run can
+        read it."""
+        if self._delivery:
+            self._rests_until = asyncio.get_running_loop().time() + REST_S
+            await in_a_thread(self._delivery.release)
 
     async def hear(self) -> bool:
         """Wait at a queue: is it time for a run? One that cannot be listened to has a run too,
@@ -109,7 +119,7 @@ class SourceJobs:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(0.0, self._rests_until - loop.time()))
         if await asyncio.to_thread(pause_of, self._worker, self._config):
-            self._rests_until = loop.time() + LISTEN_S
+            await self._rest()
             return False
         if self._ran_at is None or loop.time() - self._ran_at > QUIET_S:
             return True

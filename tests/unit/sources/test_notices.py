@@ -57,3 +57,18 @@ def test_no_notice(body: str) -> None:
     with pytest.raises(NotUnderstood) as raised:
         written(body)
     assert "not json" not in str(raised.value), "a message may hold a record's text"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 100_000,
+        by_eventbridge().replace('"in/a+b \\u00e9.csv"', "5"),
+        by_eventbridge().replace('{"name": "drop"}', '{"name": {}}'),
+        by_eventbridge().replace("\\u00e9", "\\ud800"),
+        direct(key=""),
+    ],
+)
+def test_a_place_that_can_be_none(body: str) -> None:
+    with pytest.raises(NotUnderstood):
+        written(body)

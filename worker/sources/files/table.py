@@ -68,6 +68,8 @@ def pages(
                     continue
                 records, refusals = _read(mapping, batch, first)
                 mapping.raise_if_nothing_fits(records)
+                if not records and not refusals:
+                    continue  # blank lines
                 here = {
                     "offset": row_number,
                     "stamp_seen": blob.stamp,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import shutil
 import tempfile
 import zipfile
@@ -31,6 +32,7 @@ UNPACK_ERRORS: tuple[type[Exception], ...] = (
     gzip.BadGzipFile,
     zstandard.ZstdError,
     zipfile.BadZipFile,
+    lzma.LZMAError,
     Bomb,
 )
 
@@ -51,10 +53,10 @@ def seekable(stream: IO[bytes], path: str) -> IO[bytes]:
     return spool
 
 
-def require_no_bomb(parts: zipfile.ZipFile, bomb_bytes: int) -> None:
+def require_no_bomb(parts: zipfile.ZipFile, size: int, bomb_bytes: int) -> None:
     """Raises Bomb where the parts together unpack out of all proportion; none unpacks to more than
-    it says."""
-    packed = sum(info.compress_size for info in parts.infolist())
+    it says. `size` is the archive's own: what a part says of its packed size may be a lie."""
+    packed = min(size, sum(info.compress_size for info in parts.infolist()))
     limit = max(bomb_bytes, BOMB_RATIO * packed)
     if sum(info.file_size for info in parts.infolist()) > limit:
         raise Bomb(f"unpacks to more than {limit} bytes")

@@ -35,7 +35,7 @@ def document(body: str) -> Any:
     """A message's JSON, out of SNS's wrapping. Raises NotUnderstood."""
     try:
         said = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NotUnderstood("it is not JSON") from error
     if isinstance(said, dict) and said.get("Type") == "Notification" and "TopicArn" in said:
         return document(str(said.get("Message", "")))
@@ -53,15 +53,23 @@ def written(body: str) -> list[Place]:
             return []
         if said.get("source") == "aws.s3":
             detail = said["detail"]
-            place = Place(detail["bucket"]["name"], detail["object"]["key"])
+            place = _place(detail["bucket"]["name"], detail["object"]["key"])
             return [place] if said["detail-type"] in WRITTEN_BY_EVENTBRIDGE else []
         # Only here S3 encodes the key, as a form does: a space is a plus.
         said = [
-            (Place(r["s3"]["bucket"]["name"], unquote_plus(r["s3"]["object"]["key"])), r)
+            (_place(r["s3"]["bucket"]["name"], unquote_plus(r["s3"]["object"]["key"])), r)
             for r in said["Records"]
         ]
         return [
             place for place, r in said if r["eventName"].removeprefix("s3:").startswith(WRITTEN)
         ]
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, UnicodeError) as error:
         raise NotUnderstood("it is no notice of S3") from error
+
+
+def _place(bucket: Any, key: Any) -> Place:
+    """Raises TypeError and UnicodeError for what can be the name of none."""
+    if not (isinstance(bucket, str) and isinstance(key, str) and bucket and key):
+        raise TypeError
+    f"{bucket}{key}".encode()
+    return Place(bucket, key)

@@ -11,11 +11,10 @@ receives that the queue allows, it moves to the dead-letter queue.
 
 from __future__ import annotations
 
+import re
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from worker import aws
@@ -26,10 +25,11 @@ from worker.sources.files import storage
 from worker.sources.files.source import FileSource
 from worker.sources.files.storage import Blob
 from worker.sources.kinds import Opening
+from worker.sources.queue.deliveries import Deliveries, Task
 from worker.sources.queue.notices import NotUnderstood, Place, document, written
 from worker.sources.queue.queue import BATCH, Message, Queue
 from worker.sources.rows import identity, paths
-from worker.sources.rows.columns import RowRefused
+from worker.sources.rows.columns import RowRefused, TimeRefused
 from worker.sources.rows.mapping import RecordMaker
 from worker.sources.sqs import FIELDS, SqsSourceConfig
 
@@ -44,22 +44,6 @@ next one goes on."""
 
 PAGE_MESSAGES, BATCH_BYTES = 500, 4 * 1024 * 1024
 """Messages that are records become one page, up to so many and about so large."""
-
-RETRY_AFTER_S = 30
-"""A message that could not be worked off rests so long."""
-
-
-@dataclass(slots=True)
-class Task:
-    """A message at work."""
-
-    message: Message
-    pages: list[Page] = field(default_factory=list)
-    """Of them, those that are not committed yet."""
-    is_read: bool = False
-    """Are these all of its pages?"""
-    left: bool = False
-    """It stays in the queue."""
 
 
 class SqsSource:
@@ -80,8 +64,8 @@ class SqsSource:
         self._idle_s = idle_s
         self._clock = clock
         self._queue = Queue(config.queue, opening.access)
+        self._deliveries = Deliveries(self._queue)
         self._first: list[Message] = []
-        self._tasks: deque[Task] = deque()
         self._left: dict[str, int] = {}
 
     def size(self) -> int | None:
@@ -94,34 +78,34 @@ class SqsSource:
         return about if "RedrivePolicy" in found else f"{about}; it has no dead-letter queue"
 
     def wait(self, seconds: float) -> bool:
-        self._give_back(self._tasks)  # of a run that failed before it was stored
+        self._deliveries.give_back(unread_only=False)  # of a run that failed before it was stored
         if not self._first:
             self._first = self._queue.receive(int(seconds))
         return bool(self._first)
 
+    def release(self) -> None:
+        first, self._first = self._first, []
+        self._queue.release(first)
+        self._deliveries.give_back(unread_only=False)
+
     def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
         self.remark, self._left = None, {}
-        self._give_back(self._tasks)
+        self._deliveries.give_back(unread_only=False)
         try:
             if self._config.shape == "records":
                 yield from self._messages(positions)
             else:
                 yield from self._objects(dict(positions))
-            self._settle()
+            self._deliveries.settle()
             self._raise_if_left()
         except GeneratorExit:  # broken off: nobody will say of any page that it is stored
-            self._give_back(self._tasks)
+            self._deliveries.give_back(unread_only=False)
             raise
         finally:
-            self._give_back([task for task in self._tasks if not task.is_read])
+            self._deliveries.give_back(unread_only=True)
 
     def acknowledge(self, pages: Sequence[Page]) -> None:
-        done = {id(page) for page in pages}
-        for task in self._tasks:
-            task.pages = [page for page in task.pages if id(page) not in done]
-        self._settle()
-
-    # -- messages and their end --------------------------------------------------------------
+        self._deliveries.acknowledge(pages)
 
     def _batches(self, most: int = 1) -> Iterator[list[Task]]:
         """What the queue holds, until it is empty; each is filled up to `most` messages with what
@@ -139,26 +123,14 @@ class SqsSource:
                     break
                 messages += more
                 size += sum(len(message.body) for message in more)
-            tasks = [Task(message) for message in messages]
-            self._tasks.extend(tasks)
-            yield tasks
-
-    def _settle(self) -> None:
-        """Delete what is stored, in the order of arrival: a message that came twice is one message,
-        and the second may go only once the pages of the first are committed."""
-        done: list[Message] = []
-        while self._tasks and self._tasks[0].is_read and not self._tasks[0].pages:
-            task = self._tasks.popleft()
-            if not task.left:
-                done.append(task.message)
-        self._queue.delete(done)
+            yield self._deliveries.take(messages)
 
     def _leave(self, task: Task, why: str) -> None:
-        task.is_read = task.left = True
+        """`why` never quotes what the message holds: it goes into logs."""
         self._left[why] = self._left.get(why, 0) + 1
         about = {"id": task.message.id, "received": task.message.received, "why": why}
         log.warning("queue.message_left", source=self.name, **about)
-        self._queue.release([task.message], RETRY_AFTER_S)
+        self._deliveries.leave(task)
 
     def _raise_if_left(self) -> None:
         """Raises SourceUnavailable, so that the run says what stayed in the queue."""
@@ -169,12 +141,6 @@ class SqsSource:
                 f"{count:,} message{'s' if count > 1 else ''} stayed in the queue: {why}.",
                 hint="They come again, until the queue moves them to its dead-letter queue.",
             )
-
-    def _give_back(self, tasks: Iterable[Task]) -> None:
-        """Others may have these messages at once, or we again."""
-        given = {id(task): task.message for task in tasks}
-        self._queue.release([*given.values()])
-        self._tasks = deque(task for task in self._tasks if id(task) not in given)
 
     # -- objects -----------------------------------------------------------------------------
 
@@ -195,6 +161,8 @@ class SqsSource:
                 return storage.object_at(place.bucket, place.key, client)
             except WorkerError as error:
                 return error
+            except Exception as error:  # noqa: BLE001  one message's place is no reason to stop
+                return SourceUnavailable(f"{place.path!a} cannot be read: {type(error).__name__}.")
 
         for place in _redriven(positions):
             yield from self._read(files, look(place), positions)
@@ -205,7 +173,7 @@ class SqsSource:
                 for task, places in named:
                     found = [next(looked) for _ in places]
                     yield from self._work_off(task, files, found, positions)
-                self._settle()
+                self._deliveries.settle()
 
     def _places(self, task: Task) -> list[Place]:
         try:
@@ -225,11 +193,11 @@ class SqsSource:
         try:
             for blob in found:
                 for page in self._read(files, blob, positions):
-                    task.pages.append(page)
+                    self._deliveries.add(task, page)
                     yield page
         except SourceUnavailable as error:
             self._leave(task, str(error).rstrip("."))
-        task.is_read = True
+        self._deliveries.is_read(task)
 
     def _read(
         self, files: FileSource, blob: Blob | WorkerError | None, positions: dict[str, Position]
@@ -256,19 +224,22 @@ class SqsSource:
             for task in tasks:
                 try:
                     records += self._taken(task.message, maker)
-                except (NotUnderstood, RowRefused) as error:
+                except NotUnderstood as error:
                     self._leave(task, str(error))
+                except Exception as error:  # noqa: BLE001  one message is no reason to stop
+                    self._leave(task, f"its record cannot be used ({type(error).__name__})")
             count += len(tasks)
             records.sort(key=_when)
             size = sum(len(task.message.body) for task in tasks)
             page = Page("", {"messages": count}, records, bytes_read=size,
                         identity=maker.identity, keep_newer=True)  # fmt: skip
             for task in tasks:
-                task.pages, task.is_read = [page], True
+                self._deliveries.add(task, page)
+                self._deliveries.is_read(task)
             yield page
 
     def _taken(self, message: Message, maker: RecordMaker) -> list[Record]:
-        """A message's records: all of them, or none. Raises NotUnderstood and RowRefused."""
+        """A message's records: all of them, or none. Raises NotUnderstood."""
         c = self._config
         said = paths.found(c.records, document(message.body))
         if not isinstance(said, dict | list):
@@ -283,8 +254,13 @@ class SqsSource:
             if not c.time:
                 flat["time"] = message.sent_at
             if flat["text"] is None:
-                raise RowRefused(f"it has nothing at text = {c.text!r}")
-            records.append(maker.record(flat))
+                raise NotUnderstood(f"it has nothing at text = {c.text!r}")
+            try:
+                records.append(maker.record(flat))
+            except TimeRefused as error:  # its words quote the value
+                raise NotUnderstood(f"the time at {c.time!r} cannot be read") from error
+            except RowRefused as error:
+                raise NotUnderstood(str(error)) from error
         return records
 
 
@@ -295,5 +271,9 @@ def _when(record: Record) -> datetime:
 def _redriven(positions: Mapping[str, Position]) -> list[Place]:
     """Objects that are to be read anew, from their beginning."""
     again = [path for path, position in positions.items() if BEFORE in position]
-    split = [path.removeprefix("s3://").split("/", 1) for path in again]
+    # A file in an archive is read with its archive.
+    whole = dict.fromkeys(
+        re.sub(r"(\.zip)!.*", r"\1", p, flags=re.IGNORECASE | re.DOTALL) for p in again
+    )
+    split = [path.removeprefix("s3://").split("/", 1) for path in whole]
     return [Place(*parts) for parts in split if len(parts) == 2]

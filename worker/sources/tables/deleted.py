@@ -79,7 +79,7 @@ def ids_there(
     mark = relation.c[deleted] if deleted else None
     wanted = [keys.as_read(relation.c[columns.id], engine.dialect.name)]
     if mark is not None:
-        wanted.append(mark)
+        wanted.append(keys.as_read(mark, engine.dialect.name))
     in_utc = [column.name for column in relation.c if keys.is_utc(column)]
     options = {"stream_results": True, "max_row_buffer": IDS_AT_ONCE}
     with (

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -45,6 +46,13 @@ def engine(url: str, timeout_s: float) -> Engine:
             f"The source's url needs a driver that is not installed: {error}.",
             hint="Install the driver's package beside sentiment-worker.",
         ) from error
+
+
+def require_file(engine: Engine) -> None:
+    """Raises ConfigurationError for a SQLite file that is not there: SQLite would make it."""
+    file = engine.url.database if engine.dialect.name == "sqlite" else None
+    if file and not file.startswith((":memory:", "file:")) and not Path(file).exists():
+        raise ConfigurationError(f"There is no file {file}: SQLite would make an empty database.")
 
 
 def _limit(timeout_s: float, connection: sa.Connection) -> None:

@@ -19,6 +19,7 @@ MOST_TABLES = 20
 def guess_table(place: str, said: dict[str, Any]) -> Guess:
     """Reads no row. Raises ConfigurationError and SourceUnavailable."""
     engine = engines.engine(place, 60.0)
+    engines.require_file(engine)
     try:
         inspector = sa.inspect(engine)
         names = inspector.get_table_names()

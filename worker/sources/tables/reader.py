@@ -208,7 +208,7 @@ class TableReader:
         wanted = self._wanted()
         wanted += [c for c in key if c.name not in names]
         if self._deleted is not None and self._deleted.name not in names:
-            wanted.append(self._deleted)
+            wanted.append(keys.as_read(self._deleted, self._engine.dialect.name))
         statement = sa.select(*wanted).order_by(*key)
         if after is not None:
             statement = statement.where(keys.beyond(key, after, self._engine.dialect.name))

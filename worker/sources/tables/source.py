@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -133,9 +132,7 @@ class SqlSource:
 
 def _relation(engine: Engine, target: SqlTarget) -> sa.FromClause:
     """The table as the database describes it, or the query as a subselect."""
-    file = engine.url.database if engine.dialect.name == "sqlite" else None
-    if file and not file.startswith((":memory:", "file:")) and not Path(file).exists():
-        raise ConfigurationError(f"There is no file {file}: SQLite would make an empty database.")
+    engines.require_file(engine)
     if target.table:
         schema, _, name = target.table.rpartition(".")
         metadata = sa.MetaData()

@@ -42,9 +42,11 @@ def _of_json(answer: Answer, document: Any, said: dict[str, Any]) -> Guess:
     path = max(lists, key=lambda path: len(lists[path]))
     rows = lists[path]
     leaves = dict(_leaves("", rows[0]))
+    texts = {leaf: value for leaf, value in leaves.items() if isinstance(value, str)}
     found: dict[str, Any] = {"records": path}
     for key, names in (("id", IDS), ("text", TEXTS), ("time", TIMES)):
-        if key not in said and (leaf := _named(leaves, names)):
+        of = texts if key == "text" else leaves
+        if key not in said and (leaf := _named(of, names)):
             found[key] = leaf
     if "text" not in said | found and (longest := _longest(leaves)):
         found["text"] = longest

@@ -62,7 +62,11 @@ def find(engine: Engine, source: str, external_id: str) -> int:
     statement = sa.select(RECORD.c.id).join(SOURCE, SOURCE.c.id == RECORD.c.source_id)
     with database.transaction(engine) as connection:
         found = connection.scalar(
-            statement.where(SOURCE.c.name == source, RECORD.c.external_id == external_id)
+            statement.where(
+                SOURCE.c.name == source,
+                RECORD.c.external_id == external_id,
+                RECORD.c.gone_at.is_(None),
+            )
         )
     if found is None:
         raise ConfigurationError(

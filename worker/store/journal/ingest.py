@@ -43,7 +43,10 @@ WHERE (
         k.content_hash = i.content_hash AND k.gone_at IS NULL
         AND (k.published_at, k.author, k.language, k.tags)
             IS NOT DISTINCT FROM (i.published_at, i.author, i.language, i.tags)
-    ) OR (%(keep_newer)s AND k.published_at > i.published_at)
+    ) OR (
+        %(keep_newer)s AND k.published_at IS NOT NULL
+        AND (i.published_at IS NULL OR k.published_at > i.published_at)
+    )
     FROM sentiment.record k
     WHERE k.source_id = %(source_id)s AND k.external_id = i.external_id
 ) IS NOT TRUE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import warnings
 import zipfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -203,3 +204,56 @@ def test_bombs_secrets_and_broken_archives_are_refused(tmp_path: Path) -> None:
 def test_rows_as_records_have_the_whole_name_of_their_file(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.zip", {"x/a.csv": "text\none\n", "y/a.csv": "text\ntwo\n"})
     assert set(records(read(path, id=ROW_ID))) == {"a.zip!x/a.csv:2", "a.zip!y/a.csv:2"}
+
+
+def test_a_damaged_file_of_an_archive_hides_no_other(tmp_path: Path) -> None:
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        path = tmp_path / f"{method}.zip"
+        rows = "id,text\n" + "".join(f"{n},text {n * 7919}\n" for n in range(900))
+        with zipfile.ZipFile(path, "w", method) as packed:
+            packed.writestr("a.csv", rows)
+            packed.writestr("b.csv", "id,text\nb,good\n")
+            start = packed.infolist()[0].header_offset + 30 + len("a.csv")
+        content = bytearray(path.read_bytes())
+        content[start + 40 : start + 90] = b"\xff" * 50
+        path.write_bytes(content)
+        pages = read(path)
+        assert "b" in records(pages), method
+        assert reasons(pages), method
+
+
+def test_a_workbook_with_a_lie_about_its_size_or_its_rows(tmp_path: Path) -> None:
+    made = io.BytesIO(workbook(*ROWS))
+    with zipfile.ZipFile(made) as old, zipfile.ZipFile(tmp_path / "a.xlsx", "w") as new:
+        for name in old.namelist():
+            text = old.read(name).decode()
+            if name == "xl/worksheets/sheet1.xml":
+                text = text.replace('<row r="6"', '<row r="99999999999"')
+            new.writestr(name, text)
+    pages = read(tmp_path / "a.xlsx", timezone=ZoneInfo("UTC"))
+    assert set(records(pages)) == {"1", "2"}
+    assert len(pages) < 10, "blank lines make no pages"
+    made = io.BytesIO(workbook(("id", "text"), *((n, "x" * 32_000) for n in range(300))))
+    path = tmp_path / "lie.xlsx"
+    with zipfile.ZipFile(made) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+        new.writestr("unused", b"")
+    content = bytearray(path.read_bytes())
+    at = content.rindex(b"PK\x01\x02") + 20  # what the last part says of its packed size
+    content[at : at + 4] = (2**32 - 2).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="no XLSX workbook"):
+        read(path, bomb_bytes=100)
+
+
+def test_names_that_come_twice_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.xlsx").write_bytes(workbook(("id", "text", "text"), (1, "a", "b")))
+    with pytest.raises(ConfigurationError, match="'text' twice"):
+        read(tmp_path / "a.xlsx")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile's own
+        packed.writestr("a.csv", "id,text\n1,one\n")
+        packed.writestr("a.csv", "id,text\n2,two\n")
+    with pytest.raises(ConfigurationError, match=r"two files named 'a.csv'"):
+        read(tmp_path / "a.zip")
