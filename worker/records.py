@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 Position = Mapping[str, Any]
 """Where a source stands in one partition: JSON, understood by that source alone."""
 
-
 IDENTITY, BEFORE = "identity", "before"
 """In what a source is told of where it stands: how it was read, and where it stood before it was
 put back to its beginning."""
@@ -61,19 +60,17 @@ class Page:
     refusals: Sequence[Refusal] = ()
     bytes_read: int = 0
     identity: Mapping[str, str] | None = None
-    """What makes a record of this partition the one that it is: the rule of its id, the column of
-    its text. Kept with the cursor, and never changed under it."""
+    """By which rule ids are made, and of which column the text is: kept with the cursor, and never
+    changed under it."""
     reading: str = ""
     """One pass over the partition from its beginning, however many runs it takes: a name that the
     position carries along."""
     complete: bool = False
-    """The partition's end for now: what an earlier reading refused, and this one did not, was
-    repaired, or is gone."""
+    """The partition's end for now: what only an earlier reading refused was repaired."""
     gone: Sequence[str] = ()
     """Ids of records that the source has no more."""
     keep_newer: bool = False
-    """A record that is stored with a later time than here stays as it is: these came in any
-    order."""
+    """A stored record with a later time stays as it is: these came in any order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,6 @@ class Redrive:
 
 
 NOTHING_AGAIN = Redrive()
-
 
 SCHEDULE = 0
 """The lane of scheduled work."""

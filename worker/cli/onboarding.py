@@ -27,7 +27,7 @@ from worker.cli.output import (
 )
 from worker.cli.progress import spoken
 from worker.errors import ConfigurationError
-from worker.operate.preview import Preview, preview
+from worker.operate.preview import Preview, Pricing, preview
 from worker.settings import Settings
 from worker.sources import kinds
 from worker.sources.guess import guess
@@ -90,13 +90,14 @@ def try_(
     Nothing is stored, and no database of ours is needed. Prints the [[source]] block to paste.
     """
     settings = settings_for(config, verbose=verbose, quiet=True).settings
-    said = {"name": name, "table": table, "id": id, "text": text, "time": time,
-            "timezone": timezone, "allow_private": allow_private}  # fmt: skip
-    block, trial = _tried(settings, place, said, output, verbose=verbose)
+    block, found = _tried(
+        settings, place, output, verbose=verbose, name=name, table=table, id=id, text=text,
+        time=time, timezone=timezone, allow_private=allow_private,
+    )  # fmt: skip
     if output is Output.JSON:
-        print_json(_as_json(block, trial))
+        print_json(_as_json(block, found))
         return
-    _show(trial, settings)
+    _show(found, settings)
     DATA.print(f"\n{toml(block)}", markup=False, soft_wrap=True, highlight=False)
 
 
@@ -122,10 +123,11 @@ def init(
             hint=f"Print the block to add to it: sentiment-worker sources try {place!r}",
         )
     settings = settings_for(None, verbose=verbose, quiet=True).settings
-    said = {"name": name, "table": table, "id": id, "text": text, "time": time,
-            "timezone": timezone, "allow_private": allow_private}  # fmt: skip
-    block, trial = _tried(settings, place, said, Output.TABLE, verbose=verbose)
-    _show(trial, settings)
+    block, found = _tried(
+        settings, place, Output.TABLE, verbose=verbose, name=name, table=table, id=id, text=text,
+        time=time, timezone=timezone, allow_private=allow_private,
+    )  # fmt: skip
+    _show(found, settings)
     content = f"# Every key: sentiment-worker sources kinds, and docs/sources.md\n{toml(block)}"
     try:
         data = content.encode()
@@ -139,33 +141,31 @@ def init(
 
 
 def _tried(
-    settings: Settings, place: str, options: Mapping[str, Any], output: Output, *, verbose: bool
+    settings: Settings, place: str, output: Output, *, verbose: bool, **options: Any
 ) -> tuple[dict[str, Any], Preview]:
     """The block of a source, and what was seen of it."""
     said = {key: value for key, value in options.items() if value is not None}
     if not verbose:  # what was chosen is said in a sentence
         log.configure(level="error")
-    found = guess(place, said)
-    kind = kinds.find(found.kind)
+    guessed = guess(place, said)
+    kind = kinds.find(guessed.kind)
     try:
-        config = kind.config.model_validate({"kind": found.kind} | found.said)
+        config = kind.config.model_validate({"kind": guessed.kind} | guessed.said)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         option = str(first["loc"][0]).replace("_", "-") if first["loc"] else "it"
         message = str(first["msg"]).removeprefix("Value error, ")
         raise ConfigurationError(f"--{option}: {message}.") from None
     tell = say if output is Output.TABLE else kinds.unsaid
-    for reason in found.why:
+    for reason in guessed.why:
         tell(f"{config.name}: {reason}.")
     source = kinds.open_source(config, Opening(settings.access, tell))
-    trial = preview(
-        source,
-        prices=settings.prices,
-        concurrency=bootstrap.expected_concurrency(settings),
-        chunk_texts=settings.chunk_texts,
+    pricing = Pricing(
+        settings.prices, bootstrap.expected_concurrency(settings), settings.chunk_texts
     )
-    chosen = {key: value for key, value in trial.chosen.items() if value not in RULES}
-    return {"kind": found.kind} | chosen | _without_password(found.said), trial
+    found = preview(source, pricing)
+    chosen = {key: value for key, value in found.chosen.items() if value not in RULES}
+    return {"kind": guessed.kind} | chosen | _without_password(guessed.said), found
 
 
 def _without_password(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,9 +198,9 @@ def _quoted(value: object) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _show(trial: Preview, settings: Settings) -> None:
-    if trial.waiting:
-        say(f"Queues are not previewed, because receiving takes messages; {trial.waiting}.")
+def _show(found: Preview, settings: Settings) -> None:
+    if found.waiting:
+        say(f"Queues are not previewed, because receiving takes messages; {found.waiting}.")
         return
     rows = [
         {
@@ -208,34 +208,34 @@ def _show(trial: Preview, settings: Settings) -> None:
             "time": record.published_at,
             "text": " ".join(record.text.split())[:TEXT_SHOWN] or f"({record.skip_reason})",
         }
-        for record in trial.sample
+        for record in found.sample
     ]
     if rows:
         print_rows(rows, ("id", "time", "text"), Output.TABLE)
         say("")
-    for line in _told(trial, settings):
+    for line in _told(found, settings):
         say(line)
 
 
-def _told(trial: Preview, settings: Settings) -> Sequence[str]:
-    seen = words.many(trial.records, "record", "records")
-    if trial.is_whole:
-        lines = [f"Found {seen}."]
+def _told(found: Preview, settings: Settings) -> Sequence[str]:
+    records = words.many(found.records, "record", "records")
+    if found.is_whole:
+        lines = [f"Found {records}."]
     else:
-        about = f"; by its size there are about {trial.about:,}" if trial.about else ""
-        lines = [f"Looked at the first {seen}{about}; there are more."]
-    if trial.repeated:
-        rows = words.many(trial.repeated, "row has", "rows have")
+        about = f"; by its size there are about {found.about:,}" if found.about else ""
+        lines = [f"Looked at the first {records}{about}; there are more."]
+    if found.repeated:
+        rows = words.many(found.repeated, "row has", "rows have")
         lines.append(f"{rows} the id of an earlier one: the last row of an id is kept.")
-    if trial.without_text:
-        empty = words.many(trial.without_text, "record has", "records have")
+    if found.without_text:
+        empty = words.many(found.without_text, "record has", "records have")
         lines.append(f"{empty} no text to score.")
-    if trial.refused:
-        first = trial.refusals[0]
-        rows = words.many(trial.refused, "row", "rows")
+    if found.refused:
+        first = found.refusals[0]
+        rows = words.many(found.refused, "row", "rows")
         lines.append(f"{rows} would go to quarantine; the first, {first.offset}: {first.reason}.")
-    e = trial.estimate
-    of = "the first full run" if trial.is_whole or trial.about else "what was looked at"
+    e = found.estimate
+    of = "the first full run" if found.is_whole or found.about else "what was looked at"
     lines.append(
         f"For texts as long as tweets, {of} takes {words.many(e.invocations, 'call', 'calls')},"
         f" {spoken(e.duration_s)} and {e.cost_usd:.4f} USD on Lambda (prices read on"
@@ -244,11 +244,11 @@ def _told(trial: Preview, settings: Settings) -> Sequence[str]:
     return lines
 
 
-def _as_json(block: Mapping[str, Any], trial: Preview) -> dict[str, Any]:
-    kept = {k: v for k, v in asdict(trial).items() if k not in ("sample", "refusals")}
+def _as_json(block: Mapping[str, Any], found: Preview) -> dict[str, Any]:
+    kept = {k: v for k, v in asdict(found).items() if k not in ("sample", "refusals")}
     sample = [
         {"id": r.external_id, "time": r.published_at, "text": r.text, "tags": r.tags}
-        for r in trial.sample
+        for r in found.sample
     ]
-    refusals = [{"offset": r.offset, "reason": r.reason} for r in trial.refusals]
+    refusals = [{"offset": r.offset, "reason": r.reason} for r in found.refusals]
     return {"source": dict(block), **kept, "sample": sample, "refusals": refusals}

@@ -137,7 +137,8 @@ class Run:
             if self._claims and time.monotonic() >= self._look_at:
                 await self._claim()
             # After a look too: what changed last may have done so just before `clear`.
-            if self._pulled.is_set() and not self._hand and await self._nothing_is_due():
+            idle = self._pulled.is_set() and not self._hand
+            if idle and (not self._claims or await self._nothing_is_due()):
                 return
             await self._wait(max(0.0, self._look_at - time.monotonic()))
         await self._drain()
@@ -165,8 +166,6 @@ class Run:
         return max(CLAIM_AT_LEAST, READY_CHUNKS // 2 - self._ready.qsize())
 
     async def _nothing_is_due(self) -> bool:
-        if not self._claims:
-            return True
         pending = await asyncio.to_thread(self._parts.journal.pending, self._lane)
         if pending.active_due_in_s is not None:
             self._look_in(min(LOOK_EVERY_S, max(0.01, pending.active_due_in_s)))

@@ -10,6 +10,7 @@ from worker.records import Page, Position, Record, Refusal
 from worker.sources.files.storage import Blob
 from worker.sources.files.unpacking import seekable
 from worker.sources.rows.columns import RowRefused
+from worker.sources.rows.ids import SAMPLE_ROWS
 from worker.sources.rows.mapping import RecordMaker
 
 Row = Mapping[str, Any]
@@ -56,6 +57,7 @@ def pages(
     interrupted = position.get("stamp_seen") == blob.stamp
     start = position.get("offset", 0) if interrupted else 0
     reading = position.get("reading", "") if start else token_hex(4)
+    kept = {"layout": digest, "reading": reading}
     with seekable(blob.open(bomb_bytes), blob.path) as stream:
         table = open_table(stream, blob.path)
         mapping = mapper(table.names, _first_rows(table))
@@ -70,18 +72,13 @@ def pages(
                 mapping.raise_if_nothing_fits(records)
                 if not records and not refusals:
                     continue  # blank lines
-                here = {
-                    "offset": row_number,
-                    "stamp_seen": blob.stamp,
-                    "layout": digest,
-                    "reading": reading,
-                }
+                here = {"offset": row_number, "stamp_seen": blob.stamp, **kept}
                 yield Page(
                     blob.path, here, records, refusals, identity=mapping.identity, reading=reading
                 )
         except table.damage as error:
             refused = (Refusal(f"after row {row_number}", f"damaged: {error}", b""),)
-    done = {"offset": row_number, "stamp": blob.stamp, "layout": digest, "reading": reading}
+    done = {"offset": row_number, "stamp": blob.stamp, **kept}
     yield Page(
         *(blob.path, done, (), refused),
         identity=mapping.identity,
@@ -91,8 +88,6 @@ def pages(
 
 
 def _first_rows(table: Table) -> Iterator[Row]:
-    from worker.sources.rows.ids import SAMPLE_ROWS
-
     try:
         for batch in table.batches(SAMPLE_ROWS):
             yield from batch

@@ -17,16 +17,15 @@ from worker.sources.rows.columns import RowRefused, choose
 from worker.sources.rows.layout import Layout
 from worker.sources.rows.mapping import RecordMaker
 from worker.sources.tables import deleted, keys, place, waiting
+from worker.sources.tables.deleted import Row
 from worker.sources.tables.engines import SqlTarget
 from worker.sources.tables.keys import Xid8
 from worker.sources.tables.uniqueness import require_unique
 
 log = get_logger(__name__)
 
-
 PAGE_CHARS = 8 * 1024 * 1024
 """Of a page's texts: rows are of any size, and a few pages are in memory at once."""
-
 
 FETCHED_ROWS = 200
 """At once, at most; the first few are fetched five by five."""
@@ -92,8 +91,7 @@ class TableReader:
                 after = [rows[-1][c.name] for c in key]
                 self._require_steps(after[0])
                 highest = after if highest is None or after[0] >= highest[0] else highest
-            gone, there = deleted.split_deleted(rows, self._deleted)
-            records, refused = self._records(there)
+            records, refused, gone = self._records(rows)
             refusals += refused
             here: dict[str, Any] = {"layout": layout, "reading": reading, "of": now}
             if self._cursor is None:
@@ -107,7 +105,7 @@ class TableReader:
                     identity=self._mapping.identity,
                     reading=reading,
                     complete=last,
-                    gone=deleted.ids_of(gone, self._mapping, self._in_utc),
+                    gone=gone,
                 )
             if last:
                 return
@@ -270,7 +268,9 @@ class TableReader:
         why = f"no usable id in {self._tie.name!r}"
         return [Refusal("without an id", why, repr(row).encode()) for row in rows]
 
-    def _records(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[Record], list[Refusal]]:
+    def _records(self, rows: Sequence[Row]) -> tuple[list[Record], list[Refusal], list[str]]:
+        """Records, rows that cannot become one, and the ids of those that are deleted."""
+        gone, rows = deleted.split_deleted(rows, self._deleted)
         records: list[Record] = []
         refusals: list[Refusal] = []
         for row in rows:
@@ -280,7 +280,7 @@ class TableReader:
                 where = f"{self._columns.id} {row.get(self._columns.id or '')}"
                 refusals.append(Refusal(printable(where), str(error), repr(dict(row)).encode()))
         self._mapping.raise_if_nothing_fits(records)
-        return records, refusals
+        return records, refusals, deleted.ids_of(gone, self._mapping, self._in_utc)
 
     def _warn_of_nulls(self) -> None:
         if self._cursor is None:
