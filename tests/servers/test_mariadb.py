@@ -177,3 +177,31 @@ def test_a_locked_sqlite_is_transient(world: World) -> None:
         app.execute("COMMIT")
     world.settle()
     assert world.truth_of({("by_id", "1"): "text 1"}).clean
+
+
+@pytest.mark.parametrize(
+    ("kind", "deleted"), [("bit(1) NOT NULL DEFAULT 0", "1"), ("datetime NULL", "now()")]
+)
+def test_rows_that_mariadb_marks_as_deleted_or_deletes(
+    world: World, maria: Maria, kind: str, deleted: str
+) -> None:
+    maria.run(
+        f"CREATE TABLE marked (id bigint PRIMARY KEY, body text NOT NULL, gone {kind},"
+        " updated_at datetime(6) NOT NULL DEFAULT now(6) ON UPDATE now(6))",
+        *(f"INSERT INTO marked (id, body) VALUES ({n}, 'text {n} is good')" for n in range(20)),
+    )
+    world.config.write_text(
+        f'[[source]]\nname = "marked"\nkind = "sql"\nurl = "{maria.url}"\ntable = "marked"\n'
+        'text = "body"\ncursor = "updated_at"\noverlap = "1h"\ntimezone = "UTC"\n'
+        'deleted = "gone"\ndeletes = "scan"\n',
+        encoding="utf-8",
+    )
+    assert world.once().code == 0
+    assert world.count("analytics.current_sentiment") == 20
+    maria.run(f"UPDATE marked SET gone = {deleted} WHERE id = 3")
+    assert world.once().code == 0
+    assert world.rows("SELECT external_id FROM analytics.gone") == [("3",)]
+    maria.run("DELETE FROM marked WHERE id IN (4, 5)")
+    done = world.shell("sources", "scan", "marked", "--config", world.config)
+    assert done.code == 0, done.err
+    assert world.count("analytics.current_sentiment") == 17

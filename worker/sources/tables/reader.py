@@ -33,12 +33,7 @@ FETCHED_ROWS = 200
 
 class TableReader:
     def __init__(
-        self,
-        name: str,
-        engine: Engine,
-        relation: sa.FromClause,
-        target: SqlTarget,
-        layout: Layout,
+        self, name: str, engine: Engine, relation: sa.FromClause, target: SqlTarget, layout: Layout
     ) -> None:
         self._name = name
         self._engine = engine
