@@ -115,3 +115,22 @@ def test_a_file_that_cannot_be_written_is_said(shell: Shell, tmp_path: Path) -> 
     done = shell("report", "--html", tmp_path / "nowhere" / "report.html")
     assert done.code == 2
     assert "cannot be written" in done.err
+
+
+def test_what_negative_records_say_more_is_the_same_everywhere(
+    shell: Shell, tmp_path: Path
+) -> None:
+    asked = ("report", "--since", "2026-03-01", "--until", "2026-03-22")
+    terms = shell("terms", *asked[1:], "-n", 12, "-o", "json").data["terms"]
+    assert terms
+    told = shell(*asked)
+    assert "What negative records say more" in told.out
+    assert shell(*asked, "-o", "json").data["terms"] == terms
+    page, print_ = tmp_path / "report.html", tmp_path / "report.pdf"
+    done = shell(*asked, "--html", page, "--pdf", print_)
+    assert done.code == 0, done.err
+    html = page.read_text(encoding="utf-8")
+    assert print_.read_bytes().startswith(b"%PDF")
+    for term in terms:
+        assert f"<td>{term['term']}</td>" in html
+        assert term["term"].split()[0] in told.out

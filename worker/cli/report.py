@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -27,9 +28,10 @@ from worker.cli.output import (
 )
 from worker.errors import ConfigurationError
 from worker.insight import report as documents
+from worker.insight import saying, typeset, wording
 from worker.insight import summary as summaries
-from worker.insight import typeset, wording
 from worker.insight.report import Quote, Report, Share
+from worker.insight.saying import Compared
 from worker.insight.summary import Summary
 from worker.store.analytics.questions import NEWEST_DAYS, RANKED
 from worker.store.analytics.tallies import Day
@@ -42,6 +44,7 @@ STYLES = {
 }
 """The colour and the fill of each label."""
 MAX_DAYS = 45
+TERMS = 12
 
 EXAMPLES = (
     "Examples:  [bold]sentiment-worker report --source reviews --days 30[/bold]\n\n"
@@ -97,15 +100,19 @@ def report(
             days=days,
         )
         summary = summaries.summarise(engine, scope)
+        compared = saying.compare(engine, scope, most=TERMS) if summary.now.records else None
         if wanted:
-            write(engine, summary, wanted)
+            write(engine, summary, compared, wanted)
     if output is Output.JSON:
-        print_json(documents.as_json(summary))
+        terms = [asdict(term) for term in compared.terms] if compared else []
+        print_json(documents.as_json(summary) | {"terms": terms})
     elif not wanted:
-        DATA.print(render(summary))
+        DATA.print(render(summary, compared))
 
 
-def write(engine: Engine, summary: Summary, files: Mapping[str, Path]) -> None:
+def write(
+    engine: Engine, summary: Summary, compared: Compared | None, files: Mapping[str, Path]
+) -> None:
     """Each kind into its file. Raises ConfigurationError where one cannot be written, or an extra
     is missing."""
     with needing("charts"):
@@ -113,7 +120,7 @@ def write(engine: Engine, summary: Summary, files: Mapping[str, Path]) -> None:
 
         names = named.chosen(summary.scope)
         pictures = [named.picture(engine, summary.scope, name) for name in names]
-        document = documents.compose(summary, datetime.now(UTC), pictures)
+        document = documents.compose(summary, datetime.now(UTC), pictures, compared)
         made = {path: typeset.RENDERERS[kind](document) for kind, path in files.items()}
     for path, content in made.items():
         try:
@@ -123,10 +130,10 @@ def write(engine: Engine, summary: Summary, files: Mapping[str, Path]) -> None:
         say(f"The report is in {path}.")
 
 
-def render(summary: Summary) -> RenderableType:
+def render(summary: Summary, compared: Compared | None = None) -> RenderableType:
     """The same for a terminal."""
     scope = summary.scope
-    said = documents.compose(summary, datetime.now(UTC))
+    said = documents.compose(summary, datetime.now(UTC), compared=compared)
     newest: list[RenderableType] = [_newest(said), Text()] if said.newest else []
     if not summary.now.records:
         none = f"No record is of {wording.spoken(scope.since, scope.until)}."
@@ -145,6 +152,8 @@ def render(summary: Summary) -> RenderableType:
     for tag, shares in said.upset.items():
         parts += [Text(), _upset(tag, shares)]
     parts += [Text(note, "dim") for note in said.notes]
+    if said.said_more:
+        parts += [Text(), _said_more(said)]
     if said.movers:
         parts += [Text(), _movers(said)]
     if said.lowest:
@@ -234,6 +243,18 @@ def _upset(tag: str, shares: Sequence[Share]) -> Table:
         table.add_column(name, justify="right")
     for name, *numbers in shares:
         table.add_row(cell(name), *numbers)
+    return table
+
+
+def _said_more(said: Report) -> Table:
+    table = Table(
+        title="What negative records say more", title_justify="left", box=None, pad_edge=False,
+        caption=said.said_of, caption_justify="left",
+    )  # fmt: skip
+    for name in documents.TERMS_COLUMNS:
+        table.add_column(name, justify="left" if name == "term" else "right")
+    for term, *numbers in said.said_more:
+        table.add_row(cell(term), *numbers)
     return table
 
 

@@ -9,7 +9,9 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from worker import words
+from worker.insight.saying import Compared
 from worker.insight.summary import UPSET, Mover, Summary, interval_of
+from worker.insight.terms import Term
 from worker.insight.wording import brief, cautions, changed, legible, share, signed, spoken, verdict
 from worker.store.analytics.questions import RANKED
 from worker.store.analytics.scores import Row
@@ -65,6 +67,18 @@ class Share(NamedTuple):
     net: str
 
 
+class SaidMore(NamedTuple):
+    """A row of the table of terms."""
+
+    term: str
+    records: str
+    """Negative records that hold it."""
+    share: str
+    """Their share of the negative records."""
+    elsewhere: str
+    """The share of the other records that hold it."""
+
+
 class Newest(NamedTuple):
     """A row of the table of sources: one of them with its own newest week."""
 
@@ -86,6 +100,11 @@ NEWEST_COLUMNS = (
     *("net polarity", "week before", "change"),
 )
 """The headings of `Newest`."""
+
+TERMS_COLUMNS = ("term", "negative records", "of the negative", "of the others")
+"""The headings of `SaidMore`."""
+
+TERM_SHOWN = 60
 
 FEW_MARK = "(few)"
 FEW_NOTE = f"{FEW_MARK}: fewer than {FEW} scored records; a share of so few is mostly chance."
@@ -112,6 +131,10 @@ class Report:
     """By tag, the values that hold most of what is negative."""
     notes: Sequence[str]
     """What to know of the tables by tag: their order, a mark, or why there is none."""
+    said_more: Sequence[SaidMore]
+    """Words and phrases that negative records say more than others; empty where nobody looked."""
+    said_of: str
+    """Which records were compared."""
     movers: Sequence[MoverText]
     lowest: Sequence[Quote]
     trust: Sequence[str]
@@ -119,10 +142,17 @@ class Report:
     pictures: Sequence[Picture] = ()
     newest_columns: Sequence[str] = NEWEST_COLUMNS
     upset_columns: Sequence[str] = UPSET_COLUMNS
+    terms_columns: Sequence[str] = TERMS_COLUMNS
 
 
-def compose(summary: Summary, now: datetime, pictures: Sequence[Picture] = ()) -> Report:
-    """The document of a summary, made at `now`."""
+def compose(
+    summary: Summary,
+    now: datetime,
+    pictures: Sequence[Picture] = (),
+    compared: Compared | None = None,
+) -> Report:
+    """The document of a summary, made at `now`; `compared` are its negative records and the
+    others."""
     scope = summary.scope
     return Report(
         title=f"Sentiment of {_about(summary)}",
@@ -132,6 +162,8 @@ def compose(summary: Summary, now: datetime, pictures: Sequence[Picture] = ()) -
         newest=[_newest(s) for s in summary.standings] if len(summary.standings) > 1 else (),
         upset={tag: [_upset(g, summary.now) for g in gs] for tag, gs in summary.upset.items()},
         notes=_notes(summary),
+        said_more=[_said_more(term) for term in compared.terms] if compared else (),
+        said_of=compared.verdict if compared and compared.terms else "",
         movers=[_moved(mover) for mover in summary.movers],
         lowest=[quote(row) for row in summary.lowest if (row["polarity"] or 0) < 0],
         trust=cautions(summary),
@@ -153,6 +185,11 @@ def _about(summary: Summary) -> str:
     else:
         about = "all sources"
     return f"{about}, {scope.tag} {scope.value}" if scope.tag else about
+
+
+def _said_more(term: Term) -> SaidMore:
+    shares = (f"{share:.1%}" for share in (term.share, term.share_elsewhere))
+    return SaidMore(brief(term.term, TERM_SHOWN), f"{term.records:,}", *shares)
 
 
 def _newest(standing: Standing) -> Newest:
