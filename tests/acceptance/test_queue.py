@@ -209,3 +209,19 @@ def test_what_cannot_be_read_now_is_not_held(shell: Shell, cloud: Cloud, databas
         assert cloud.visible() == 1
         assert len(shell("runs", "-o", "json").data) == runs
     assert texts(database_url) == {}
+
+
+def test_a_queue_that_cannot_be_opened_stops_no_other_source(
+    shell: Shell, cloud: Cloud, database_url: str
+) -> None:
+    """Without a region there is no client: the queue's fault alone."""
+    (shell.folder / "a.csv").write_text("id,text\n1,a good day\n")
+    with open(shell.folder / "sentiment-worker.toml", "a", encoding="utf-8") as config:
+        config.write('[[source]]\nname = "a"\nkind = "file"\npath = "a.csv"\n')
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        del shell.variables[name]
+    with shell.started("serve", AWS_ENDPOINT_URL_LAMBDA="", USE_LAMBDA_SENTIMENT="0"):
+        until(partial(_is_scored, database_url, "1"))
+    log = (shell.folder / "started.log").read_text()
+    assert "No valid AWS region is set" in log
+    assert log.count("No valid AWS region") < 5

@@ -76,10 +76,7 @@ class SourceJobs:
         empty_before = partial(unusual.empty_in_a_row, worker.engine, config.name)
         self._opening = Opening(settings.access, empty_before=empty_before)
         self._delivery: AcknowledgedSource | None = None
-        if config.listens:
-            opened = kinds.open_source(config, self._opening)
-            assert isinstance(opened, AcknowledgedSource)
-            self._delivery = opened
+        """Of a source that is listened to: opened once."""
         self._ran_at: float | None = None
         self._rests_until = 0.0
         self._turn = asyncio.Lock()
@@ -92,6 +89,7 @@ class SourceJobs:
         async with self._turn, self._gate:
             if not self._stopper.signal:
                 self._owed = True
+                self._ran_at = asyncio.get_running_loop().time()
                 work = await asyncio.to_thread(self._scheduled_work)
                 if work is None:
                     await self._rest()
@@ -100,7 +98,6 @@ class SourceJobs:
                 self._owed = False
 
     async def _run(self, work: Work) -> None:
-        self._ran_at = asyncio.get_running_loop().time()
         report = await _quiet_cycle(self._worker, work, self._stopper)
         if report is None or report.state in (RunState.OVER_BUDGET, RunState.FAILED):
             await self._rest()
@@ -115,7 +112,6 @@ class SourceJobs:
     async def hear(self) -> bool:
         """Wait at a queue: is it time for a run? One that cannot be listened to has a run too,
         which fails, and is seen."""
-        assert self._delivery is not None
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(0.0, self._rests_until - loop.time()))
         if await asyncio.to_thread(pause_of, self._worker, self._config):
@@ -124,7 +120,8 @@ class SourceJobs:
         if self._ran_at is None or loop.time() - self._ran_at > QUIET_S:
             return True
         try:
-            return await in_a_thread(partial(self._delivery.wait, LISTEN_S))
+            delivery = await asyncio.to_thread(self._opened)
+            return await in_a_thread(partial(delivery.wait, LISTEN_S))
         except WorkerError:
             self._rests_until = loop.time() + REST_S
             return True
@@ -157,12 +154,19 @@ class SourceJobs:
             if not self._stopper.signal:
                 await _quiet_cycle(self._worker, work, self._stopper)
 
+    def _opened(self) -> AcknowledgedSource:
+        if self._delivery is None:
+            opened = kinds.open_source(self._config, self._opening)
+            assert isinstance(opened, AcknowledgedSource)
+            self._delivery = opened
+        return self._delivery
+
     def _scheduled_work(self) -> Work | None:
         """None for a source that is paused, and on its days off; a pause, and what was missed
         before, are rows."""
         name, ledger = self._config.name, self._worker.ledger
         work, now = self._work(pull=True), datetime.now(UTC)
-        if self._delivery:
+        if self._config.listens:
             return None if pause_of(self._worker, self._config) else work
         due = self._timetable.due(name) or now
         if not self._config.when.allows(now):  # a late run, or one that its jitter moved on
@@ -202,7 +206,7 @@ class SourceJobs:
         source: Source | None = None
         trigger = Trigger.DRAIN
         if pull:
-            source = self._delivery or kinds.open_source(c, self._opening)
+            source = self._opened() if c.listens else kinds.open_source(c, self._opening)
             trigger = Trigger.SCHEDULE
         return pull_work(self._worker, self._settings, c.name, c.kind, source, trigger)
 
