@@ -39,7 +39,7 @@ from worker.dashboard.guard import AccessRules
 from worker.loading import load
 from worker.store import database, roles
 
-PAGES = ("/", "/sources/reviews", "/days/2026-03-20", "/search", "/work", "/quarantine")
+PAGES = ("/", "/sources/reviews", "/days/2026-03-20", "/search", "/terms", "/work", "/quarantine")
 
 
 def _tags(page: str) -> list[tuple[str, dict[str, str | None]]]:

@@ -31,6 +31,7 @@ PAGES = {
     "overview": "/", "week": "/?since=2026-03-15&until=2026-03-21",
     "source": "/sources/reviews", "day": "/days/2026-03-21", "record": "/records/1",
     "hostile": "/search?words=alert", "search": "/search?order=most-negative", "work": "/work",
+    "terms": "/terms?since=2026-03-01&until=2026-03-21",
     "quarantine": "/quarantine", "failure": "/records/999999",
     "tweets": "/sources/tweets", "draws": "/review", "review": "/review/1",
 }  # fmt: skip

@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 
 from worker.dashboard.asking import Asked, Database, Filters, Name, Records, known_filters
 from worker.errors import Misasked, Unknown
-from worker.insight import report, summary, wording
+from worker.insight import report, saying, summary, wording
 from worker.insight import scope as asked
 from worker.insight.charts import named
 from worker.insight.scope import Iso
@@ -42,10 +42,17 @@ OUTERMOST = 10
 
 PAGES = (
     ("/", "Overview"),
+    ("/terms", "What upset them"),
     ("/search", "Search"),
     ("/review", "Review"),
     ("/work", "Runs and backfills"),
     ("/quarantine", "Quarantine"),
+)
+
+COMPARISONS = (
+    ("labels", "other labels"),
+    ("values", "other values of the tag"),
+    ("before", "as many days before"),
 )
 
 _TEMPLATES = Environment(
@@ -164,6 +171,28 @@ def search(request: Request, engine: Database, filters: Filters, wanted: Records
         among=found.among,
         at_most=found.at_most,
         wanted=wanted,
+        **_filtering(engine, filters, scope),
+    )
+
+
+@router.get("/terms")
+def terms(
+    request: Request,
+    engine: Database,
+    filters: Filters,
+    label: Name = "negative",
+    against: saying.Against | None = None,
+) -> Response:
+    """What is said more in some records than in others."""
+    scope = filters.scope(engine)
+    found = saying.compare(engine, scope, label=None if label == "any" else label, against=against)
+    return page(
+        request,
+        "terms",
+        "What upset them" if label == "negative" else "What is said more",
+        compared=found,
+        label=label,
+        choices=[each for each in COMPARISONS if scope.tag or each[0] != "values"],
         **_filtering(engine, filters, scope),
     )
 
