@@ -18,7 +18,7 @@ demo: $(VENV)/installed ## Score the sample on this machine and show it
 	@$(BIN)/sentiment-worker demo
 
 test: $(VENV)/installed ## All tests, also of the installed command as people use it (8 minutes)
-	@cd $(ROOT) && $(BIN)/pytest -n 2 --dist loadfile
+	@cd $(ROOT) && $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 unit: $(VENV)/installed ## Only the tests without network and database
 	@cd $(ROOT) && $(BIN)/pytest tests/unit tests/contract

@@ -24,6 +24,19 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real data is not at {DATA}")
 
 
+LONG = (
+    *("test_operators.py", "test_tweets.py", "test_unkind.py", "test_command.py", "test_ids.py"),
+    *("test_queue.py", "test_adapting.py", "test_aws.py", "test_rhythm.py", "test_analysts.py"),
+    *("test_deleted.py", "test_languages.py", "test_review.py", "test_dashboard.py"),
+)
+"""Files that take longest come first, so that processes side by side end together."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: rank for rank, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONG)))
+
+
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """A server of TEST_DATABASE_URL, or the embedded one. Tests make databases of their own."""
