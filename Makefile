@@ -47,7 +47,7 @@ servers: $(VENV)/installed ## Other people's servers: PgBouncer, MariaDB, a stan
 tools: $(VENV)/tools/installed $(VENV)/checkov/installed ## Install what `make infra` needs (two minutes the first time)
 
 infra: tools ## The Lambda's template, scripts, image file and emulator
-	@cd $(ROOT) && $(BIN)/pytest tests/infrastructure
+	@cd $(ROOT) && $(BIN)/pytest tests/infrastructure -n 2 --dist loadfile
 
 # A virtual environment of their own: awscli pins botocore to one release.
 $(VENV)/tools/installed: $(VENV)/installed $(ROOT)tests/infrastructure/tools.txt

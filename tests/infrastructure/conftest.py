@@ -94,20 +94,25 @@ def rie(tools: Path) -> Path:
     machine = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
     binary = packages / "samcli" / "local" / "rapid" / f"aws-lambda-rie-{machine}"
     executable = tools / "aws-lambda-rie"
-    executable.write_bytes(binary.read_bytes())
-    executable.chmod(0o755)
+    if not executable.exists():  # another process may be running it
+        copy = executable.with_suffix(f".{os.getpid()}")
+        copy.write_bytes(binary.read_bytes())
+        copy.chmod(0o755)
+        copy.rename(executable)
     return executable
 
 
 @pytest.fixture(scope="session")
 def emulator(rie: Path) -> Iterator[str]:
     """The handler under it; one call at a time."""
-    with socket.socket() as free:
+    with socket.socket() as free, socket.socket() as other:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        other.bind(("127.0.0.1", 0))
+        port, api = free.getsockname()[1], other.getsockname()[1]
     process = subprocess.Popen(
         [
             *(rie, "--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
+            *("--runtime-api-address", f"127.0.0.1:{api}"),
             *(sys.executable, "-m", "awslambdaric", "sentiment_function.handler.handler"),
         ],
         cwd=LAMBDA,
