@@ -24,9 +24,8 @@ unit: $(VENV)/installed ## Only the tests without network and database
 	@cd $(ROOT) && $(BIN)/pytest tests/unit tests/contract
 
 # SEED=123 replays a run; its seed is the first thing that it prints.
-faults: $(VENV)/installed ## Break it on purpose, in small (7 minutes)
-	@cd $(ROOT) && $(BIN)/pytest tests/faults -n 2 -m "not alone" $(if $(SEED),--seed $(SEED))
-	@cd $(ROOT) && $(BIN)/pytest tests/faults -m alone $(if $(SEED),--seed $(SEED))
+faults: $(VENV)/installed ## Break it on purpose, in small (10 minutes)
+	@cd $(ROOT) && $(BIN)/pytest tests/faults $(if $(SEED),--seed $(SEED))
 
 browser: $(VENV)/installed ## The page in a real browser (Chromium from the PATH, or Playwright's)
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \

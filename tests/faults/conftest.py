@@ -11,11 +11,10 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random, SystemRandom
-from typing import Any
 
 import pytest
 
@@ -61,27 +60,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if SEED in config.stash:
         return
-    given = getattr(config, "workerinput", {}).get("seed", config.getoption("--seed"))
+    given = config.getoption("--seed")
     config.stash[SEED] = SystemRandom().randrange(1 << 31) if given is None else given
-    config.addinivalue_line("markers", "alone: measures time, and wants the machine for itself")
     config.stash[FIGURES] = []
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: Any) -> None:
-    """Of pytest-xdist: each process has the seed that is printed."""
-    node.workerinput["seed"] = node.config.stash[SEED]
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    node.config.stash[FIGURES] += [Figure(*row) for row in node.workeroutput.get("figures", ())]
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    output = getattr(session.config, "workeroutput", None)
-    if output is not None:
-        output["figures"] = [astuple(figure) for figure in session.config.stash[FIGURES]]
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -21,7 +21,7 @@ from tests.faults.endpoint import FaultyLambda
 from tests.faults.fast import Clock, FastServer
 from tests.faults.world import Workers, World, make_template
 
-pytestmark = [pytest.mark.timeout(3600), pytest.mark.alone]
+pytestmark = pytest.mark.timeout(3600)
 
 FACTOR = 240
 """Four hours a minute. A run takes 0.1 s, so half a minute of this clock: a source of every minute

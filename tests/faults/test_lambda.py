@@ -26,7 +26,7 @@ from worker.records import Answer, FailureKind
 from worker.scoring.aws_lambda import AwsLambdaScorer
 from worker.scoring.target import LambdaTarget
 
-pytestmark = [pytest.mark.timeout(1800), pytest.mark.alone]
+pytestmark = pytest.mark.timeout(1800)
 
 MISCONFIGURED, THROTTLED, TOO_LARGE, UNAVAILABLE, REJECTED = (
     FailureKind.MISCONFIGURED,
@@ -308,7 +308,7 @@ def test_poisoned_texts(
         function_error() if any(text.startswith("toxi") for text in request["texts"]) else None
     )
     calls = []
-    for _ in range(scale.of(6, 20)):
+    for _ in range(scale.of(4, 20)):
         _poison(world, poisoned)
         before = len(endpoint.log)
         done = world.once(SENTIMENT_CHUNK_TEXTS="100")

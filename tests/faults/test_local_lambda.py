@@ -44,7 +44,7 @@ def _one_of(service: psutil.Process, rng: Random) -> list[psutil.Process]:
 def test_the_real_function_behind_a_bad_wire(
     server: Server, tmp_path: Path, scale: Scale, rng: Random, note: Note
 ) -> None:
-    wanted = texts(scale.of(600, 10_000))
+    wanted = texts(scale.of(400, 10_000))
     before = set(psutil.Process().children())
     with lambda_process.running(concurrency=2, timeout_s=5) as upstream:
         (service,) = set(psutil.Process().children()) - before

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(3600)
 
 
 def test_random_kills(world: World, scale: Scale, note: Note) -> None:
-    kills, rows = scale.of(10, 500), scale.of(1_500, 25_000)
+    kills, rows = scale.of(7, 500), scale.of(1_000, 25_000)
     world.endpoint.faults = mix.MIX
     pause_s = 0.5 if kills < 100 else 2.0  # they write as long as there is killing
     with Workers(world, 2) as workers, world.writers(3, rows=rows, pause_s=pause_s) as writers:
@@ -189,7 +189,7 @@ def test_a_frozen_worker(world: World, scale: Scale, note: Note) -> None:
 def test_lost_replies_to_commit(
     world: World, server: Server, scale: Scale, rng: Random, note: Note
 ) -> None:
-    wanted = scale.of(8, 200)
+    wanted = scale.of(6, 200)
     world.configure("review")
     url = database.normalise_url(world.url)
     with PostgresProxy(server.socket, rng) as proxy:

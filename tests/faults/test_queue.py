@@ -102,10 +102,10 @@ def test_objects_under_workers_that_die(
     world: World, cloud: Cloud, scale: Scale, rng: Random, note: Note
 ) -> None:
     """Two processes at one queue, one of which is killed again and again."""
-    objects, kills = scale.of(150, 10_000), scale.of(4, 60)
+    objects, kills = scale.of(80, 10_000), scale.of(3, 60)
     uploads = Uploads(cloud, rng)
     world.endpoint.faults = mix.MIX
-    pause_s = scale.of(20, 300) / objects
+    pause_s = scale.of(10, 300) / objects
     with Workers(world, 2) as workers, uploading(uploads, objects, pause_s) as thread:
         while thread.is_alive() or workers.kills < kills:
             time.sleep(rng.uniform(0.5, 5.0))

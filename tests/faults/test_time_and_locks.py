@@ -29,7 +29,6 @@ from worker.store.ledger.runs import PostgresLedger
 pytestmark = pytest.mark.timeout(3600)
 
 
-@pytest.mark.alone
 def test_clocks_that_jump(world: World, scale: Scale, note: Note) -> None:
     clock = world.shell.folder / "clock"
     library = Path(libfaketime.__file__).parent / "vendor/libfaketime/src/libfaketime.so.1"
@@ -172,7 +171,6 @@ def test_writers_that_cross_each_other(world: World, scale: Scale, note: Note) -
     assert deadlocks == 0
 
 
-@pytest.mark.alone
 def test_migrations_under_load(world: World, scale: Scale, note: Note) -> None:
     """Each step up from the first, with a reader that keeps a transaction open for six seconds, and
     a probe that writes what a worker writes."""
@@ -221,7 +219,6 @@ def test_migrations_under_load(world: World, scale: Scale, note: Note) -> None:
     assert truth.clean
 
 
-@pytest.mark.alone
 def test_a_long_run(soak: Soak, scale: Scale, note: Note) -> None:
     """With --full it has been running since the first test began."""
     while soak.seconds < scale.of(9, 1_500):
