@@ -383,6 +383,9 @@ def test_terms_over_http_and_in_the_terminal_are_the_same(site: Site, shell: She
     before = json.loads(site(f"/api/v1/terms?{urlencode(days)}&against=before").text)
     assert before["comparison"] == 0
     assert before["terms"] == []
+    page = site(f"/terms?{urlencode(days)}&against=before").text
+    assert "are too few to be compared: 30 of each are needed" in page
+    assert "No term is said" not in page
     assert site(f"/api/v1/terms?{urlencode(days)}&against=weather").status == 422
     assert site(f"/api/v1/terms?{urlencode(days)}&against=values").status == 400
     assert site(f"/api/v1/terms?{urlencode(days)}&label=angry").status == 404

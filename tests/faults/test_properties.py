@@ -247,7 +247,7 @@ def _engine(world: World) -> Iterator[Engine]:
 def test_the_journal_against_a_model(
     world: World, scale: Scale, note: Note, request: pytest.FixtureRequest
 ) -> None:
-    examples = scale.of(40, 500)
+    examples = scale.of(50, 500)
     with _engine(world) as engine:
         JournalMachine.engine = engine
         run_state_machine_as_test(
@@ -265,5 +265,5 @@ def test_the_journal_against_a_model(
         "a stateful property test: ingest, claim, settle, expire, crash, rewrite, redrive, wake up"
         " late, in any order",
         f"{examples} examples hold against the model",
-        "40 in CI, 500 by a command",
+        "50 in CI, 500 by a command",
     )

@@ -35,6 +35,7 @@ from worker.sources.kinds import Opening
 from worker.sources.rows.layout import CONTENT_ID, ROW_ID
 
 TEXT_SHOWN = 80
+LEAST_USD = 0.0001
 SECRETS = frozenset(
     ("password", "passwd", "sslpassword", "token", "access_token", "api_key", "apikey", "secret")
 )
@@ -238,10 +239,18 @@ def _told(found: Preview, settings: Settings) -> Sequence[str]:
     of = "the first full run" if found.is_whole or found.about else "what was looked at"
     lines.append(
         f"For texts as long as tweets, {of} takes {words.many(e.invocations, 'call', 'calls')},"
-        f" {spoken(e.duration_s)} and {e.cost_usd:.4f} USD on Lambda (prices read on"
+        f" {_duration(e.duration_s)} and {_cost(e.cost_usd)} on Lambda (prices read on"
         f" {settings.prices.read_on}); longer texts take longer."
     )
     return lines
+
+
+def _duration(seconds: float) -> str:
+    return spoken(seconds) if seconds >= 1 else "less than a second"
+
+
+def _cost(usd: float) -> str:
+    return f"{usd:.4f} USD" if usd >= LEAST_USD else f"less than {LEAST_USD} USD"
 
 
 def _as_json(block: Mapping[str, Any], found: Preview) -> dict[str, Any]:

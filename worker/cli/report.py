@@ -14,7 +14,14 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine
 
-from worker.cli.look import SourceOption, period, reading_from, tag_named
+from worker.cli.days import (
+    DaysOption,
+    FirstDayOption,
+    TagOption,
+    UntilDayOption,
+    scope_named,
+)
+from worker.cli.look import SourceOption, reading_from
 from worker.cli.output import (
     DATA,
     ConfigOption,
@@ -33,7 +40,7 @@ from worker.insight import summary as summaries
 from worker.insight.report import Quote, Report, Share
 from worker.insight.saying import Compared
 from worker.insight.summary import Summary
-from worker.store.analytics.questions import NEWEST_DAYS, RANKED
+from worker.store.analytics.questions import RANKED
 from worker.store.analytics.tallies import Day
 
 BAR = 30
@@ -59,22 +66,10 @@ def register(app: typer.Typer) -> None:
 def report(
     config: ConfigOption = None,
     source: SourceOption = None,
-    since: Annotated[
-        str | None, typer.Option(help="The first day (UTC): 2026-01-31, or 30d for a month ago.")
-    ] = None,
-    until: Annotated[str | None, typer.Option(help="The day after the last.")] = None,
-    days: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=3660,
-            show_default=str(NEWEST_DAYS),
-            help="Without --since: so many, up to the newest record.",
-        ),
-    ] = None,
-    tag: Annotated[
-        str | None, typer.Option(help="Only records with this tag: airline=United.")
-    ] = None,
+    since: FirstDayOption = None,
+    until: UntilDayOption = None,
+    days: DaysOption = None,
+    tag: TagOption = None,
     to_html: Annotated[
         Path | None, typer.Option("--html", help="One file that opens without a network.")
     ] = None,
@@ -89,18 +84,12 @@ def report(
     """
     files = {"html": to_html, "pdf": to_pdf, "png": to_png}
     wanted = {kind: path for kind, path in files.items() if path is not None}
-    start, end = period(since, until)
     with reading_from(config, verbose=verbose, source=source) as engine:
-        scope = summaries.period(
-            engine,
-            since=start.astimezone(UTC).date() if start else None,
-            until=end.astimezone(UTC).date() if end else None,
-            source=source,
-            tag=tag_named(tag),
-            days=days,
-        )
+        scope = scope_named(engine, source, since, until, days, tag)
         summary = summaries.summarise(engine, scope)
-        compared = saying.compare(engine, scope, most=TERMS) if summary.now.records else None
+        compared = None
+        if summary.now.records:  # the headings say: negative records and the others
+            compared = saying.compare(engine, scope, against="labels", most=TERMS)
         if wanted:
             write(engine, summary, compared, wanted)
     if output is Output.JSON:

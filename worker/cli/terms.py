@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC
 from typing import Annotated
 
 import typer
 
-from worker.cli.look import SourceOption, period, reading_from, tag_named
+from worker.cli.days import (
+    DaysOption,
+    FirstDayOption,
+    TagOption,
+    UntilDayOption,
+    scope_named,
+)
+from worker.cli.look import SourceOption, reading_from
 from worker.cli.output import (
     ConfigOption,
     Output,
@@ -19,9 +25,8 @@ from worker.cli.output import (
     say,
 )
 from worker.errors import ConfigurationError
-from worker.insight import saying, summary
+from worker.insight import saying
 from worker.insight.saying import AGAINST, Compared
-from worker.store.analytics.questions import NEWEST_DAYS
 from worker.store.analytics.scores import LABELS
 
 EXAMPLE_SHOWN = 60
@@ -44,22 +49,10 @@ def terms(
     label: Annotated[
         str, typer.Option(help=f"Of which records: {', '.join(LABELS)}, or any.")
     ] = "negative",
-    since: Annotated[
-        str | None, typer.Option(help="The first day (UTC): 2026-01-31, or 30d for a month ago.")
-    ] = None,
-    until: Annotated[str | None, typer.Option(help="The day after the last.")] = None,
-    days: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=3660,
-            show_default=str(NEWEST_DAYS),
-            help="Without --since: so many, up to the newest record.",
-        ),
-    ] = None,
-    tag: Annotated[
-        str | None, typer.Option(help="Only records with this tag: airline=United.")
-    ] = None,
+    since: FirstDayOption = None,
+    until: UntilDayOption = None,
+    days: DaysOption = None,
+    tag: TagOption = None,
     against: Annotated[
         str | None,
         typer.Option(
@@ -82,16 +75,8 @@ def terms(
         raise ConfigurationError(
             f"--against {against!r} is unknown.", hint=f"There are: {', '.join(AGAINST)}."
         )
-    start, end = period(since, until)
     with reading_from(config, verbose=verbose, source=source) as engine:
-        scope = summary.period(
-            engine,
-            since=start.astimezone(UTC).date() if start else None,
-            until=end.astimezone(UTC).date() if end else None,
-            source=source,
-            tag=tag_named(tag),
-            days=days,
-        )
+        scope = scope_named(engine, source, since, until, days, tag)
         found = saying.compare(
             engine,
             scope,
@@ -103,7 +88,8 @@ def terms(
         print_json(asdict(found) | {"verdict": found.verdict})
         return
     say(found.verdict)
-    _print(found)
+    if found.is_comparable:
+        _print(found)
 
 
 def _print(found: Compared) -> None:
@@ -118,5 +104,7 @@ def _print(found: Compared) -> None:
         }
         for term in found.terms
     ]
-    if not print_rows(rows, COLUMNS, Output.TABLE):
+    if rows:
+        print_rows(rows, COLUMNS, Output.TABLE)
+    else:
         say("No term is said clearly more.")

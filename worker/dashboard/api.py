@@ -148,8 +148,8 @@ def terms(
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> saying.Compared:
     """What is said more in some records than in others: words and phrases, the clearest first, by
-    weighted log-odds (`z`, in standard errors). Of 50,000 newest records a side at most:
-    `looked_at` then says so."""
+    weighted log-odds (`z`, in standard errors). Only the 50,000 newest records of
+    a period are looked at: `looked_at` then says so."""
     wanted = None if label == "any" else label
     return saying.compare(engine, scope, label=wanted, against=against, most=limit)
 

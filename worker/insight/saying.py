@@ -22,7 +22,7 @@ Against = Literal["labels", "values", "before"]
 AGAINST: tuple[Against, ...] = ("labels", "values", "before")
 
 LOOKED_AT = 50_000
-"""Newest records, of each of the sides that are asked for."""
+"""Newest records of a period; where two periods are compared, of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +40,31 @@ class Compared:
     """Only so many newest records were looked at, where there were more; None: all."""
 
     @property
+    def is_comparable(self) -> bool:
+        return min(self.group, self.comparison) >= MIN_GROUP
+
+    @property
     def verdict(self) -> str:
         """What was compared, in a sentence."""
-        kind = f"{self.label} records" if self.label else "records"
+        kind = f"{self.label} " if self.label else ""
         value = f" of {self.scope.value}" if self.scope.value is not None else ""
+        group = words.many(self.group, f"{kind}record{value}", f"{kind}records{value}")
         rest = {
-            "labels": "those of other labels",
-            "values": f"those of other values of {self.scope.tag}",
-            "before": f"those of the {words.many(self.scope.days, 'day', 'days')} before",
+            "labels": "of other labels",
+            "values": f"of other values of {self.scope.tag}",
+            "before": f"of the {words.many(self.scope.days, 'day', 'days')} before",
         }[self.against]
-        first, last = self.scope.since, self.scope.until - timedelta(days=1)
-        said = f"{first} to {last}: said more in {self.group:,} {kind}{value}"
-        said += f" than in {self.comparison:,}, {rest}"
-        cut = f"; of {self.looked_at:,} newest records" if self.looked_at else ""
-        few = min(self.group, self.comparison) < MIN_GROUP
-        return f"{said}{cut}." + (f" Fewer than {MIN_GROUP} are not compared." if few else "")
+        period = f"{self.scope.since} to {self.scope.until - timedelta(days=1)}"
+        if not self.is_comparable:
+            return (
+                f"{period}: {group} and {self.comparison:,} {rest} are too few to be compared:"
+                f" {MIN_GROUP} of each are needed."
+            )
+        said = f"{period}: said more in {group} than in {self.comparison:,} {rest}"
+        if not self.looked_at:
+            return f"{said}."
+        of_each = " of each period" if self.against == "before" else ""
+        return f"{said}; only the {self.looked_at:,} newest records{of_each} were looked at."
 
 
 def compare(

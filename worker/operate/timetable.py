@@ -130,29 +130,32 @@ class Timetable:
             if not hearing.done():
                 hearing.cancel()
                 return
-            try:
+
+            async def heard(hearing: asyncio.Future[bool] = hearing) -> None:
                 if hearing.result():
                     await job()
-            except WorkerError as error:
-                log.error("job.failed", source=name, error=str(error), hint=error.hint)
-                await self._rest(stopped)
-            except Exception:
-                log.exception("job.crashed", source=name)
-                await self._rest(stopped)
 
-    async def _rest(self, stopped: asyncio.Task[bool]) -> None:
-        await asyncio.wait({stopped}, timeout=DRAIN.every.total_seconds())
+            if not await _attempted(name, heard):
+                await asyncio.wait({stopped}, timeout=DRAIN.every.total_seconds())
 
     async def _guarded(self, name: str, job: Job) -> None:
-        """A job's error ends that job's run, never the process."""
         task = asyncio.current_task()
         assert task is not None
         self._at_work.add(task)
         try:
-            await job()
-        except WorkerError as error:
-            log.error("job.failed", source=name, error=str(error), hint=error.hint)
-        except Exception:
-            log.exception("job.crashed", source=name)
+            await _attempted(name, job)
         finally:
             self._at_work.discard(task)
+
+
+async def _attempted(name: str, job: Job) -> bool:
+    """A job's error ends that job's run, never the process; did it end without one?"""
+    try:
+        await job()
+    except WorkerError as error:
+        log.error("job.failed", source=name, error=str(error), hint=error.hint)
+    except Exception:
+        log.exception("job.crashed", source=name)
+    else:
+        return True
+    return False

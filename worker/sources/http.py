@@ -12,11 +12,10 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from worker.errors import ConfigurationError
 from worker.ports import Source
 from worker.sources.config import Duration, SourceConfig
+from worker.sources.json_records import FIELDS, JsonRecords
 from worker.sources.kinds import Kind, Opening
 from worker.sources.rows.layout import Layout
 from worker.sources.web.auth import Auth
-
-FIELDS = ("id", "text", "time", "author", "language")
 
 
 class WebConfig(SourceConfig):
@@ -45,19 +44,15 @@ class WebConfig(SourceConfig):
         return self
 
 
-class HttpSourceConfig(WebConfig):
+class HttpSourceConfig(JsonRecords, WebConfig):
     kind: Literal["http"] = "http"
     method: Literal["GET", "POST"] = "GET"
     params: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Of the address: no place for a secret, since addresses are logged by everybody between."""
     body: dict[str, Any] | None = None
     """Sent as JSON, with POST."""
-    records: str = "@"
-    """JMESPath of the list of records in an answer. Of each record, JMESPath too: id, text, time,
-    author, language, tags."""
     id: str = "id"
     text: str = "text"
-    tags: dict[str, str] | tuple[str, ...] = ()  # type: ignore[assignment]  # names, or name = path
     pagination: Literal["none", "next", "link", "cursor", "page", "offset"] = "none"
     next: str | None = None
     """JMESPath of the next page's URL ("next"), or of the cursor ("cursor")."""
@@ -77,27 +72,14 @@ class HttpSourceConfig(WebConfig):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> HttpSourceConfig:
-        from worker.sources.rows.paths import require_path  # jmespath is slow to import
-
         if self.pagination in ("next", "cursor") and not self.next:
             raise ValueError(f'pagination = "{self.pagination}" needs next: where the next one is')
         if self.since and not self.time:
             raise ValueError("since needs time: the newest time that was read is asked from")
         if self.body is not None and self.method != "POST":
             raise ValueError('a body is sent with method = "POST"')
-        for name in ("records", "next", "stop", *FIELDS):
-            if path := getattr(self, name):
-                require_path(name, path)
-        for name, path in self.tag_paths.items():
-            require_path(f"tags.{name}", path)
+        self.require_paths("next", "stop")
         return self
-
-    @property
-    def tag_paths(self) -> dict[str, str]:
-        """JMESPath of each tag, by its name."""
-        if isinstance(self.tags, dict):
-            return self.tags
-        return {name: name for name in self.tags}
 
     @property
     def layout(self) -> Layout:

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from worker.sources.file import FileFormat
+from worker.sources.json_records import FIELDS, JsonRecords
 from worker.sources.kinds import Kind, Opening
 from worker.sources.rows.layout import ROW_ID, Layout
 
 if TYPE_CHECKING:
     from worker.sources.queue.source import SqsSource
 
-FIELDS = ("id", "text", "time", "author", "language")
-
-
 FORMAT = frozenset(("encoding", "delimiter", "sheet"))
+RHYTHM = frozenset(("days_off", "jitter"))
 
 
-class SqsSourceConfig(FileFormat):
-    """The format is that of the objects."""
+class SqsSourceConfig(JsonRecords, FileFormat):
+    """The format is that of objects, the paths are those of messages that are records."""
 
     kind: Literal["sqs"] = "sqs"
     queue: str = Field(min_length=1)
     """The queue's URL."""
     shape: Literal["s3", "records"] = "s3"
     """What a message is: a notice of an object of S3, or a record."""
-    records: str = "@"
-    """JMESPath of a message's record, or of its list of records. Of each record, JMESPath too: id,
-    text, time, author, language, tags."""
-    tags: dict[str, str] | tuple[str, ...] = ()  # type: ignore[assignment]  # names, or name = path
 
     @field_validator("queue")
     @classmethod
@@ -43,8 +39,9 @@ class SqsSourceConfig(FileFormat):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> SqsSourceConfig:
-        from worker.sources.rows.paths import require_path  # jmespath is slow to import
-
+        if self.listens and (said := RHYTHM & self.model_fields_set):
+            name = min(said).replace("days_off", "except")
+            raise ValueError(f"{name} is for a queue that is read at its times: say every, too")
         if self.shape == "s3":
             if self.records != "@" or isinstance(self.tags, dict):
                 raise ValueError('records and paths of tags are for shape = "records"')
@@ -55,17 +52,8 @@ class SqsSourceConfig(FileFormat):
             raise ValueError(f'{min(unused)} is of objects, and not for shape = "records"')
         if not self.text:
             raise ValueError('shape = "records" needs text: its JMESPath in a message')
-        for name in ("records", *FIELDS):
-            if path := getattr(self, name):
-                require_path(name, path)
-        for name, path in self.tag_paths.items():
-            require_path(f"tags.{name}", path)
+        self.require_paths()
         return self
-
-    @property
-    def tag_paths(self) -> dict[str, str]:
-        """JMESPath of each tag, by its name."""
-        return self.tags if isinstance(self.tags, dict) else {name: name for name in self.tags}
 
     @property
     def layout(self) -> Layout:
@@ -90,8 +78,6 @@ def open_source(config: SqsSourceConfig, opening: Opening) -> SqsSource:
     from worker.sources.queue.source import SqsSource  # boto3 is slow to import
 
     if opening.access.region is None and (region := _region_of(config.queue)):
-        from dataclasses import replace
-
         opening = replace(opening, access=replace(opening.access, region=region))
     return SqsSource(config, opening)
 

@@ -90,5 +90,5 @@ class _Member(Measured):
     def readinto(self, buffer: Any) -> int:
         try:
             return super().readinto(buffer)
-        except (OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        except UNREADABLE as error:
             raise zipfile.BadZipFile(str(error)) from error

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -24,6 +24,7 @@ from worker.records import BEFORE, Page, Position, Record, Remark
 from worker.sources.files import storage
 from worker.sources.files.source import FileSource
 from worker.sources.files.storage import Blob
+from worker.sources.json_records import FIELDS
 from worker.sources.kinds import Opening
 from worker.sources.queue.deliveries import Deliveries, Task
 from worker.sources.queue.notices import NotUnderstood, Place, document, written
@@ -31,7 +32,7 @@ from worker.sources.queue.queue import BATCH, Message, Queue
 from worker.sources.rows import identity, paths
 from worker.sources.rows.columns import RowRefused, TimeRefused
 from worker.sources.rows.mapping import RecordMaker
-from worker.sources.sqs import FIELDS, SqsSourceConfig
+from worker.sources.sqs import SqsSourceConfig
 
 log = get_logger(__name__)
 
@@ -49,20 +50,11 @@ PAGE_MESSAGES, BATCH_BYTES = 500, 4 * 1024 * 1024
 class SqsSource:
     """`worker.ports.AcknowledgedSource` of a queue's messages."""
 
-    def __init__(
-        self,
-        config: SqsSourceConfig,
-        opening: Opening,
-        *,
-        idle_s: int = IDLE_S,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, config: SqsSourceConfig, opening: Opening) -> None:
         self.name = config.name
         self.remark: Remark | None = None
         self._config = config
         self._opening = opening
-        self._idle_s = idle_s
-        self._clock = clock
         self._queue = Queue(config.queue, opening.access)
         self._deliveries = Deliveries(self._queue)
         self._first: list[Message] = []
@@ -110,10 +102,10 @@ class SqsSource:
     def _batches(self, most: int = 1) -> Iterator[list[Task]]:
         """What the queue holds, until it is empty; each is filled up to `most` messages with what
         is there."""
-        ends_at = self._clock() + LONGEST_RUN_S
-        while self._clock() < ends_at:
+        ends_at = time.monotonic() + LONGEST_RUN_S
+        while time.monotonic() < ends_at:
             messages, self._first = self._first, []
-            messages = messages or self._queue.receive(self._idle_s)
+            messages = messages or self._queue.receive(IDLE_S)
             if not messages:
                 return
             size = sum(len(message.body) for message in messages)
@@ -147,13 +139,7 @@ class SqsSource:
     def _objects(self, positions: dict[str, Position]) -> Iterator[Page]:
         c = self._config
         client = aws.client("s3", self._opening.access)
-        files = FileSource(
-            c.name,
-            (),
-            c.layout,
-            tell=self._opening.tell,
-            options=c.options,
-        )
+        files = FileSource(c.name, (), c.layout, tell=self._opening.tell, options=c.options)
         files.remember(positions)
 
         def look(place: Place) -> Blob | WorkerError | None:

@@ -25,7 +25,8 @@ from pydantic import SecretStr
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger
 from worker.records import Page, Position, Record, Refusal, Remark
-from worker.sources.http import FIELDS, HttpSourceConfig
+from worker.sources.http import HttpSourceConfig
+from worker.sources.json_records import FIELDS
 from worker.sources.rows import identity, paths
 from worker.sources.rows.columns import RowRefused
 from worker.sources.rows.mapping import RecordMaker
