@@ -134,3 +134,10 @@ def test_what_negative_records_say_more_is_the_same_everywhere(
     for term in terms:
         assert f"<td>{term['term']}</td>" in html
         assert term["term"].split()[0] in told.out
+
+
+def test_of_a_tags_value_too_negative_records_are_compared_with_the_others(shell: Shell) -> None:
+    asked = ("--since", "2026-03-01", "--until", "2026-03-22", "--tag", "product=b", "-o", "json")
+    by_label = shell("terms", *asked, "--against", "labels", "-n", 12).data
+    assert shell("report", *asked).data["terms"] == by_label["terms"]
+    assert shell("terms", *asked).data["against"] == "values"
