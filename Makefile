@@ -141,8 +141,9 @@ wheel: $(VENV)/installed ## Build the wheel into dist/
 	@cd $(ROOT) && $(BIN)/pip wheel --quiet --no-deps --no-build-isolation -w dist .
 
 lock: $(VENV)/installed ## Resolve the dependencies anew into requirements.lock
-	@cd $(ROOT) && $(BIN)/pip install --quiet uv && $(LOCK) pyproject.toml --extra local --extra parquet --extra excel --extra traces --extra analysis --extra dashboard --extra mcp --extra web --group dev -o requirements.lock
+	@cd $(ROOT) && $(BIN)/pip install --quiet uv && $(LOCK) pyproject.toml --extra local --extra audio --extra parquet --extra excel --extra traces --extra analysis --extra dashboard --extra mcp --extra web --group dev -o requirements.lock
 	@cd $(ROOT) && $(LOCK) --no-deps -c requirements.lock lambda/requirements.in -o lambda/requirements.txt
+	@cd $(ROOT) && $(LOCK) -c requirements.lock lambda/transcription/requirements.in -o lambda/transcription/requirements.txt
 	@cd $(ROOT) && $(LOCK) -c requirements.lock lambda/build/requirements.in -o lambda/build/requirements.txt
 	@cd $(ROOT) && $(LOCK) -c requirements.lock tests/model/requirements.in -o tests/model/requirements.txt
 	@cd $(ROOT) && $(LOCK) deploy/build.in -o deploy/build.txt

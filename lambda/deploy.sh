@@ -20,9 +20,11 @@ Usage: deploy.sh [VERB] [options]
                                that another stack made (ummatics-sentiment-stack) goes with that
 
 Settings, from the environment:
-  LAMBDA_FUNCTION_NAME  name of function, stack and repository   (sentiment-analysis)
+  FUNCTION              sentiment, or transcription: speech to text, for sources of kind audio, with
+                        transcription/template.yaml             (sentiment)
+  LAMBDA_FUNCTION_NAME  name of function, stack and repository   (sentiment-analysis; transcription)
   AWS_REGION            where; else the profile's region
-  MODEL_NAME            a model at Hugging Face, or "embedded"   (DistilBERT on SST-2)
+  MODEL_NAME            a model at Hugging Face, or "embedded"   (DistilBERT on SST-2; Whisper small)
   MODEL_REVISION        its commit                               (as pinned)
   BUILD_OPTIONS         more options of build/build.py: --labels, --polarities
   BASE_IMAGE            what the image stands on                (amazon/aws-lambda-python:3.13)
@@ -30,7 +32,7 @@ Settings, from the environment:
   ALARM_EMAIL, MONTHLY_BUDGET, RESERVED_CONCURRENCY, PROVISIONED_CONCURRENCY, WARM_EVERY,
   DEPLOYMENT_PREFERENCE, LOG_RETENTION_DAYS, ERRORS_MORE_THAN, ERRORS_WITHIN,
   DURATION_STATISTIC, DURATION_PERCENT, DURATION_WITHIN, THROTTLED_PERIODS
-                        parameters of template.yaml
+                        parameters of template.yaml; AUDIO_BUCKET and AUDIO_PREFIX of transcription's
                         All of these are remembered by the stack: what is not set stays as it was
   HF_TOKEN              for gated models; a build secret, in no layer
   TORCH_INDEX_URL       where pip finds torch's CPU build
@@ -51,7 +53,12 @@ say() { printf '%s\n' "$*" >&2; }
 
 # The first version of the AWS CLI reads only the second name.
 region=${AWS_REGION:-${AWS_DEFAULT_REGION:-}}
-function=${LAMBDA_FUNCTION_NAME:-${SENTIMENT_LAMBDA_FUNCTION:-sentiment-analysis}}
+case ${FUNCTION:=sentiment} in
+    sentiment) folder=$here function=${SENTIMENT_LAMBDA_FUNCTION:-sentiment-analysis} ;;
+    transcription) folder=$here/transcription function=transcription ;;
+    *) die "FUNCTION=$FUNCTION is neither sentiment nor transcription" ;;
+esac
+function=${LAMBDA_FUNCTION_NAME:-$function}
 if [[ $function == arn:* ]]; then # the alias's, as the worker has it
     there=$(cut -d: -f4 <<<"$function")
     function=$(cut -d: -f7 <<<"$function")
@@ -62,7 +69,7 @@ fi
 [[ -z $region ]] || export AWS_REGION=$region AWS_DEFAULT_REGION=$region
 export AWS_DEFAULT_OUTPUT=json AWS_PAGER= # whatever the profile says
 yes=
-template=${TEMPLATE:-$here/template.yaml}
+template=${TEMPLATE:-$folder/template.yaml}
 base_image='' # these two by `recall`
 remembered=''
 
@@ -88,11 +95,25 @@ parameters=(
     DURATION_STATISTIC:DurationStatistic DURATION_PERCENT:DurationPercent
     DURATION_WITHIN:DurationWithin THROTTLED_PERIODS:ThrottledPeriods
     MODEL_NAME:ModelName MODEL_REVISION:ModelRevision BUILD_OPTIONS:BuildOptions BASE_IMAGE:BaseImage
+    AUDIO_BUCKET:AudioBucket AUDIO_PREFIX:AudioPrefix
 )
+
+# Those of the template; another one that is set would be dropped in silence.
+choose_parameters() {
+    local pair chosen=()
+    for pair in "${parameters[@]}"; do
+        if grep -q "^  ${pair#*:}:$" "$folder/template.yaml"; then
+            chosen+=("$pair")
+        elif is_given "${pair%%:*}"; then
+            die "${pair%%:*} is no setting of ${folder##*/}/template.yaml."
+        fi
+    done
+    parameters=("${chosen[@]}")
+}
 
 # Empty means none where that is a value, and as it was where it is not.
 is_given() {
-    [[ -n ${!1:-} || (-n ${!1+set} && $1 =~ ^(ALLOWED_ORIGIN|ALARM_EMAIL|MODEL_REVISION|BUILD_OPTIONS)$) ]]
+    [[ -n ${!1:-} || (-n ${!1+set} && $1 =~ ^(ALLOWED_ORIGIN|ALARM_EMAIL|MODEL_REVISION|BUILD_OPTIONS|AUDIO_PREFIX)$) ]]
 }
 
 # What the stack was built of last, where nobody says otherwise. Another model has another revision,
@@ -263,7 +284,7 @@ build() {
         ${MODEL_REVISION:+--build-arg "MODEL_REVISION=$MODEL_REVISION"} \
         ${BUILD_OPTIONS:+--build-arg "BUILD_OPTIONS=$BUILD_OPTIONS"} \
         ${TORCH_INDEX_URL:+--build-arg "TORCH_INDEX_URL=$TORCH_INDEX_URL"} \
-        ${secret[@]+"${secret[@]}"} "$here" >&2
+        --file "$folder/Dockerfile" ${secret[@]+"${secret[@]}"} "$here" >&2
 }
 
 deploy() {
@@ -273,6 +294,7 @@ deploy() {
         die "RESERVED_CONCURRENCY=0 allows nothing to be provisioned."
     make_room_for "$function"
     make_room_for "$function-images"
+    choose_parameters
     recall
     show_settings
     make_repository
@@ -367,12 +389,20 @@ test_() {
     answer=$(mktemp)
     # shellcheck disable=SC2064  # now: the name is gone when the trap runs
     trap "rm -f '$answer' '$answer.in'" EXIT
-    printf '{"texts": ["I love this!", "This is terrible"]}' >"$answer.in"
+    if [[ $FUNCTION == transcription ]]; then
+        printf '{"httpMethod": "GET", "path": "/health"}' >"$answer.in"
+    else
+        printf '{"texts": ["I love this!", "This is terrible"]}' >"$answer.in"
+    fi
     aws lambda invoke --function-name "$function" --qualifier live \
         --payload "fileb://$answer.in" "$answer" >/dev/null
     cat "$answer"
     echo
-    grep -q '"count": *2' "$answer" || die "the answer has not two results: see ./deploy.sh logs --errors"
+    if [[ $FUNCTION == transcription ]]; then
+        grep -q 'model_version' "$answer" || die "it does not say its model: see ./deploy.sh logs --errors"
+    else
+        grep -q '"count": *2' "$answer" || die "the answer has not two results: see ./deploy.sh logs --errors"
+    fi
 }
 
 metrics() {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
@@ -28,11 +29,13 @@ from worker.scoring.aws_lambda import AwsLambdaScorer
 from worker.scoring.target import LambdaTarget
 from worker.scoring.textblob import TextBlobScorer, TextBlobStopgap, scorer_id
 from worker.settings import LOCAL_FUNCTION, Settings
+from worker.speech import Hearing, Transcriber
 from worker.stages import Stages
 from worker.store import database, migrate, reading, roles
 from worker.store.journal.journal import PostgresJournal
 from worker.store.ledger import spending, watching
 from worker.store.ledger.runs import PostgresLedger
+from worker.store.ledger.transcripts import Transcripts
 from worker.tracing import OtlpTracer, SilentTracer
 from worker.web import health, metrics
 from worker.web.health import Pulse
@@ -146,6 +149,36 @@ def open_lambda(settings: Settings, *, stores: bool = True) -> Iterator[LambdaTa
         yield lambda_target(settings)
 
 
+@contextmanager
+def open_transcriber(
+    settings: Settings, engine: Engine | None, source: str, hearing: Hearing
+) -> Iterator[Transcriber]:
+    """Who hears a source's recordings; what was heard is kept in the database, if there is one.
+    Raises ConfigurationError."""
+    from worker.transcription.function import FunctionTranscriber  # boto3 is slow to import
+    from worker.transcription.kept import KeptTranscriber
+
+    patience_s = settings.database_patience_s
+    kept = Transcripts(engine, source, hearing.language, patience_s=patience_s) if engine else None
+    with contextlib.ExitStack() as stack:
+        url, limits = settings.aws_endpoint_url_lambda, {}
+        if hearing.is_local:
+            url = stack.enter_context(lambda_process.hearing(timeout_s=hearing.timeout_s))
+            limits = {"most_bytes": lambda_process.MAX_AUDIO_BYTES}
+        target = LambdaTarget(
+            function=lambda_process.TRANSCRIPTION if hearing.is_local else hearing.function,
+            access=Access("local") if hearing.is_local else settings.access_to(hearing.function),
+            endpoint_url=url,
+            timeout_s=hearing.timeout_s,
+            max_concurrency=hearing.at_once,
+            is_local=hearing.is_local,
+        )
+        failed = kept.failed if kept else lambda bill: None
+        asked = FunctionTranscriber(target, hearing.language, failed, **limits)
+        stack.callback(asked.close)
+        yield KeptTranscriber(asked, kept) if kept else asked
+
+
 @asynccontextmanager
 async def open_worker(
     settings: Settings,
@@ -187,7 +220,8 @@ async def open_worker(
         stages=stages,
     )
     try:
-        yield Worker(name, parts, PostgresLedger(engine, **owner), engine, target)
+        hire = partial(open_transcriber, settings, engine)
+        yield Worker(name, parts, PostgresLedger(engine, **owner), engine, target, hire)
     finally:
         await scorer.close()
         await stopgap.close()

@@ -30,6 +30,9 @@ POINTS = (
 )
 """In the order of the way, in `worker.pipeline.cycle`, `worker.pipeline.run` and `worker.store`."""
 
+HEARING = ("transcript.heard", "transcript.kept")
+"""On the way of a recording, in `worker.transcription.kept`."""
+
 
 def reached(point: str) -> None:
     """Pass a named place."""

@@ -53,7 +53,15 @@ class Enumerable(Source, Protocol):
 
 
 @runtime_checkable
-class AcknowledgedSource(Source, Protocol):
+class Announcing(Source, Protocol):
+    """A source of which a look costs something: it says what there is instead."""
+
+    def backlog(self) -> str:
+        """For a person: how much there is to read. Takes nothing. Raises as `pages`."""
+
+
+@runtime_checkable
+class AcknowledgedSource(Announcing, Protocol):
     """A source that hands records over, and must hear that they are stored: a queue."""
 
     def acknowledge(self, pages: Sequence[Page]) -> None:
@@ -65,9 +73,6 @@ class AcknowledgedSource(Source, Protocol):
 
     def release(self) -> None:
         """Give back what `wait` took: no run will read it now."""
-
-    def backlog(self) -> str:
-        """For a person: how much there is to read. Takes nothing. Raises as `pages`."""
 
 
 class Scorer(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -151,6 +152,10 @@ class Settings(Strict):
             secret_access_key=secret.get_secret_value() if with_keys and secret else None,
             session_token=token.get_secret_value() if with_keys and token else None,
         )
+
+    def access_to(self, function: str) -> Access:
+        """The same, for another function than the one that scores."""
+        return replace(self.access, region=region_in(function) or self.access.region)
 
     @property
     def database_patience_s(self) -> float:

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import contextvars
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -31,6 +33,31 @@ def in_a_thread(call: Callable[[], T]) -> asyncio.Future[T]:
             settled = (future.set_exception, error)
         with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(settle, *settled)
+
+    threading.Thread(target=work, name="source", daemon=True).start()
+    return future
+
+
+def in_order(calls: Iterable[Callable[[], T]], at_once: int) -> Iterator[Future[T]]:
+    """Begins the next calls while the first is waited for, `at_once` together: what became of each,
+    in their order. In threads that nobody waits for, as above."""
+    under_way: deque[Future[T]] = deque()
+    for call in calls:
+        under_way.append(_begun(call))
+        if len(under_way) == at_once:
+            yield under_way.popleft()
+    while under_way:
+        yield under_way.popleft()
+
+
+def _begun(call: Callable[[], T]) -> Future[T]:
+    future: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001  whoever asks for the result decides
+            future.set_exception(error)
 
     threading.Thread(target=work, name="source", daemon=True).start()
     return future

@@ -1,8 +1,9 @@
 """The ways in which the function is called, and how each wants to be answered. Pure.
 
 direct     {"texts": [...]}: from the SDK, the console, the queue of asynchronous invocations
-HTTP       GET /health and POST /sentiment, from an HTTP API (payload 2.0), a REST API (payload
-           1.0), a function URL, or by hand: {"httpMethod": "GET", "path": "/health"}
+HTTP       GET /health and POST to the function's own path (/sentiment), from an HTTP API (payload
+           2.0), a REST API (payload 1.0), a function URL, or by hand: {"httpMethod": "GET", "path":
+           "/health"}
 warm-up    {"warmup": true}, or a schedule's event: the environment stays, nothing is done
 console    the example that "Test" offers ({"key1": "value1", ...}): the state of health
 
@@ -27,36 +28,44 @@ SCHEDULERS = ("aws.events", "aws.scheduler")
 
 
 class Action(StrEnum):
-    SCORE = "score"
+    WORK = "work"
+    """What the function is for."""
     HEALTH = "health"
     WARM_UP = "warm-up"
 
 
-ROUTES = {"/health": ("GET", Action.HEALTH), "/sentiment": ("POST", Action.SCORE)}
+PATH = "/sentiment"
+
+
+Routes = dict[str, tuple[str, Action]]
+"""By path: the method that it takes, and what that asks for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     action: Action
     request: Any = None
-    """What to score, as it came; `wire` judges it."""
+    """What to work on, as it came; the function's `wire` judges it."""
 
 
-def read(event: Any) -> Call:
-    """What is asked for. Raises BadRequest, with HTTP's status."""
+def read(event: Any, path: str = PATH) -> Call:
+    """What is asked for; `path` is where work is posted to. Raises BadRequest, with HTTP's
+    status."""
     if not isinstance(event, dict):
-        return Call(Action.SCORE, event)
+        return Call(Action.WORK, event)
     if (route := _route(event)) is not None:
-        return _routed(event, *route)
+        return _routed(event, *route, _routes(path))
     warms = event.get("warmup") is True or event.get("source") in SCHEDULERS
     if warms and "texts" not in event:
         return Call(Action.WARM_UP)
     if event == CONSOLE_EXAMPLE:
         return Call(Action.HEALTH)
-    return Call(Action.SCORE, event)
+    return Call(Action.WORK, event)
 
 
-def reply(event: Any, status: int, body: dict[str, Any], *, origin: str = "") -> dict[str, Any]:
+def reply(
+    event: Any, status: int, body: dict[str, Any], *, origin: str = "", path: str = PATH
+) -> dict[str, Any]:
     """`body` in the envelope that the caller expects: over HTTP as text with a content type, and
     with the `origin` whose pages may read it."""
     if not isinstance(event, dict) or _route(event) is None:
@@ -65,7 +74,7 @@ def reply(event: Any, status: int, body: dict[str, Any], *, origin: str = "") ->
     if origin:  # an HTTP API puts its own in place of it; a REST API has none
         headers["Access-Control-Allow-Origin"] = origin
     if status == 405:
-        headers["Allow"] = _allowed(event)
+        headers["Allow"] = _allowed(event, path)
     return {
         "statusCode": status,
         "headers": headers,
@@ -89,19 +98,24 @@ def _route(event: dict[str, Any]) -> tuple[str, str] | None:
     return None
 
 
-def _routed(event: dict[str, Any], method: str, path: str) -> Call:
-    known = ROUTES.get(path.rstrip("/") or "/")
+def _routes(path: str) -> Routes:
+    return {"/health": ("GET", Action.HEALTH), path: ("POST", Action.WORK)}
+
+
+def _routed(event: dict[str, Any], method: str, path: str, routes: Routes) -> Call:
+    known = routes.get(path.rstrip("/") or "/")
     if known is None:
-        raise BadRequest("there is GET /health and POST /sentiment", 404)
+        there = " and ".join(f"{method} {path}" for path, (method, _) in routes.items())
+        raise BadRequest(f"there is {there}", 404)
     wanted, action = known
     if method.upper() != wanted:
         raise BadRequest(f"{path.rstrip('/')} takes {wanted}", 405)
-    return Call(action, _body(event) if action is Action.SCORE else None)
+    return Call(action, _body(event) if action is Action.WORK else None)
 
 
-def _allowed(event: dict[str, Any]) -> str:
-    _, path = _route(event) or ("", "")
-    return ROUTES[path.rstrip("/")][0]
+def _allowed(event: dict[str, Any], path: str) -> str:
+    _, asked = _route(event) or ("", "")
+    return _routes(path)[asked.rstrip("/")][0]
 
 
 def _body(event: dict[str, Any]) -> Any:

@@ -57,7 +57,7 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
                 body: dict[str, Any] = {"warm": True}
             case faces.Action.HEALTH:
                 body = _health(cold=cold)
-            case faces.Action.SCORE:
+            case faces.Action.WORK:
                 body = _scored(call.request, context, cold=cold)
     except wire.BadRequest as reason:
         log.warning("refused", extra={"reason": str(reason), "status": reason.status})

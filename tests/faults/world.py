@@ -21,7 +21,7 @@ from typing import Any, Self
 import psycopg
 
 from tests.acceptance.command import COMMAND, Done, Shell
-from tests.faults.endpoint import FaultyLambda
+from tests.faults.endpoint import FaultyLambda, Script
 from tests.faults.mix import verdict
 from tests.faults.server import Server
 from tests.rollups import WRONG_DAYS
@@ -174,10 +174,11 @@ class World:
     def once(self, *arguments: str, timeout: float = 150, **variables: str) -> Done:
         return self.shell("once", "--config", self.config, *arguments, timeout=timeout, **variables)
 
-    def settle(self, *, patience_s: float = 90) -> None:
-        """Run until nothing is pending, without faults: everything that can end has ended."""
+    def settle(self, *, patience_s: float = 90, script: Script | None = None) -> None:
+        """Run until nothing is pending, without faults: everything that can end has ended. `script`
+        goes on answering for another function."""
         self.endpoint.faults, self.endpoint.away = {}, False
-        self.endpoint.limit, self.endpoint.script, self.endpoint.latency_s = None, None, 0.0
+        self.endpoint.limit, self.endpoint.script, self.endpoint.latency_s = None, script, 0.0
         deadline = time.monotonic() + patience_s
         while time.monotonic() < deadline:
             done = self.once("--output", "json")

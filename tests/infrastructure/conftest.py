@@ -139,8 +139,18 @@ def _until_open(port: int) -> None:
 @pytest.fixture(scope="session")
 def translated(tools: Path) -> dict[str, Any]:
     """The template as CloudFormation sees it, translated by AWS's own translator."""
+    return _translated(tools, LAMBDA / "template.yaml")
+
+
+@pytest.fixture(scope="session")
+def transcription(tools: Path) -> dict[str, Any]:
+    """The same of the transcription function's template."""
+    return _translated(tools, LAMBDA / "transcription" / "template.yaml")
+
+
+def _translated(tools: Path, file: Path) -> dict[str, Any]:
     done = subprocess.run(
-        [tools / "python", "-c", _TRANSLATE, LAMBDA / "template.yaml"],
+        [tools / "python", "-c", _TRANSLATE, file],
         capture_output=True,
         check=True,
         env=os.environ | {"AWS_DEFAULT_REGION": "eu-central-1"},
@@ -212,11 +222,16 @@ def _mentions(value: Any, names: set[str]) -> bool:
 
 @pytest.fixture(scope="session")
 def aws(
-    tools: Path, translated: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+    tools: Path,
+    translated: dict[str, Any],
+    transcription: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Aws]:
     tmp_path = tmp_path_factory.mktemp("aws")
     template = tmp_path / "template.json"
     template.write_text(_as_moto_knows_it(translated), encoding="utf-8")
+    other = tmp_path / "transcription.json"
+    other.write_text(_as_moto_knows_it(transcription), encoding="utf-8")
     stand_ins = tmp_path / "bin"
     stand_ins.mkdir()
     (stand_ins / "docker").write_text(_DOCKER)

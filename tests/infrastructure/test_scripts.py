@@ -294,3 +294,26 @@ def test_no_code_of_a_model_is_trusted(aws: Aws) -> None:
     done = aws(DEPLOY, "deploy", TRUST_REMOTE_CODE="true")
     assert done.returncode == 2
     assert "TRUST_REMOTE_CODE" in done.stderr
+
+
+def test_the_transcription_function_is_deployed_on_request(aws: Aws) -> None:
+    asked = {"FUNCTION": "transcription", "TEMPLATE": str(aws.folder / "transcription.json")}
+    done = aws(DEPLOY, "deploy", **asked, MODEL_NAME="base", AUDIO_BUCKET="calls")
+    assert done.returncode == 0, done.stderr
+    configuration = aws.client("lambda").get_function(FunctionName="transcription")["Configuration"]
+    assert (configuration["MemorySize"], configuration["Timeout"]) == (10_240, 900)
+    set_ = parameters(aws, "transcription")
+    assert (set_["ModelName"], set_["AudioBucket"]) == ("base", "calls")
+    docker = (aws.folder / "docker.log").read_text()
+    assert f"--file {LAMBDA}/transcription/Dockerfile" in docker
+    again = aws(DEPLOY, "deploy", **asked)
+    assert again.returncode == 0, again.stderr
+    assert parameters(aws, "transcription")["AudioBucket"] == "calls"
+
+
+def test_a_setting_of_the_other_function_is_refused(aws: Aws) -> None:
+    for asked in ({"FUNCTION": "transcription", "LONG_TEXTS": "truncate"}, {"AUDIO_BUCKET": "a"}):
+        done = aws(DEPLOY, "deploy", **asked)
+        assert done.returncode == 2
+        assert "is no setting of" in done.stderr
+    assert aws(DEPLOY, "deploy", FUNCTION="transcripts").returncode == 2

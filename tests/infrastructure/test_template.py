@@ -15,6 +15,8 @@ from tests.infrastructure.conftest import LAMBDA, ROOT
 
 Template = dict[str, Any]
 
+TRANSCRIPTION = "lambda/transcription/template.yaml"
+
 
 def of_type(template: Template, type_: str) -> dict[str, Any]:
     found = {
@@ -29,8 +31,8 @@ def of_type(template: Template, type_: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("program", "files"),
     [
-        ("cfn-lint", ["lambda/template.yaml", "lambda/repository.yaml"]),
-        ("hadolint", ["lambda/Dockerfile", "deploy/Dockerfile"]),
+        ("cfn-lint", ["lambda/template.yaml", "lambda/repository.yaml", TRANSCRIPTION]),
+        ("hadolint", ["lambda/Dockerfile", "lambda/transcription/Dockerfile", "deploy/Dockerfile"]),
         ("shellcheck", ["lambda/deploy.sh", "lambda/quick-deploy.sh", "lambda/test-local.sh"]),
     ],
 )
@@ -194,7 +196,9 @@ def _value(template: Template, value: Any) -> Any:
 CHECKED = (
     "lambda/template.yaml",
     "lambda/repository.yaml",
+    TRANSCRIPTION,
     "lambda/Dockerfile",
+    "lambda/transcription/Dockerfile",
     "deploy/Dockerfile",
 )
 
@@ -215,13 +219,40 @@ def test_settings_have_the_names_of_the_templates_parameters() -> None:
     script = (LAMBDA / "deploy.sh").read_text("utf-8")
     named = script.split("\nparameters=(")[1].split("\n)")[0]
     named_there = {pair.split(":")[1] for pair in named.split()}
-    lines = (LAMBDA / "template.yaml").read_text("utf-8").split("\nParameters:\n")[1]
-    known = {
-        line.strip().rstrip(":")
-        for line in lines.split("\nConditions:")[0].splitlines()
-        if line.startswith("  ") and not line.startswith("   ")
-    }
+    known: set[str] = set()
+    for template in (LAMBDA / "template.yaml", ROOT / TRANSCRIPTION):
+        lines = template.read_text("utf-8").split("\nParameters:\n")[1]
+        known |= {
+            line.strip().rstrip(":")
+            for line in lines.split("\nConditions:")[0].splitlines()
+            if line.startswith("  ") and not line.startswith("   ")
+        }
     assert named_there == known - {"FunctionName", "ImageUri"}
+
+
+def test_the_transcription_function_may_read_recordings_and_nothing_else(
+    transcription: Template,
+) -> None:
+    found = [statement for _, statement in statements(transcription)]
+    found = [each["Fn::If"][1] if "Fn::If" in each else each for each in found]
+    allowed = {action for statement in found for action in _listed(statement["Action"])}
+    (reads,) = [each for each in found if each["Action"] == "s3:GetObject"]
+    assert "${AudioBucket}/${AudioPrefix}*" in reads["Resource"]["Fn::Sub"]
+    assert allowed == {
+        "logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments",
+        "xray:PutTelemetryRecords", "s3:GetObject", "lambda:InvokeFunction",
+    }  # fmt: skip
+
+
+def test_the_transcription_functions_alarms_are_the_documents(transcription: Template) -> None:
+    """More than 5 errors in 10 minutes; on average longer than 5 minutes; ten at once."""
+    default = {name: p.get("Default") for name, p in transcription["Parameters"].items()}
+    assert (default["ErrorsMoreThan"], default["ErrorsWithin"]) == (5, 600)
+    assert default["DurationStatistic"] == "Average"
+    assert round(default["Timeout"] * default["DurationPercent"] / 100, -1) == 300
+    assert (default["MemorySize"], default["Timeout"], default["ReservedConcurrency"]) == (
+        10_240, 900, 10,
+    )  # fmt: skip
 
 
 def _listed(value: Any) -> list[str]:

@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import typer
 from sqlalchemy import Engine
@@ -23,7 +24,7 @@ from worker.cli.output import (
     settings_for,
 )
 from worker.errors import Exit, WorkerError
-from worker.ports import AcknowledgedSource
+from worker.ports import Announcing
 from worker.records import Answer, FailureKind, Page, Position
 from worker.scoring import textblob
 from worker.scoring.aws_lambda import identify
@@ -197,10 +198,10 @@ def _examine_textblob() -> Finding:
 def _examine_sources(settings: Settings) -> Iterator[Finding]:
     known = _positions(settings)
     for config in settings.source:
-        source = kinds.open_source(config, Opening(settings.access))
+        source = kinds.open_source(config, _opening(settings))
         check = f"source {config.name}"
         try:
-            if isinstance(source, AcknowledgedSource):  # reading would take what a run should have
+            if isinstance(source, Announcing):
                 yield Finding(check, "ok", f"can be read; {source.backlog()}")
                 continue
             pages = source.pages(known.get(config.name, {}))
@@ -212,6 +213,10 @@ def _examine_sources(settings: Settings) -> Iterator[Finding]:
             yield _failure(check, error)
             continue
         yield Finding(check, "ok", f"can be read; {_next_page(page)}")
+
+
+def _opening(settings: Settings) -> Opening:
+    return Opening(settings.access, hire=partial(bootstrap.open_transcriber, settings, None))
 
 
 def _next_page(page: Page | None) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -160,7 +161,8 @@ def _tried(
     tell = say if output is Output.TABLE else kinds.unsaid
     for reason in guessed.why:
         tell(f"{config.name}: {reason}.")
-    source = kinds.open_source(config, Opening(settings.access, tell))
+    hire = partial(bootstrap.open_transcriber, settings, None)
+    source = kinds.open_source(config, Opening(settings.access, tell, hire=hire))
     pricing = Pricing(
         settings.prices, bootstrap.expected_concurrency(settings), settings.chunk_texts
     )
@@ -242,6 +244,8 @@ def _told(found: Preview, settings: Settings) -> Sequence[str]:
         f" {_duration(e.duration_s)} and {_cost(e.cost_usd)} on Lambda (prices read on"
         f" {settings.prices.read_on}); longer texts take longer."
     )
+    if found.reading_costs:
+        lines.append("That is the scoring alone: hearing the recordings takes its own calls.")
     return lines
 
 

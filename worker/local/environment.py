@@ -37,6 +37,9 @@ PASSED_ON = (
     "PYTHONPATH",
     "VIRTUAL_ENV",
     "LOG_LEVEL",
+    "TRANSCRIPTION_MODEL",
+    "TRANSCRIPTION_MODEL_NAME",
+    "HF_HOME",
 )
 """What an environment sees of ours. Not DATABASE_URL, no keys: the function has no use for them."""
 

@@ -26,6 +26,8 @@ class FunctionConfig:
     concurrency: int = 2
     timeout_s: float = 60.0
     memory_mb: int = 2048
+    request_bytes: int = 6_291_456
+    """Of a synchronous call; AWS's limit."""
     region: str = "local"
     runtime_client: str = field(default_factory=_runtime_client)
     """The module that the environment's process runs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import selectors
 import subprocess
 import sys
@@ -21,6 +22,13 @@ log = get_logger(__name__)
 START_TIMEOUT_S = 30.0
 RESTART_AFTER_S = 1.0
 NEEDED = ("aiohttp", "onnxruntime", "tokenizers", "sentiment_function")
+NEEDED_TO_HEAR = ("aiohttp", "faster_whisper", "transcribe_function")
+
+TRANSCRIPTION = "transcription"
+"""The name that the local transcription function answers to."""
+
+MAX_AUDIO_BYTES = 64 << 20
+"""Of a recording in a call to it."""
 
 
 @contextmanager
@@ -31,7 +39,43 @@ def running(*, concurrency: int, timeout_s: float) -> Iterator[str]:
     Raises ConfigurationError when the extra `local` is not installed.
     """
     require_installed()
-    service = _Service({"concurrency": concurrency, "timeout_s": timeout_s})
+    with _serving({"concurrency": concurrency, "timeout_s": timeout_s}) as url:
+        yield url
+
+
+@contextmanager
+def hearing(*, timeout_s: float) -> Iterator[str]:
+    """The same of the transcription function; it loads its model with the first recording.
+
+    Raises ConfigurationError when the extra `audio` is not installed, and where no model is named.
+    """
+    if missing := [name for name in NEEDED_TO_HEAR if importlib.util.find_spec(name) is None]:
+        raise ConfigurationError(
+            f"The local transcription function is not installed ({', '.join(missing)} missing).",
+            hint='Name a function at AWS (function = "..."), or run: '
+            "pip install 'sentiment-worker[audio]'",
+        )
+    if not os.environ.get("TRANSCRIPTION_MODEL"):
+        raise ConfigurationError(
+            "No model is named that turns speech into text.",
+            hint="Set TRANSCRIPTION_MODEL to a folder with CTranslate2's files of Whisper, or to a"
+            " size that is fetched from Hugging Face once: tiny (75 MB), base, small (480 MB), ...",
+        )
+    config = {
+        "name": TRANSCRIPTION,
+        "handler": "transcribe_function.handler.handler",
+        "concurrency": 1,
+        "timeout_s": timeout_s,
+        "memory_mb": 10_240,
+        "request_bytes": MAX_AUDIO_BYTES * 3 // 2,
+    }
+    with _serving(config) as url:
+        yield url
+
+
+@contextmanager
+def _serving(config: dict[str, Any]) -> Iterator[str]:
+    service = _Service(config)
     watch = threading.Thread(target=service.keep_alive, name="local-lambda", daemon=True)
     watch.start()
     try:

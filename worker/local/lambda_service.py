@@ -21,7 +21,6 @@ from aiohttp import web
 from worker.local.environment import Environment
 from worker.local.function import Answered, FunctionConfig, Invocation
 
-REQUEST_LIMIT = 6_291_456
 ASYNC_REQUEST_LIMIT = 1_048_576
 ASYNC_QUEUE = 10_000
 ASYNC_ATTEMPTS = 3
@@ -41,7 +40,7 @@ class LocalLambda:
         self._worker: asyncio.Task[None] | None = None
 
     def application(self) -> web.Application:
-        application = web.Application(client_max_size=REQUEST_LIMIT * 2)
+        application = web.Application(client_max_size=self._config.request_bytes * 2)
         path = "/2015-03-31/functions/{name}/invocations"
         application.add_routes([web.post(path, self._invoke)])
         application.on_startup.append(self._start)
@@ -65,7 +64,7 @@ class LocalLambda:
         kind = request.headers.get("X-Amz-Invocation-Type", "RequestResponse")
         if kind == "DryRun":
             return web.Response(status=204)
-        limit = ASYNC_REQUEST_LIMIT if kind == "Event" else REQUEST_LIMIT
+        limit = ASYNC_REQUEST_LIMIT if kind == "Event" else self._config.request_bytes
         if (request.content_length or 0) > limit:
             message = f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
             return _error(413, "RequestEntityTooLargeException", message)

@@ -9,7 +9,7 @@ from itertools import islice
 
 from worker import cost
 from worker.cost import UNMEASURED, Estimate, Prices
-from worker.ports import AcknowledgedSource, Source
+from worker.ports import AcknowledgedSource, Announcing, Source
 from worker.records import Page, Record, Refusal
 
 SHOWN = 10
@@ -52,6 +52,8 @@ class Preview:
     refusals: Sequence[Refusal] = ()
     chosen: Mapping[str, str] = field(default_factory=dict)
     """The columns of id and text, by these names, where all files have the same."""
+    reading_costs: bool = False
+    """Does reading it cost something that the estimate has not got?"""
     waiting: str = ""
     """Of a queue, which is not read: it says only how much waits."""
 
@@ -83,6 +85,7 @@ def preview(
         seen.sample,
         seen.refusals,
         {key: min(found) for key, found in seen.chosen.items() if len(found) == 1},
+        reading_costs=isinstance(source, Announcing),
     )
 
 

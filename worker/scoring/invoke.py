@@ -117,8 +117,8 @@ class Invoker:
     """Calls the function; blocks; may be used from many threads."""
 
     def __init__(self, target: LambdaTarget) -> None:
-        self._client = make_client(target)
-        self._client.meta.events.register("before-call.lambda.Invoke", _pass_on_trace)
+        self.client = make_client(target)
+        self.client.meta.events.register("before-call.lambda.Invoke", _pass_on_trace)
         self._arguments = {"FunctionName": target.function, "LogType": "Tail"}
         if target.qualifier:
             self._arguments["Qualifier"] = target.qualifier
@@ -128,7 +128,7 @@ class Invoker:
         payload, trace = call
         _TRACE.set(trace)  # of this thread
         try:
-            response = self._client.invoke(Payload=payload, **self._arguments)
+            response = self.client.invoke(Payload=payload, **self._arguments)
             return _reply(response)
         except Exception as error:  # noqa: BLE001  whatever the SDK raises is an outcome
             return classify(error)

@@ -40,8 +40,9 @@ class FileFormat(SourceConfig):
         return FileOptions(self.encoding, self.delimiter, self.sheet)
 
 
-class FileSourceConfig(FileFormat):
-    kind: Literal["file"] = "file"
+class FilePlace(SourceConfig):
+    """Where files are."""
+
     path: str | tuple[str, ...]
     empty: Literal["warn", "error"] = "warn"
 
@@ -59,6 +60,10 @@ class FileSourceConfig(FileFormat):
     @property
     def is_at_aws(self) -> bool:
         return any(location.startswith("s3://") for location in self.locations)
+
+
+class FileSourceConfig(FilePlace, FileFormat):
+    kind: Literal["file"] = "file"
 
 
 def open_source(config: FileSourceConfig, opening: Opening) -> FileSource:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 from urllib.parse import urlsplit
 
+from worker.aws import STANDARD
 from worker.clean import storable
 from worker.sources.http import needs_web
 from worker.sources.kinds import Guess
+from worker.speech import LOCAL
 
 
 def guess(place: str, said: dict[str, Any]) -> Guess:
@@ -16,6 +19,8 @@ def guess(place: str, said: dict[str, Any]) -> Guess:
     reads no file. Raises ConfigurationError and SourceUnavailable."""
     name = said.get("name") or name_of(place)
     scheme = place.partition("://")[0] if "://" in place else ""
+    if scheme in ("", "s3") and _is_audio(place):
+        return Guess("audio", {"name": name, "path": place, "function": LOCAL} | said)
     if scheme in ("", "s3"):
         return Guess("file", {"name": name, "path": place} | said)
     if scheme in ("http", "https"):
@@ -27,6 +32,16 @@ def guess(place: str, said: dict[str, Any]) -> Guess:
     from worker.sources.tables.guess import guess_table  # slow to import
 
     return guess_table(place, {"name": name, "url": place} | said)
+
+
+def _is_audio(place: str) -> bool:
+    """Does it name recordings, or is it a folder that has them and no files of rows?"""
+    from worker.sources.files import storage  # slow to import
+    from worker.sources.files.audio import AUDIO
+
+    if not os.path.isdir(place):
+        return AUDIO.fit(place)
+    return bool(storage.find(place, STANDARD, AUDIO) and not storage.find(place, STANDARD))
 
 
 def name_of(place: str) -> str:

@@ -10,6 +10,7 @@ names both. Another package registers one under the entry point group `sentiment
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -21,14 +22,20 @@ from worker.aws import STANDARD, Access
 from worker.errors import ConfigurationError
 from worker.ports import Source
 from worker.sources.config import SourceConfig
+from worker.speech import Hearing, Hiring, Transcriber
 
 GROUP = "sentiment_worker.sources"
-OURS = ("file", "sql", "http", "feed", "sqs")
+OURS = ("file", "sql", "http", "feed", "sqs", "audio")
 """Each the name of a module beside this one."""
 
 
 def unsaid(sentence: str) -> None:
     """For where nobody watches."""
+
+
+def nobody(source: str, hearing: Hearing) -> AbstractContextManager[Transcriber]:
+    """For where nothing is heard."""
+    raise ConfigurationError(f"The source {source!r} cannot be heard here.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,8 @@ class Opening:
     """Says a sentence to a person: which columns were chosen."""
     empty_before: Callable[[], int] = lambda: 0
     """How many runs in a row have found nothing to read."""
+    hire: Hiring = nobody
+    """Who hears recordings."""
 
 
 @dataclass(frozen=True, slots=True)

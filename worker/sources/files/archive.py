@@ -58,7 +58,7 @@ def _is_read(info: zipfile.ZipInfo) -> bool:
     parts = info.filename.split("/")
     hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
     is_archive = info.filename.lower().endswith(".zip")
-    return not (info.is_dir() or hidden or is_archive) and storage.is_supported(info.filename)
+    return not (info.is_dir() or hidden or is_archive) and storage.ROWS.fit(info.filename)
 
 
 def _member(blob: Blob, archive: zipfile.ZipFile, info: zipfile.ZipInfo, bomb_bytes: int) -> Blob:

@@ -154,14 +154,7 @@ class FileSource:
 
     def _look(self) -> tuple[list[Blob], SourceUnavailable | None]:
         """The files of the places that are there, and why others cannot be read."""
-        found: dict[str, Blob] = {}
-        missing: SourceUnavailable | None = None
-        for place in self._locations:
-            try:
-                found |= {blob.path: blob for blob in storage.find(place, self._access)}
-            except SourceUnavailable as error:
-                missing = error
-        return [found[path] for path in sorted(found)], missing
+        return storage.find_all(self._locations, self._access)
 
     def _refused_file(self, blob: Blob, error: ConfigurationError) -> Page:
         reason = f"{error} {error.hint}".strip()

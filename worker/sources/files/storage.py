@@ -9,7 +9,7 @@ import io
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,6 +45,39 @@ REST_S = 3.0
 """A file untouched for so long is not being written: its last line is all there is of it."""
 
 
+def _suffixes(path: str) -> tuple[str, str]:
+    stem, last = os.path.splitext(path.lower())
+    if last in PACKINGS:
+        return os.path.splitext(stem)[1], last
+    return last, ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endings:
+    """By which names files are known."""
+
+    formats: Collection[str]
+    packings: Collection[str] = ()
+
+    def fit(self, path: str) -> bool:
+        """Is it of a kind that can be read?"""
+        form, packing = _suffixes(path)
+        return form in self.formats and (not packing or packing in self.packings)
+
+    def require(self, path: str) -> None:
+        """Raises ConfigurationError."""
+        if not self.fit(path):
+            packed = f", plain or with {' or '.join(self.packings)}" if self.packings else ""
+            raise ConfigurationError(
+                f"{path} is of no kind that can be read.",
+                hint=f"Name it {', '.join(self.formats)}{packed}.",
+            )
+
+
+ROWS = Endings(FORMATS, PACKINGS)
+"""Files of rows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Blob:
     """A file as it is now. `stamp` changes when its content does."""
@@ -59,6 +92,8 @@ class Blob:
     """The size of a local file by now. Raises OSError."""
     inside: str = ""
     """The end of `path` that names a file in an archive."""
+    written_at: float = 0.0
+    """Seconds since the epoch."""
 
     def is_unchanged(self) -> bool:
         """Does a local file still have the size it had when it was found?"""
@@ -104,26 +139,26 @@ def is_at_rest(blob: Blob, rest_s: float = REST_S) -> bool:
     return blob.is_unchanged()
 
 
-def find(location: str, access: Access) -> list[Blob]:
-    """The files that a location names now, in the order of their names.
+def find(location: str, access: Access, endings: Endings = ROWS) -> list[Blob]:
+    """The files with these endings that a location names now, in the order of their names.
 
     Raises ConfigurationError for what can never match, SourceUnavailable for what is not
     there now.
     """
     if location.startswith("s3://"):
-        return list(_find_in_s3(location, access))
+        return list(_find_in_s3(location, access, endings))
     path = Path(location).expanduser()
     if path.is_dir():
-        return [_local(name) for name in sorted(_within(path)) if is_supported(name)]
+        return [_local(name) for name in sorted(_within(path, endings)) if endings.fit(name)]
     if path.is_file():
-        _require_supported(location)
+        endings.require(location)
         return [_local(str(path))]
     matches = sorted(glob.glob(str(path), recursive=True))
     if not matches and glob.has_magic(str(path)):
         return []  # what matches may come later
     files = [name for name in matches if os.path.isfile(name)]
     if files or any(map(os.path.isdir, matches)):
-        return [_local(name) for name in files if is_supported(name)]
+        return [_local(name) for name in files if endings.fit(name)]
     if matches or os.path.lexists(path):
         raise SourceUnavailable(
             f"{location} is no file: a link that leads nowhere, a pipe or a device."
@@ -133,7 +168,22 @@ def find(location: str, access: Access) -> list[Blob]:
     )
 
 
-def _within(folder: Path) -> Iterator[str]:
+def find_all(
+    locations: Sequence[str], access: Access, endings: Endings = ROWS
+) -> tuple[list[Blob], SourceUnavailable | None]:
+    """The files of the places that are there, each once, and why others cannot be read. Raises
+    ConfigurationError."""
+    found: dict[str, Blob] = {}
+    missing: SourceUnavailable | None = None
+    for place in locations:
+        try:
+            found |= {blob.path: blob for blob in find(place, access, endings)}
+        except SourceUnavailable as error:
+            missing = error
+    return [found[path] for path in sorted(found)], missing
+
+
+def _within(folder: Path, endings: Endings) -> Iterator[str]:
     """The files under a folder, hidden ones left out. Raises SourceUnavailable for a folder that
     may not be listed: what is in it would be missing, and nobody would know."""
 
@@ -146,7 +196,7 @@ def _within(folder: Path) -> Iterator[str]:
             found = Path(place, name)
             if found.is_file() and not name.startswith("."):
                 yield str(found)
-            elif found.is_symlink() and is_supported(name):
+            elif found.is_symlink() and endings.fit(name):
                 log.warning("file.leads_nowhere", file=str(found))
 
 
@@ -166,6 +216,7 @@ def _local(name: str) -> Blob:
         status.st_mtime,
         opener,
         partial(os.path.getsize, path),
+        written_at=status.st_mtime,
     )
 
 
@@ -173,7 +224,7 @@ def _open_local(path: str) -> IO[bytes]:
     return open(path, "rb")
 
 
-def _find_in_s3(location: str, access: Access) -> Iterator[Blob]:
+def _find_in_s3(location: str, access: Access, endings: Endings) -> Iterator[Blob]:
     bucket, _, pattern = location.removeprefix("s3://").partition("/")
     if not bucket:
         raise ConfigurationError(
@@ -187,10 +238,12 @@ def _find_in_s3(location: str, access: Access) -> Iterator[Blob]:
         for page in pages:
             for found in page.get("Contents", ()):
                 key = found["Key"]
-                if (key == pattern or matches(key)) and is_supported(key):
+                if (key == pattern or matches(key)) and endings.fit(key):
                     get = partial(_open_s3, client, bucket, key)
                     stamp = f"{found['Size']}:{found['ETag']}"
-                    yield Blob(f"s3://{bucket}/{key}", found["Size"], stamp, 0.0, get)
+                    at = found["LastModified"].timestamp()
+                    path = f"s3://{bucket}/{key}"
+                    yield Blob(path, found["Size"], stamp, 0.0, get, written_at=at)
     except (BotoCoreError, ClientError) as error:
         raise unreadable(location, error) from error
 
@@ -206,7 +259,7 @@ def object_at(bucket: str, key: str, client: Any) -> Blob | None:
         with contextlib.closing(body):
             if size <= SMALL_BYTES:
                 get = partial(io.BytesIO, body.read())
-        return Blob(path, size, stamp, 0.0, get)
+        return Blob(path, size, stamp, 0.0, get, written_at=got["LastModified"].timestamp())
     except (BotoCoreError, ClientError, OSError) as error:
         if aws.code_of(error) == "NoSuchKey":
             return None
@@ -252,26 +305,6 @@ def _class_of(token: str) -> str | None:
         return None
     inside = token[1:-1].replace("\\", r"\\")
     return f"[{'^' + inside[1:] if inside.startswith('!') else inside}]"
-
-
-def _suffixes(path: str) -> tuple[str, str]:
-    stem, last = os.path.splitext(path.lower())
-    if last in PACKINGS:
-        return os.path.splitext(stem)[1], last
-    return last, ""
-
-
-def is_supported(path: str) -> bool:
-    """Is it of a kind that can be read?"""
-    return _suffixes(path)[0] in FORMATS
-
-
-def _require_supported(path: str) -> None:
-    if not is_supported(path):
-        raise ConfigurationError(
-            f"{path} is of no kind that can be read.",
-            hint=f"Name it {', '.join(FORMATS)}, plain or with {' or '.join(PACKINGS)}.",
-        )
 
 
 def unreadable(path: str, error: Exception) -> SourceUnavailable:

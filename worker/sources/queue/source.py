@@ -22,12 +22,14 @@ from worker.errors import SourceUnavailable, WorkerError
 from worker.log import get_logger
 from worker.records import BEFORE, Page, Position, Record, Remark
 from worker.sources.files import storage
+from worker.sources.files.audio import AUDIO
 from worker.sources.files.source import FileSource
 from worker.sources.files.storage import Blob
 from worker.sources.json_records import FIELDS
 from worker.sources.kinds import Opening
 from worker.sources.queue.deliveries import Deliveries, Task
 from worker.sources.queue.notices import NotUnderstood, Place, document, written
+from worker.sources.queue.objects import ObjectReader
 from worker.sources.queue.queue import BATCH, Message, Queue
 from worker.sources.rows import identity, paths
 from worker.sources.rows.columns import RowRefused, TimeRefused
@@ -150,15 +152,18 @@ class SqsSource:
             except Exception as error:  # noqa: BLE001  one message's place is no reason to stop
                 return SourceUnavailable(f"{place.path!a} cannot be read: {type(error).__name__}.")
 
-        for place in _redriven(positions):
-            yield from self._read(files, look(place), positions)
-        with ThreadPoolExecutor(BATCH, thread_name_prefix="objects") as pool:
+        with (
+            ThreadPoolExecutor(BATCH, thread_name_prefix="objects") as pool,
+            ObjectReader(c, self._opening, files) as reader,
+        ):
+            for place in _redriven(positions):
+                yield from self._read(reader, look(place), positions)
             for tasks in self._batches():
                 named = [(task, self._places(task)) for task in tasks]
                 looked = pool.map(look, [place for _, places in named for place in places])
                 for task, places in named:
                     found = [next(looked) for _ in places]
-                    yield from self._work_off(task, files, found, positions)
+                    yield from self._work_off(task, reader, found, positions)
                 self._deliveries.settle()
 
     def _places(self, task: Task) -> list[Place]:
@@ -167,18 +172,19 @@ class SqsSource:
         except NotUnderstood as error:
             self._leave(task, str(error))
             return []
-        return [place for place in places if storage.is_supported(place.key)]
+        endings = (storage.ROWS, AUDIO) if self._config.function else (storage.ROWS,)
+        return [place for place in places if any(each.fit(place.key) for each in endings)]
 
     def _work_off(
         self,
         task: Task,
-        files: FileSource,
+        reader: ObjectReader,
         found: Sequence[Blob | WorkerError | None],
         positions: dict[str, Position],
     ) -> Iterator[Page]:
         try:
             for blob in found:
-                for page in self._read(files, blob, positions):
+                for page in self._read(reader, blob, positions):
                     self._deliveries.add(task, page)
                     yield page
         except SourceUnavailable as error:
@@ -186,14 +192,14 @@ class SqsSource:
         self._deliveries.is_read(task)
 
     def _read(
-        self, files: FileSource, blob: Blob | WorkerError | None, positions: dict[str, Position]
+        self, reader: ObjectReader, blob: Blob | WorkerError | None, positions: dict[str, Position]
     ) -> Iterator[Page]:
         """None is an object that is gone by now: there is nothing to read."""
         if isinstance(blob, WorkerError):
             raise blob
         if blob is None:
             return
-        for page in files.read(blob, positions, is_alone=False):
+        for page in reader.read(blob, positions):
             positions[page.partition] = page.position
             yield page
 

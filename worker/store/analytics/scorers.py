@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 
 from worker.errors import ConfigurationError
+from worker.speech import PROVIDER
 from worker.store import database
 from worker.store.analytics import rollup
 from worker.store.tables import SCORE, SCORER
@@ -53,7 +54,7 @@ def listed(engine: Engine) -> list[Row]:
     statement = sa.select(
         SCORER, scores.label("scores"), (SCORER.c.promoted_at == last).is_(True).label("current")
     ).order_by(SCORER.c.promoted_at.desc().nulls_last(), SCORER.c.id)
-    return database.rows(engine, statement)
+    return database.rows(engine, statement.where(SCORER.c.provider != PROVIDER))
 
 
 def named(engine: Engine, version: str) -> Row:

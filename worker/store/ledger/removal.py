@@ -29,6 +29,7 @@ _HELD = {
     "overrides": "SELECT count(*) FROM sentiment.override o"
     " JOIN sentiment.record r ON r.id = o.record_id WHERE r.source_id = %(id)s",
     "quarantine": "SELECT count(*) FROM sentiment.quarantine WHERE source_id = %(id)s",
+    "transcripts": "SELECT count(*) FROM sentiment.transcript WHERE source_id = %(id)s",
     "runs": "SELECT count(*) FROM sentiment.run WHERE source_id = %(id)s",
     "backfills": "SELECT count(*) FROM sentiment.backfill WHERE source_id = %(id)s",
 }
@@ -53,7 +54,17 @@ DELETE FROM sentiment.chunk WHERE id IN (
 """
 
 # What is held of a source in tables whose rows are few, what refers to another before it.
-_TABLES = ("quarantine", "review", "backfill", "pause", "cursor_change", "cursor", "run", "daily")
+_TABLES = (
+    "quarantine",
+    "transcript",
+    "review",
+    "backfill",
+    "pause",
+    "cursor_change",
+    "cursor",
+    "run",
+    "daily",
+)
 
 _WINDOWS = """
 DELETE FROM sentiment.backfill_window w USING sentiment.backfill b

@@ -105,7 +105,7 @@ def _pace(engine: Engine, names: Sequence[str] | None) -> Pace:
     recent = (
         sa.select(SPEND.c.texts, SPEND.c.billed_ms, SPEND.c.billed_mb_ms)
         .join(SOURCE, SOURCE.c.id == SPEND.c.source_id)
-        .where(SPEND.c.billed_ms > 0, SPEND.c.scorer_id > 0)
+        .where(SPEND.c.billed_ms > 0, SPEND.c.scorer_id > 0, SPEND.c.texts > 0)
         .order_by(SPEND.c.day.desc())
         .limit(30)
     )

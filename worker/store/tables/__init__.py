@@ -15,6 +15,7 @@ from worker.store.tables.ledger import (
     SOURCE,
     SPEND,
     TOLERATED,
+    TRANSCRIPT,
 )
 
 __all__ = [
@@ -41,4 +42,5 @@ __all__ = [
     "TALLY",
     "TOLERATED",
     "TOUCHED",
+    "TRANSCRIPT",
 ]

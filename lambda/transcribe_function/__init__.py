@@ -1,0 +1,1 @@
+"""The transcription function: audio in, text out. Nothing here imports `worker`."""

@@ -1,0 +1,138 @@
+"""Speech to text: Whisper by faster-whisper, on CTranslate2 with 8-bit weights.
+
+https://github.com/SYSTRAN/faster-whisper
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import av
+import numpy as np
+from faster_whisper import WhisperModel, download_model  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from sentiment_function.wire import BadRequest
+
+from transcribe_function.wire import Heard, Segment
+
+RATE = 16_000
+"""Samples a second, as Whisper hears them."""
+
+WINDOW_S = 600.0
+"""Of a recording that is longer, one call hears so much: memory, and the time of a call, are
+bounded by it."""
+
+RESERVE_S = 20.0
+"""Of a call's time kept back for the answer: what was heard until then is one."""
+
+
+class Ears:
+    """A model, loaded."""
+
+    def __init__(self, model: str) -> None:
+        """`model` is a folder with CTranslate2's files, or a name at Hugging Face that is fetched
+        if it is not there. Raises ValueError where there is no such model."""
+        folder = Path(model) if Path(model).is_dir() else Path(download_model(model))
+        # One call at a time has the whole environment: all of its processors.
+        self._model: Any = WhisperModel(
+            str(folder), device="cpu", compute_type="int8", cpu_threads=os.cpu_count() or 1
+        )
+        self.name = os.environ.get("TRANSCRIPTION_MODEL_NAME") or (
+            folder.name if Path(model).is_dir() else model
+        )
+        self.version = _digest(folder)
+        self.languages: list[str] = list(self._model.supported_languages)
+
+    def hear(
+        self,
+        audio: IO[bytes],
+        *,
+        language: str | None = None,
+        from_s: float = 0.0,
+        window_s: float = WINDOW_S,
+        remaining_s: Callable[[], float] = lambda: math.inf,
+    ) -> Heard:
+        """What is said from `from_s` on, for at most `window_s`, or as far as `remaining_s` goes.
+
+        Raises BadRequest for what is no audio, and for a language that the model does not know.
+        """
+        if language is not None and language not in self.languages:
+            known = ", ".join(self.languages[:10])
+            raise BadRequest(f"the model does not know the language {language}; it knows {known}")
+        samples, is_end = _samples(audio, from_s, window_s)
+        end_s = from_s + len(samples) / RATE
+        if not len(samples):
+            return Heard((), from_s, end_s, is_done=True, language=None, language_probability=0.0)
+        # Silence is cut out first: Whisper hears words in it. Each window of 30 seconds stands for
+        # itself: one that went wrong does not lead the next one astray.
+        found, about = self._model.transcribe(
+            samples, language=language, vad_filter=True, condition_on_previous_text=False
+        )
+        segments: list[Segment] = []
+        for segment in _moved(found, from_s):
+            segments.append(segment)
+            if remaining_s() < RESERVE_S:
+                return Heard(segments, from_s, segment.end_s, is_done=False,
+                             language=about.language,
+                             language_probability=about.language_probability)  # fmt: skip
+        if not is_end and len(segments) > 1:  # the last one may have been cut in the middle
+            end_s = segments.pop().start_s
+        segments = [segment for segment in segments if segment.text]
+        return Heard(segments, from_s, end_s, is_end, about.language, about.language_probability)
+
+
+def _moved(found: Iterator[Any], from_s: float) -> Iterator[Segment]:
+    for segment in found:
+        yield Segment(
+            from_s + segment.start,
+            from_s + segment.end,
+            segment.text.strip(),
+            min(1.0, math.exp(segment.avg_logprob)),
+        )
+
+
+def _samples(audio: IO[bytes], from_s: float, most_s: float) -> tuple[NDArray[np.float32], bool]:
+    """Samples from a place on, mono, each in [-1, 1]; is the recording's end among them? Decodes as
+    a stream: memory does not grow with the recording. Raises BadRequest."""
+    first, count = round(from_s * RATE), round(most_s * RATE)
+    kept: list[NDArray[np.int16]] = []
+    at = 0
+    try:
+        with av.open(audio, metadata_errors="ignore") as container:
+            resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+            for block in _blocks(container, resampler):
+                kept.append(block[max(0, first - at) :])
+                at += len(block)
+                if at > first + count:
+                    break
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        if not at:
+            raise BadRequest("it is no audio that can be read", 422) from error
+        # A recording that breaks off is heard as far as it goes.
+    samples = np.concatenate(kept) if kept else np.zeros(0, np.int16)
+    return samples[:count].astype(np.float32) / 32768.0, at <= first + count
+
+
+def _blocks(container: Any, resampler: Any) -> Iterator[NDArray[np.int16]]:
+    for frame in container.decode(audio=0):
+        frame.pts = None  # some files count wrongly, and the resampler would refuse them
+        for part in resampler.resample(frame):
+            yield part.to_ndarray().reshape(-1)
+    for part in resampler.resample(None):
+        yield part.to_ndarray().reshape(-1)
+
+
+def _digest(folder: Path) -> str:
+    """A model's version, of its files: 12 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        if file.is_file() and not file.name.startswith("."):
+            digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+            with file.open("rb") as stream:
+                digest.update(stream.read(1 << 20))
+    return digest.hexdigest()[:12]

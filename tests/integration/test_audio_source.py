@@ -1,0 +1,330 @@
+"""Recordings as records, with a function that answers as it is told and transcripts that are kept
+in a real database."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, text
+
+from tests.cloud import Cloud
+from tests.scripted_lambda import Response, ScriptedLambda, aws_error, billed, function_error
+from worker.aws import Access
+from worker.cost import Prices
+from worker.errors import ConfigurationError, SourceUnavailable
+from worker.records import Bill, Page, Position
+from worker.scoring.target import LambdaTarget
+from worker.sources import kinds
+from worker.sources.audio import AudioSourceConfig
+from worker.sources.kinds import Opening
+from worker.speech import Hearing, Recording, Transcriber
+from worker.store import database
+from worker.store.analytics import scorers
+from worker.store.ledger import removal, spending
+from worker.store.ledger.transcripts import Transcripts
+from worker.transcription import wire
+from worker.transcription.function import FunctionTranscriber
+from worker.transcription.kept import KeptTranscriber
+
+
+def heard(*segments: tuple[float, float, str, float], **more: Any) -> Response:
+    names = ("start", "end", "text", "confidence")
+    body = {
+        "segments": [dict(zip(names, segment, strict=True)) for segment in segments],
+        "until": segments[-1][1] if segments else 0.0,
+        "done": True,
+        "language": "en" if segments else None,
+        "model": "whisper",
+        "model_version": "1",
+    }
+    return billed(Response(json.dumps({"statusCode": 200, "body": body | more}).encode()), 900, 512)
+
+
+LOCAL = Access("local")
+
+
+class Studio:
+    """A folder of recordings, a function that hears them, and a source over both."""
+
+    def __init__(self, folder: Path, engine: Engine, function: ScriptedLambda) -> None:
+        self.folder = folder
+        self.function = function
+        self.positions: dict[str, Position] = {}
+        self._engine = engine
+        self.function.script = lambda request, n: heard((0.0, 1.5, "A good day.", 0.9))
+        with database.transaction(engine) as connection:
+            connection.execute(
+                text("INSERT INTO sentiment.source (name, kind) VALUES ('calls', 'audio')")
+            )
+
+    def record(self, name: str, content: bytes) -> Path:
+        path = self.folder / name
+        path.write_bytes(content)
+        os.utime(path, (1_700_000_000, 1_700_000_000 + len(content)))  # it rests
+        return path
+
+    def read(self, access: Access = LOCAL, **said: Any) -> list[Page]:
+        said = {"path": str(self.folder), "function": "hears"} | said
+        config = AudioSourceConfig(name="calls", **said)
+        opening = Opening(access, hire=self._hire)
+        pages = []
+        for page in kinds.open_source(config, opening).pages(self.positions):
+            pages.append(page)
+            self.positions[page.partition] = page.position
+        return pages
+
+    def again(self) -> None:
+        """From the beginning."""
+        self.positions = {}
+
+    @contextmanager
+    def _hire(self, source: str, hearing: Hearing) -> Iterator[Transcriber]:
+        target = LambdaTarget("hears", Access("local"), endpoint_url=self.function.url, timeout_s=5)
+        kept = Transcripts(self._engine, source, hearing.language)
+        asked = FunctionTranscriber(target, hearing.language, kept.failed, pause_s=0.01)
+        yield KeptTranscriber(asked, kept)
+        asked.close()
+
+
+@pytest.fixture
+def studio(tmp_path: Path, engine: Engine, scripted_lambda: ScriptedLambda) -> Studio:
+    folder = tmp_path / "calls"
+    folder.mkdir()
+    return Studio(folder, engine, scripted_lambda)
+
+
+def test_a_recording_is_a_record(studio: Studio) -> None:
+    path = studio.record("a.wav", b"sound")
+    (page,) = studio.read()
+    (record,) = page.records
+    assert (record.external_id, record.text, record.language) == (str(path), "A good day.", "en")
+    assert record.tags == {"duration": "1.5", "confidence": "0.90", "language": "en"}
+    assert record.published_at
+    assert (page.complete, page.bytes_read) == (True, 5)
+    assert studio.read() == []
+    assert len(studio.function.requests) == 1
+
+
+def test_what_was_heard_is_never_paid_for_twice(studio: Studio, engine: Engine) -> None:
+    studio.record("a.wav", b"sound")
+    studio.record("the same under another name.wav", b"sound")
+    studio.record("b.wav", b"another sound")
+    first = studio.read()
+    studio.again()
+    assert [page.records for page in studio.read()] == [page.records for page in first]
+    assert len(studio.function.requests) == 2
+    (row,) = spending.by(engine, ("model",), source="calls")
+    assert (row["model"], row["invocations"], row["billed_ms"]) == ("whisper", 2, 1_800)
+    assert spending.spent(engine, Prices())[0] > 0
+    assert scorers.listed(engine) == []  # it scores nothing
+
+
+def test_another_language_is_another_hearing(studio: Studio) -> None:
+    studio.record("a.wav", b"sound")
+    studio.read()
+    studio.read(spoken="de")
+    assert [request.get("language") for request in studio.function.requests] == [None, "de"]
+
+
+def test_segments_that_are_no_more_are_gone(studio: Studio) -> None:
+    path = studio.record("a.wav", b"sound")
+    studio.function.script = lambda request, n: heard(
+        (0.0, 1.0, "One.", 0.9), (1.0, 2.5, "Two.", 0.9), (2.5, 3.0, "Three.", 0.9)
+    )
+    (page,) = studio.read(split="segment")
+    assert [record.external_id for record in page.records] == [f"{path}#{n}" for n in (1, 2, 3)]
+    assert (page.records[1].tags or {})["start"] == "1.00"
+    studio.record("a.wav", b"shorter sound")
+    studio.function.script = lambda request, n: heard((0.0, 1.0, "One.", 0.9))
+    (page,) = studio.read(split="segment")
+    assert sorted(page.gone) == [str(path), f"{path}#2", f"{path}#3"]
+    (page,) = studio.read(split="file")  # of which nothing is paid for again
+    assert sorted(page.gone) == [f"{path}#1"]
+    assert len(studio.function.requests) == 2
+
+
+def test_windows_are_asked_for_one_after_another(studio: Studio) -> None:
+    studio.record("a.wav", b"sound")
+
+    def in_two(request: dict[str, Any], n: int) -> Response:
+        if request["from"] == 0:
+            return heard((0.0, 500.0, "First.", 0.9), until=600.0, done=False)
+        return heard((620.0, 700.0, "Second.", 0.9), until=705.0)
+
+    studio.function.script = in_two
+    (page,) = studio.read()
+    assert page.records[0].text == "First. Second."
+    assert (page.records[0].tags or {})["duration"] == "705.0"
+    assert [request["from"] for request in studio.function.requests] == [0, 600]
+
+
+def test_silence_has_no_text_to_score(studio: Studio) -> None:
+    studio.record("a.wav", b"silence")
+    studio.function.script = lambda request, n: heard(until=3.0)
+    (page,) = studio.read()
+    assert (page.records[0].skip_reason, page.records[0].tags) == ("empty", {"duration": "3.0"})
+
+
+def test_what_was_hardly_heard_is_refused_with_the_reason(studio: Studio) -> None:
+    studio.record("a.wav", b"foreign")
+    studio.function.script = lambda request, n: heard((0.0, 2.0, "Thank you for watching.", 0.31))
+    (page,) = studio.read()
+    assert not page.records
+    assert "confidence 0.31" in page.refusals[0].reason
+    assert "watching" not in page.refusals[0].reason
+    (page,) = studio.read(least_confidence=0.3)
+    assert len(page.records) == 1
+    assert len(studio.function.requests) == 1
+
+
+def refusing(request: dict[str, Any], n: int) -> Response:
+    body = {"statusCode": 422, "body": {"error": "it is no audio that can be read"}}
+    return Response(json.dumps(body).encode())
+
+
+def test_a_recording_that_is_none_goes_to_quarantine_and_holds_up_nobody(studio: Studio) -> None:
+    studio.record("a.wav", b"junk")
+    studio.record("b.wav", b"sound")
+    plain = studio.function.script
+    studio.function.script = lambda request, n: (
+        refusing(request, n) if request["audio"] == "anVuaw==" else plain(request, n)
+    )
+    pages = studio.read()
+    assert [len(page.refusals) for page in pages] == [1, 0]
+    assert "no audio" in pages[0].refusals[0].reason
+    assert studio.read() == []  # it is not tried again while it is the same
+
+
+def test_a_function_that_ends_over_a_recording_is_asked_twice(
+    studio: Studio, engine: Engine
+) -> None:
+    studio.record("a.wav", b"deadly")
+    studio.function.script = lambda request, n: billed(
+        function_error("Sandbox.Timedout"), 5000, 512
+    )
+    (page,) = studio.read()
+    assert "ended twice" in page.refusals[0].reason
+    assert len(studio.function.requests) == 2
+    (row,) = spending.by(engine, ("model",), source="calls")
+    assert (row["model"], row["billed_ms"]) == ("(no answer)", 10_000)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        aws_error(429, "TooManyRequestsException"),
+        aws_error(500, "ServiceException"),
+        Response(b"<html>"),
+        Response(drop=True),
+    ],
+)
+def test_trouble_on_the_way_passes(studio: Studio, trouble: Response) -> None:
+    studio.record("a.wav", b"sound")
+    plain = studio.function.script
+    studio.function.script = lambda request, n: trouble if n < 3 else plain(request, n)
+    (page,) = studio.read()
+    assert len(page.records) == 1
+
+
+def test_trouble_that_stays_leaves_the_recording_for_the_next_run(studio: Studio) -> None:
+    studio.record("a.wav", b"sound")
+    plain = studio.function.script
+    studio.function.script = lambda request, n: aws_error(500, "ServiceException")
+    with pytest.raises(SourceUnavailable, match="no answer in 4 attempts"):
+        studio.read()
+    assert studio.positions == {}
+    studio.function.script = plain
+    assert len(studio.read()) == 1
+
+
+def test_a_misspelt_function_is_said_at_once(studio: Studio) -> None:
+    studio.record("a.wav", b"sound")
+    studio.function.script = lambda request, n: aws_error(404, "ResourceNotFoundException")
+    with pytest.raises(ConfigurationError, match="check `function` of the source"):
+        studio.read()
+    assert len(studio.function.requests) == 1
+
+
+def test_a_recording_too_large_for_a_call(studio: Studio) -> None:
+    path = studio.folder / "large.wav"
+    with path.open("wb") as file:
+        file.truncate((4 << 20) + 1)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    (page,) = studio.read()
+    assert "put it in S3" in page.refusals[0].reason
+    assert studio.function.requests == []
+
+
+def test_a_recording_that_is_being_written_waits(studio: Studio) -> None:
+    path = studio.folder / "a.wav"
+    path.write_bytes(b"half")
+
+    def grows(*_: Any) -> Response:
+        path.write_bytes(b"half and half")
+        return heard((0.0, 1.0, "Half.", 0.9))
+
+    studio.function.script = grows
+    assert studio.read() == []
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    studio.function.script = lambda request, n: heard((0.0, 2.0, "The whole of it.", 0.9))
+    (page,) = studio.read()
+    assert page.records[0].text == "The whole of it."
+
+
+def test_objects_of_s3_are_read_by_the_function(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Cloud() as cloud:
+        for name, value in cloud.variables.items():
+            monkeypatch.setenv(name, value)
+        cloud.s3.put_object(Bucket="drop", Key="calls/a.mp3", Body=b"sound")
+        cloud.s3.put_object(Bucket="drop", Key="calls/rows.csv", Body=b"id,text\n")
+        etag = cloud.s3.head_object(Bucket="drop", Key="calls/a.mp3")["ETag"]
+        (page,) = studio.read(Access("eu-central-1"), path="s3://drop/calls/")
+    assert page.records[0].external_id == "s3://drop/calls/a.mp3"
+    assert studio.function.requests == [{"from": 0.0, "s3": "s3://drop/calls/a.mp3", "etag": etag}]
+
+
+def test_several_are_heard_together_in_their_order(studio: Studio) -> None:
+    for n in range(12):
+        studio.record(f"{n:02}.wav", b"sound %d" % n)
+    pages = studio.read(at_once=5)
+    assert [page.partition[-6:] for page in pages] == [f"{n:02}.wav" for n in range(12)]
+
+
+def test_removing_a_source_removes_what_was_heard(studio: Studio, engine: Engine) -> None:
+    studio.record("a.wav", b"sound")
+    studio.read()
+    assert removal.held(engine, 1)["transcripts"] == 1
+    removal.remove(engine, 1, lambda _: None)
+    assert removal.held(engine, 1)["transcripts"] == 0
+
+
+def test_a_lost_commit_counts_a_call_once(studio: Studio, engine: Engine) -> None:
+    kept = Transcripts(engine, "calls", None)
+    found = heard((0.0, 1.0, "Once.", 0.9))
+    said = replace(wire.decode(found.body, 0.0), bill=Bill(700, 512))
+    for _ in range(2):
+        kept.keep(Recording("r", bytes(16)), 0.0, said)
+    (row,) = spending.by(engine, ("model",), source="calls")
+    assert (row["invocations"], row["billed_ms"]) == (1, 700)
+    assert kept.find(bytes(16), 0.0) == said
+
+
+def test_the_worker_role_may_keep_what_was_heard(engine: Engine, database_url: str) -> None:
+    plain = database.normalise_url(database_url).set(drivername="postgresql")
+    with psycopg.connect(plain.render_as_string(hide_password=False)) as connection:
+        for right in ("SELECT", "INSERT"):
+            allowed = connection.execute(
+                "SELECT has_table_privilege('sentiment_worker', 'sentiment.transcript', %s)",
+                (right,),
+            ).fetchone()
+            assert allowed == (True,)

@@ -1,0 +1,119 @@
+"""What was heard in recordings, and what that cost."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Engine
+
+from worker.records import Bill
+from worker.speech import PROVIDER, Heard, Recording, Segment
+from worker.store import database
+from worker.store.driver import Cursor
+
+NO_ANSWER = 0
+"""In place of a model's id: a call without a usable answer."""
+
+_FIND = """
+SELECT t.segments, t.until_s, t.is_done, t.language, t.model, t.version
+FROM sentiment.transcript t JOIN sentiment.source s ON s.id = t.source_id
+WHERE s.name = %(source)s AND t.digest = %(digest)s AND t.asked = %(asked)s AND t.from_s = %(from)s
+"""
+
+_KEEP = """
+INSERT INTO sentiment.transcript
+    (source_id, digest, asked, from_s, until_s, is_done, language, model, version, path, segments)
+SELECT id, %(digest)s, %(asked)s, %(from)s, %(until)s, %(done)s, %(language)s, %(model)s,
+       %(version)s, %(path)s, %(segments)s
+FROM sentiment.source WHERE name = %(source)s
+ON CONFLICT DO NOTHING
+"""
+
+# Two statements: one alone would not see a row that another transaction has just made.
+_REGISTER = """
+INSERT INTO sentiment.scorer (provider, model, version) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING
+"""
+_MODEL = "SELECT id FROM sentiment.scorer WHERE (provider, model, version) = (%s, %s, %s)"
+
+_PAID = """
+INSERT INTO sentiment.spend AS s
+    (day, source_id, scorer_id, invocations, billed_ms, billed_mb_ms, unreported)
+SELECT (now() AT TIME ZONE 'UTC')::date, id, %(model)s, 1, %(ms)s, %(mb_ms)s, %(unreported)s
+FROM sentiment.source WHERE name = %(source)s
+ON CONFLICT (day, source_id, scorer_id) DO UPDATE SET
+    invocations = s.invocations + 1, billed_ms = s.billed_ms + excluded.billed_ms,
+    billed_mb_ms = s.billed_mb_ms + excluded.billed_mb_ms,
+    unreported = s.unreported + excluded.unreported
+"""
+
+
+class Transcripts:
+    """Of one source, whose language was said or left to be detected. Each method is one
+    transaction; raises DatabaseUnavailable where the database is away for `patience_s`."""
+
+    def __init__(
+        self, engine: Engine, source: str, language: str | None, *, patience_s: float = 60.0
+    ) -> None:
+        self._engine = engine
+        self._source = source
+        self._asked = language or ""
+        self._patience_s = patience_s
+
+    def find(self, digest: bytes, from_s: float) -> Heard | None:
+        asked = {"source": self._source, "asked": self._asked, "digest": digest, "from": from_s}
+
+        def read() -> Heard | None:
+            with database.cursor(self._engine) as cur:
+                row: Any = cur.execute(_FIND, asked).fetchone()
+            return Heard(tuple(Segment(*each) for each in row[0]), *row[1:]) if row else None
+
+        return database.retrying(read, patience_s=self._patience_s)
+
+    def keep(self, recording: Recording, from_s: float, heard: Heard) -> None:
+        """With its bill: it counts for budgets, and stands in `cost report` beside the model."""
+        database.retrying(
+            partial(self._keep, recording, from_s, heard), patience_s=self._patience_s
+        )
+
+    def failed(self, bill: Bill) -> None:
+        """A call that ran, or may have, and brought nothing."""
+
+        def write() -> None:
+            with database.cursor(self._engine) as cur:
+                self._count(cur, bill, NO_ANSWER)
+
+        database.retrying(write, patience_s=self._patience_s)
+
+    def _keep(self, recording: Recording, from_s: float, heard: Heard) -> None:
+        said = {
+            "source": self._source,
+            "asked": self._asked,
+            "digest": recording.digest,
+            "from": from_s,
+            "until": heard.until_s,
+            "done": heard.is_done,
+            "language": heard.language,
+            "model": heard.model,
+            "version": heard.version,
+            "path": recording.path,
+            "segments": json.dumps(heard.segments),
+        }
+        with database.cursor(self._engine) as cur:
+            # Not again where the reply to a commit was lost: then it is kept, and counted.
+            if cur.execute(_KEEP, said).rowcount and heard.bill:
+                named = (PROVIDER, heard.model, heard.version)
+                cur.execute(_REGISTER, named)
+                ((model,),) = cur.execute(_MODEL, named).fetchall()
+                self._count(cur, heard.bill, model)
+
+    def _count(self, cur: Cursor, bill: Bill, model: Any) -> None:
+        cost = {
+            "source": self._source,
+            "model": model,
+            "ms": bill.milliseconds,
+            "mb_ms": bill.milliseconds * bill.memory_mb,
+            "unreported": int(not bill.reported),
+        }
+        cur.execute(_PAID, cost)
