@@ -11,7 +11,7 @@ Usage: deploy.sh [VERB] [options]
                                a verb. Says first what each setting was and will be
   outputs                      the ARNs and addresses to use it by
   logs [--since 1h] [--errors] [--follow]
-  test                         call the function with two texts and check the answer
+  test                         call the function and check the answer
   metrics [--days 7]           invocations, errors, throttles and duration, a line a day
   rollback                     deploy the image that was live before the present one
   backup [FOLDER]              template, parameters, configuration and image digest
@@ -22,10 +22,11 @@ Usage: deploy.sh [VERB] [options]
 Settings, from the environment:
   FUNCTION              sentiment, or transcription: speech to text, for sources of kind audio, with
                         transcription/template.yaml             (sentiment)
-  LAMBDA_FUNCTION_NAME  name of function, stack and repository   (sentiment-analysis; transcription)
+  LAMBDA_FUNCTION_NAME  name of function, stack and repository   (sentiment-analysis); of
+                        transcription it is TRANSCRIPTION_FUNCTION_NAME (transcription)
   AWS_REGION            where; else the profile's region
   MODEL_NAME            a model at Hugging Face, or "embedded"   (DistilBERT on SST-2; Whisper small)
-  MODEL_REVISION        its commit                               (as pinned)
+  MODEL_REVISION        its commit             (as pinned; the newest of a model of transcription)
   BUILD_OPTIONS         more options of build/build.py: --labels, --polarities
   BASE_IMAGE            what the image stands on                (amazon/aws-lambda-python:3.13)
   MEMORY_SIZE, TIMEOUT, LOG_LEVEL, LONG_TEXTS, ARCHITECTURE, API, ALLOWED_ORIGIN, OPEN_HEALTH,
@@ -54,11 +55,14 @@ say() { printf '%s\n' "$*" >&2; }
 # The first version of the AWS CLI reads only the second name.
 region=${AWS_REGION:-${AWS_DEFAULT_REGION:-}}
 case ${FUNCTION:=sentiment} in
-    sentiment) folder=$here function=${SENTIMENT_LAMBDA_FUNCTION:-sentiment-analysis} ;;
-    transcription) folder=$here/transcription function=transcription ;;
+    sentiment)
+        folder=$here
+        function=${LAMBDA_FUNCTION_NAME:-${SENTIMENT_LAMBDA_FUNCTION:-sentiment-analysis}}
+        ;;
+    # LAMBDA_FUNCTION_NAME is the other one's: a shell that has it must not lose that stack.
+    transcription) folder=$here/transcription function=${TRANSCRIPTION_FUNCTION_NAME:-transcription} ;;
     *) die "FUNCTION=$FUNCTION is neither sentiment nor transcription" ;;
 esac
-function=${LAMBDA_FUNCTION_NAME:-$function}
 if [[ $function == arn:* ]]; then # the alias's, as the worker has it
     there=$(cut -d: -f4 <<<"$function")
     function=$(cut -d: -f7 <<<"$function")
@@ -73,7 +77,7 @@ template=${TEMPLATE:-$folder/template.yaml}
 base_image='' # these two by `recall`
 remembered=''
 
-[[ $function =~ ^[a-z][a-z0-9]*(-[a-z0-9]+)*$ && ${#function} -le 40 ]] || die "LAMBDA_FUNCTION_NAME=$function is no function's name"
+[[ $function =~ ^[a-z][a-z0-9]*(-[a-z0-9]+)*$ && ${#function} -le 40 ]] || die "$function is no function's name"
 
 confirm() {
     [[ $yes == 1 ]] && return
@@ -451,7 +455,7 @@ stop() {
         --reserved-concurrent-executions 0 >/dev/null
     # Calls that keep it warm would only fill the on-failure queue.
     aws events disable-rule --name "$function-warm" >/dev/null 2>&1 || true
-    say "$function answers nobody any more. The worker waits and scores provisionally. Back: $0 start"
+    say "$function answers nobody any more; the worker waits for it. Back: $0 start"
 }
 
 start() {
@@ -524,7 +528,9 @@ cleanup() {
         delete_images
         delete_stack "$function-images"
     fi
-    say "Done. Set USE_LAMBDA_SENTIMENT=0 where a worker should go on without it."
+    if [[ $FUNCTION == sentiment ]]; then
+        say "Done. Set USE_LAMBDA_SENTIMENT=0 where a worker should go on without it."
+    fi
 }
 
 verb=${1:-}

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
 from secrets import token_hex
 from typing import Any
@@ -26,10 +27,10 @@ from worker.pipeline.work import Parts
 from worker.ports import Planner, Scorer, Tracer
 from worker.records import Lane
 from worker.scoring.aws_lambda import AwsLambdaScorer
-from worker.scoring.target import LambdaTarget
+from worker.scoring.target import LambdaTarget, lambda_target
 from worker.scoring.textblob import TextBlobScorer, TextBlobStopgap, scorer_id
-from worker.settings import LOCAL_FUNCTION, Settings
-from worker.speech import Hearing, Transcriber
+from worker.settings import Settings
+from worker.speech import Transcriber, TranscriptionOptions
 from worker.stages import Stages
 from worker.store import database, migrate, reading, roles
 from worker.store.journal.journal import PostgresJournal
@@ -39,8 +40,6 @@ from worker.store.ledger.transcripts import Transcripts
 from worker.tracing import OtlpTracer, SilentTracer
 from worker.web import health, metrics
 from worker.web.health import Pulse
-
-AWS_CONCURRENCY = 64
 
 QUESTION_S = 10.0
 """That a question of the page, or of an assistant, may take."""
@@ -151,32 +150,38 @@ def open_lambda(settings: Settings, *, stores: bool = True) -> Iterator[LambdaTa
 
 @contextmanager
 def open_transcriber(
-    settings: Settings, engine: Engine | None, source: str, hearing: Hearing
+    settings: Settings, engine: Engine | None, source: str, options: TranscriptionOptions
 ) -> Iterator[Transcriber]:
-    """Who hears a source's recordings; what was heard is kept in the database, if there is one.
+    """Turns a source's recordings into text; transcripts are kept in the database, if there is one.
     Raises ConfigurationError."""
     from worker.transcription.function import FunctionTranscriber  # boto3 is slow to import
     from worker.transcription.kept import KeptTranscriber
 
-    patience_s = settings.database_patience_s
-    kept = Transcripts(engine, source, hearing.language, patience_s=patience_s) if engine else None
     with contextlib.ExitStack() as stack:
-        url, limits = settings.aws_endpoint_url_lambda, {}
-        if hearing.is_local:
-            url = stack.enter_context(lambda_process.hearing(timeout_s=hearing.timeout_s))
-            limits = {"most_bytes": lambda_process.MAX_AUDIO_BYTES}
         target = LambdaTarget(
-            function=lambda_process.TRANSCRIPTION if hearing.is_local else hearing.function,
-            access=Access("local") if hearing.is_local else settings.access_to(hearing.function),
-            endpoint_url=url,
-            timeout_s=hearing.timeout_s,
-            max_concurrency=hearing.at_once,
-            is_local=hearing.is_local,
+            function=options.function,
+            access=settings.access_to(options.function),
+            endpoint_url=settings.aws_endpoint_url_lambda,
+            timeout_s=options.timeout_s,
+            max_concurrency=options.concurrency,
         )
-        failed = kept.failed if kept else lambda bill: None
-        asked = FunctionTranscriber(target, hearing.language, failed, **limits)
-        stack.callback(asked.close)
-        yield KeptTranscriber(asked, kept) if kept else asked
+        if options.is_local:
+            url = stack.enter_context(lambda_process.transcription(timeout_s=options.timeout_s))
+            target = replace(
+                target,
+                function=lambda_process.TRANSCRIPTION,
+                access=Access("local"),
+                endpoint_url=url,
+                is_local=True,
+            )
+        patience_s = settings.database_patience_s
+        kept = engine and Transcripts(engine, source, options.language, patience_s=patience_s)
+        told = (kept.unusable_call, kept.has_any) if kept else ()
+        function = FunctionTranscriber(target, options.language, *told)
+        stack.callback(function.close)
+        if options.is_local:
+            function.warm_up()
+        yield KeptTranscriber(function, kept) if kept else function
 
 
 @asynccontextmanager
@@ -220,8 +225,10 @@ async def open_worker(
         stages=stages,
     )
     try:
-        hire = partial(open_transcriber, settings, engine)
-        yield Worker(name, parts, PostgresLedger(engine, **owner), engine, target, hire)
+        ledger = PostgresLedger(engine, **owner)
+        yield Worker(
+            name, parts, ledger, engine, target, partial(open_transcriber, settings, engine)
+        )
     finally:
         await scorer.close()
         await stopgap.close()
@@ -279,31 +286,6 @@ def held_source(settings: Settings, engine: Engine, name: str) -> Iterator[int]:
     source_id = reading.source_id(engine, name)
     with ledger.exclusive(Lane(source_id), f"the source {name!r}", hold_s=HELD_S):
         yield source_id
-
-
-def lambda_target(settings: Settings, *, local_url: str | None = None) -> LambdaTarget:
-    return LambdaTarget(
-        function=LOCAL_FUNCTION if local_url else settings.lambda_function_name or LOCAL_FUNCTION,
-        access=Access("local") if local_url else settings.access,
-        qualifier=None if local_url else settings.lambda_qualifier,
-        endpoint_url=local_url or settings.aws_endpoint_url_lambda,
-        timeout_s=settings.lambda_timeout,
-        max_concurrency=expected_concurrency(settings),
-        is_local=local_url is not None,
-    )
-
-
-def scorer_named(target: LambdaTarget | None) -> str:
-    """Who scores, for a person."""
-    return str(target) if target else "TextBlob by choice (USE_LAMBDA_SENTIMENT=0)"
-
-
-def expected_concurrency(settings: Settings) -> int:
-    """Calls under way at most."""
-    if not settings.use_lambda_sentiment:
-        return 1
-    default = settings.local_environments if settings.uses_local_lambda else AWS_CONCURRENCY
-    return settings.max_concurrency or default
 
 
 def worker_name() -> str:

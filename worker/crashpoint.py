@@ -30,7 +30,7 @@ POINTS = (
 )
 """In the order of the way, in `worker.pipeline.cycle`, `worker.pipeline.run` and `worker.store`."""
 
-HEARING = ("transcript.heard", "transcript.kept")
+TRANSCRIPTION = ("transcript.answered", "transcript.kept")
 """On the way of a recording, in `worker.transcription.kept`."""
 
 

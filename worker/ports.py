@@ -53,15 +53,15 @@ class Enumerable(Source, Protocol):
 
 
 @runtime_checkable
-class Announcing(Source, Protocol):
-    """A source of which a look costs something: it says what there is instead."""
+class CostlyToRead(Source, Protocol):
+    """A source that costs something to read: a look takes what it says there is instead."""
 
     def backlog(self) -> str:
         """For a person: how much there is to read. Takes nothing. Raises as `pages`."""
 
 
 @runtime_checkable
-class AcknowledgedSource(Announcing, Protocol):
+class AcknowledgedSource(CostlyToRead, Protocol):
     """A source that hands records over, and must hear that they are stored: a queue."""
 
     def acknowledge(self, pages: Sequence[Page]) -> None:

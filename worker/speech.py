@@ -1,4 +1,4 @@
-"""What is heard in recordings: the values, and the port of whoever hears it."""
+"""Speech to text: the values, and the port of whoever transcribes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,19 @@ LOCAL = "local"
 """The transcription function on this machine."""
 
 PROVIDER = "transcription"
-"""Of a model that hears, among those that score: it costs, and has no scores."""
+"""Of a model that transcribes, among those that score: it costs, and has no scores."""
+
+MAX_AWS_BYTES = 4 << 20
+"""Of a recording that travels in a call: 6 MB in base64, and room for what is said with it.
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+MAX_LOCAL_BYTES = 64 << 20
+"""The same of a call to the function on this machine: two hours of speech as MP3."""
 
 
-class AudioRefused(Exception):
-    """This recording cannot be heard, however often it is tried. The message is for a person."""
+class RecordingRefused(Exception):
+    """This recording cannot be transcribed, however often it is tried. The message is for a
+    person."""
 
 
 class Segment(NamedTuple):
@@ -44,13 +52,13 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What was said in a window of a recording."""
+class TranscriptWindow:
+    """What was said in a part of a recording."""
 
     segments: Sequence[Segment]
     until_s: float
     """Where the window ends, from the recording's beginning."""
-    is_done: bool
+    is_last: bool
     """There is no more of the recording."""
     language: str | None
     """An ISO 639 code, as it was detected; None where nothing was said."""
@@ -61,8 +69,8 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
-    """How a source's recordings are heard, and what of them becomes a record."""
+class TranscriptionOptions:
+    """How a source's recordings are transcribed, and what of them becomes a record."""
 
     function: str
     """A name or an ARN, or `LOCAL`."""
@@ -70,31 +78,36 @@ class Hearing:
     language: str | None = None
     """None where it is to be detected."""
     timeout_s: float = 900.0
-    at_once: int = 4
-    least_confidence: float = 0.4
-    """What was heard with less goes to quarantine."""
+    concurrency: int = 4
+    min_confidence: float = 0.4
+    """What was transcribed with less goes to quarantine."""
 
     @property
     def is_local(self) -> bool:
         return self.function == LOCAL
 
+    @property
+    def max_content_bytes(self) -> int:
+        """Of a recording that travels in the call."""
+        return MAX_LOCAL_BYTES if self.is_local else MAX_AWS_BYTES
+
     def digest(self) -> str:
         """Of what decides which records there are."""
-        return f"{self.split}-{self.language or ''}-{self.least_confidence:g}"
+        return f"{self.split}-{self.language or ''}-{self.min_confidence:g}"
 
 
 class Transcriber(Protocol):
-    """Hears recordings."""
+    """Turns recordings into text."""
 
-    def hear(self, recording: Recording, from_s: float) -> Heard:
+    def transcribe(self, recording: Recording, from_s: float) -> TranscriptWindow:
         """The window of a recording that begins at `from_s`. Blocks for minutes. Raises
-        AudioRefused, SourceUnavailable, ConfigurationError."""
+        RecordingRefused, SourceUnavailable, ConfigurationError."""
 
     def check(self) -> None:
         """Raises ConfigurationError and SourceUnavailable where the function cannot be called;
-        nothing is heard, and nothing costs."""
+        nothing is transcribed, and nothing costs."""
 
 
-Hiring = Callable[[str, Hearing], AbstractContextManager[Transcriber]]
+OpenTranscriber = Callable[[str, TranscriptionOptions], AbstractContextManager[Transcriber]]
 """A transcriber for the source of that name, as long as the context lasts. Raises
 ConfigurationError."""

@@ -105,7 +105,7 @@ def _routes(path: str) -> Routes:
 def _routed(event: dict[str, Any], method: str, path: str, routes: Routes) -> Call:
     known = routes.get(path.rstrip("/") or "/")
     if known is None:
-        there = " and ".join(f"{method} {path}" for path, (method, _) in routes.items())
+        there = " and ".join(f"{verb} {place}" for place, (verb, _) in routes.items())
         raise BadRequest(f"there is {there}", 404)
     wanted, action = known
     if method.upper() != wanted:

@@ -1,4 +1,4 @@
-"""The Lambda handler: reads the call, listens, answers, tells log and metrics."""
+"""The Lambda handler: reads the call, transcribes, answers, tells log and metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sentiment_function import faces
 from sentiment_function.wire import BadRequest
 
 from transcribe_function import wire
-from transcribe_function.speech import Ears
+from transcribe_function.speech import SpeechModel
 
 _service = os.environ.get("POWERTOOLS_SERVICE_NAME", "transcription")
 log = Logger(service=_service)
@@ -29,16 +29,16 @@ _calls = itertools.count()
 
 
 @cache
-def ears() -> Ears:
+def model() -> SpeechModel:
     """Loaded once an environment."""
     named = os.environ.get("TRANSCRIPTION_MODEL")
     if not named:
         raise RuntimeError("TRANSCRIPTION_MODEL names no model: a folder, or tiny, base, small ...")
-    return Ears(named)
+    return SpeechModel(named)
 
 
 # Loading while the environment initialises, as the sentiment function does.
-ears()
+model()
 
 
 def handler(event: Any, context: Any) -> dict[str, Any]:
@@ -56,32 +56,32 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
             case faces.Action.HEALTH:
                 body = _health(cold=cold)
             case faces.Action.WORK:
-                body = _heard(wire.read(call.request), context, cold=cold)
+                body = _transcribed(wire.read(call.request), context, cold=cold)
     except BadRequest as reason:
         log.warning("refused", extra={"reason": str(reason), "status": reason.status})
         return faces.reply(event, reason.status, {"error": str(reason)}, path=PATH)
     return faces.reply(event, 200, body, path=PATH)
 
 
-def _heard(request: wire.Request, context: Any, *, cold: bool) -> dict[str, Any]:
+def _transcribed(request: wire.Request, context: Any, *, cold: bool) -> dict[str, Any]:
     audio = request.audio if isinstance(request.audio, bytes) else _fetched(request.audio)
     started = time.perf_counter()
-    heard = ears().hear(
+    transcript = model().transcribe(
         io.BytesIO(audio),
         language=request.language,
         from_s=request.from_s,
         remaining_s=lambda: _remaining_s(context),
     )
     milliseconds = (time.perf_counter() - started) * 1000
-    seconds = heard.until_s - heard.from_s
+    seconds = transcript.until_s - transcript.from_s
     log.info(
-        "heard",
+        "transcribed",
         extra={
             "request_id": getattr(context, "aws_request_id", None),
             "bytes": len(audio),
             "seconds": round(seconds, 1),
-            "segments": len(heard.segments),
-            "language": heard.language,
+            "segments": len(transcript.segments),
+            "language": transcript.language,
             "milliseconds": round(milliseconds, 1),
             "cold": cold,
         },
@@ -89,26 +89,30 @@ def _heard(request: wire.Request, context: Any, *, cold: bool) -> dict[str, Any]
     metrics.add_metric("AudioSeconds", MetricUnit.Seconds, seconds)
     metrics.add_metric("Transcription", MetricUnit.Milliseconds, milliseconds)
     metrics.flush_metrics()
-    return wire.answer(heard, model=ears().name, version=ears().version)
+    return wire.answer(transcript, model=model().name, version=model().version)
 
 
 def _fetched(place: wire.Place) -> bytes:
-    """Raises BadRequest where the object is not there, not ours to read, or another one by now."""
+    """Raises BadRequest where the object is not there, not ours to read, or has changed; and, with
+    503, where S3 does not answer."""
     import boto3  # slow, and of no use to who sends the audio itself
-    from botocore.exceptions import ClientError
+    from botocore.exceptions import BotoCoreError, ClientError
 
     asked = {"IfMatch": place.etag} if place.etag else {}
     try:
         found = boto3.client("s3").get_object(Bucket=place.bucket, Key=place.key, **asked)
+        if found["ContentLength"] > wire.MAX_BYTES:
+            raise BadRequest(f"the object is larger than {wire.MAX_BYTES >> 20} MB", 413)
+        return bytes(found["Body"].read())
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code"))
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 503)
         if status == 412:
-            raise BadRequest("the object is another one by now", 409) from error
-        raise BadRequest(f"the object cannot be read: {code}", 424) from error
-    if found["ContentLength"] > wire.MAX_BYTES:
-        raise BadRequest(f"the object is larger than {wire.MAX_BYTES >> 20} MB", 413)
-    return bytes(found["Body"].read())
+            raise BadRequest("the object has changed since", 409) from error
+        known = status if status in (403, 404) else 503
+        raise BadRequest(f"the object cannot be read: {code}", known) from error
+    except (BotoCoreError, OSError) as error:
+        raise BadRequest(f"S3 does not answer: {type(error).__name__}", 503) from error
 
 
 def _remaining_s(context: Any) -> float:
@@ -121,9 +125,9 @@ def _remaining_s(context: Any) -> float:
 def _health(*, cold: bool) -> dict[str, Any]:
     return {
         "status": "ok",
-        "model": ears().name,
-        "model_version": ears().version,
-        "languages": ears().languages,
+        "model": model().name,
+        "model_version": model().version,
+        "languages": model().languages,
         "uptime_s": round(time.monotonic() - _started, 1),
         "start": "cold" if cold else "warm",
         "try": {"s3": "s3://bucket/recording.mp3"},

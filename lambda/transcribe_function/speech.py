@@ -18,20 +18,20 @@ from faster_whisper import WhisperModel, download_model  # type: ignore[import-u
 from numpy.typing import NDArray
 from sentiment_function.wire import BadRequest
 
-from transcribe_function.wire import Heard, Segment
+from transcribe_function.wire import Segment, Transcript
 
 RATE = 16_000
-"""Samples a second, as Whisper hears them."""
+"""Samples a second, as Whisper takes them."""
 
 WINDOW_S = 600.0
-"""Of a recording that is longer, one call hears so much: memory, and the time of a call, are
+"""Of a recording that is longer, one call transcribes so much: memory, and the time of a call, are
 bounded by it."""
 
 RESERVE_S = 20.0
-"""Of a call's time kept back for the answer: what was heard until then is one."""
+"""Of a call's time kept back for the answer: what was transcribed until then is one."""
 
 
-class Ears:
+class SpeechModel:
     """A model, loaded."""
 
     def __init__(self, model: str) -> None:
@@ -48,7 +48,7 @@ class Ears:
         self.version = _digest(folder)
         self.languages: list[str] = list(self._model.supported_languages)
 
-    def hear(
+    def transcribe(
         self,
         audio: IO[bytes],
         *,
@@ -56,7 +56,7 @@ class Ears:
         from_s: float = 0.0,
         window_s: float = WINDOW_S,
         remaining_s: Callable[[], float] = lambda: math.inf,
-    ) -> Heard:
+    ) -> Transcript:
         """What is said from `from_s` on, for at most `window_s`, or as far as `remaining_s` goes.
 
         Raises BadRequest for what is no audio, and for a language that the model does not know.
@@ -67,9 +67,11 @@ class Ears:
         samples, is_end = _samples(audio, from_s, window_s)
         end_s = from_s + len(samples) / RATE
         if not len(samples):
-            return Heard((), from_s, end_s, is_done=True, language=None, language_probability=0.0)
-        # Silence is cut out first: Whisper hears words in it. Each window of 30 seconds stands for
-        # itself: one that went wrong does not lead the next one astray.
+            return Transcript(
+                (), from_s, end_s, is_done=True, language=None, language_probability=0.0
+            )
+        # Silence is cut out first: Whisper writes words for it. Each window of 30 seconds stands
+        # for itself: one that went wrong does not lead the next one astray.
         found, about = self._model.transcribe(
             samples, language=language, vad_filter=True, condition_on_previous_text=False
         )
@@ -77,13 +79,15 @@ class Ears:
         for segment in _moved(found, from_s):
             segments.append(segment)
             if remaining_s() < RESERVE_S:
-                return Heard(segments, from_s, segment.end_s, is_done=False,
+                return Transcript(segments, from_s, segment.end_s, is_done=False,
                              language=about.language,
                              language_probability=about.language_probability)  # fmt: skip
         if not is_end and len(segments) > 1:  # the last one may have been cut in the middle
             end_s = segments.pop().start_s
         segments = [segment for segment in segments if segment.text]
-        return Heard(segments, from_s, end_s, is_end, about.language, about.language_probability)
+        return Transcript(
+            segments, from_s, end_s, is_end, about.language, about.language_probability
+        )
 
 
 def _moved(found: Iterator[Any], from_s: float) -> Iterator[Segment]:
@@ -97,8 +101,9 @@ def _moved(found: Iterator[Any], from_s: float) -> Iterator[Segment]:
 
 
 def _samples(audio: IO[bytes], from_s: float, most_s: float) -> tuple[NDArray[np.float32], bool]:
-    """Samples from a place on, mono, each in [-1, 1]; is the recording's end among them? Decodes as
-    a stream: memory does not grow with the recording. Raises BadRequest."""
+    """Samples from a place on, mono, each in [-1, 1]; is the recording's end among them? Each call
+    decodes from the beginning, as a stream: memory does not grow with the recording. Raises
+    BadRequest."""
     first, count = round(from_s * RATE), round(most_s * RATE)
     kept: list[NDArray[np.int16]] = []
     at = 0
@@ -106,14 +111,16 @@ def _samples(audio: IO[bytes], from_s: float, most_s: float) -> tuple[NDArray[np
         with av.open(audio, metadata_errors="ignore") as container:
             resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
             for block in _blocks(container, resampler):
-                kept.append(block[max(0, first - at) :])
+                part = block[max(0, first - at) :]
                 at += len(block)
+                if len(part):  # an empty one would keep its block alive
+                    kept.append(part)
                 if at > first + count:
                     break
     except (av.FFmpegError, IndexError, ValueError) as error:
         if not at:
-            raise BadRequest("it is no audio that can be read", 422) from error
-        # A recording that breaks off is heard as far as it goes.
+            raise BadRequest("the file is not readable audio", 422) from error
+        # A recording that breaks off is transcribed as far as it goes.
     samples = np.concatenate(kept) if kept else np.zeros(0, np.int16)
     return samples[:count].astype(np.float32) / 32768.0, at <= first + count
 
@@ -134,5 +141,6 @@ def _digest(folder: Path) -> str:
         if file.is_file() and not file.name.startswith("."):
             digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
             with file.open("rb") as stream:
-                digest.update(stream.read(1 << 20))
+                while block := stream.read(1 << 20):
+                    digest.update(block)
     return digest.hexdigest()[:12]

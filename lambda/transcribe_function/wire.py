@@ -5,8 +5,8 @@ Request   {"audio": "<base64>"} or {"s3": "s3://bucket/key", "etag": "..."};
 Answer    {"text", "language", "language_probability", "confidence", "segments": [{"start", "end",
            "text", "confidence"}], "from", "until", "done", "model", "model_version"}
 
-One call listens to a window of the recording (`speech.WINDOW_S`). Where "done" is false there is
-more to hear: ask again with "from" set to "until". Over HTTP the body may be the audio itself, with
+One call transcribes a window of the recording (`speech.WINDOW_S`). Where "done" is false there is
+more: ask again with "from" set to "until". Over HTTP the body may be the audio itself, with
 a content type of audio/... .
 
 Speech is always a recording of somebody: nothing of it, and nothing of the text, is logged.
@@ -15,7 +15,6 @@ Speech is always a recording of somebody: nothing of it, and nothing of the text
 from __future__ import annotations
 
 import base64
-import binascii
 import math
 import re
 from collections.abc import Sequence
@@ -61,7 +60,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Transcript:
     """What was said in a window of a recording."""
 
     segments: Sequence[Segment]
@@ -78,7 +77,8 @@ class Heard:
 
     @property
     def confidence(self) -> float:
-        """Of the segments, each by its length; 0 where nothing was said."""
+        """Of the segments, each by its length; 0 where nothing was said (the worker takes that for
+        unknown)."""
         lengths = [segment.end_s - segment.start_s for segment in self.segments]
         if not sum(lengths):
             return 0.0
@@ -103,7 +103,7 @@ def read(request: Any) -> Request:
 def _audio(said: Any) -> bytes:
     try:
         found = base64.b64decode(said, validate=True)
-    except (TypeError, ValueError, binascii.Error):
+    except (TypeError, ValueError):
         raise BadRequest("audio must be a file's bytes in base64") from None
     if not found:
         raise BadRequest("audio is empty")
@@ -132,12 +132,12 @@ def with_audio_in_json(event: Any) -> Any:
     return event | {"body": f'{{"audio": "{event["body"]}"}}', "isBase64Encoded": False}
 
 
-def answer(heard: Heard, *, model: str, version: str) -> dict[str, Any]:
+def answer(transcript: Transcript, *, model: str, version: str) -> dict[str, Any]:
     return {
-        "text": heard.text,
-        "language": heard.language,
-        "language_probability": round(heard.language_probability, 4),
-        "confidence": round(heard.confidence, 4),
+        "text": transcript.text,
+        "language": transcript.language,
+        "language_probability": round(transcript.language_probability, 4),
+        "confidence": round(transcript.confidence, 4),
         "segments": [
             {
                 "start": round(segment.start_s, 2),
@@ -145,11 +145,11 @@ def answer(heard: Heard, *, model: str, version: str) -> dict[str, Any]:
                 "text": segment.text,
                 "confidence": round(segment.confidence, 4),
             }
-            for segment in heard.segments
+            for segment in transcript.segments
         ],
-        "from": round(heard.from_s, 2),
-        "until": round(heard.until_s, 2),
-        "done": heard.is_done,
+        "from": round(transcript.from_s, 2),
+        "until": round(transcript.until_s, 2),
+        "done": transcript.is_done,
         "model": model,
         "model_version": version,
     }

@@ -1,4 +1,4 @@
-"""What was heard in recordings is kept: it is paid for once.
+"""Transcripts of recordings are kept: they are paid for once.
 
 Revision: 0020, after 0019
 """
@@ -19,25 +19,25 @@ UPGRADE = """
 CREATE TABLE sentiment.transcript (
     source_id  integer NOT NULL REFERENCES sentiment.source,
     digest     bytea NOT NULL CHECK (octet_length(digest) = 16),
-    asked      text NOT NULL,
+    requested_language text NOT NULL,
     from_s     double precision NOT NULL CHECK (from_s >= 0),
     until_s    double precision NOT NULL CHECK (until_s >= from_s),
-    is_done    boolean NOT NULL,
+    is_last    boolean NOT NULL,
     language   text,
     model      text NOT NULL,
     version    text NOT NULL,
     path       text NOT NULL,
     segments   jsonb NOT NULL,
-    heard_at   timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (source_id, digest, asked, from_s)
+    transcribed_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (source_id, digest, requested_language, from_s)
 );
 COMMENT ON TABLE sentiment.transcript IS
-    'What was heard in a window of a recording: paid for once.';
+    'A transcribed window of a recording: paid for once.';
 COMMENT ON COLUMN sentiment.transcript.digest IS 'BLAKE2b over the recording, 16 bytes.';
-COMMENT ON COLUMN sentiment.transcript.asked IS
+COMMENT ON COLUMN sentiment.transcript.requested_language IS
     'The language that the source names; empty: it was to be detected.';
-COMMENT ON COLUMN sentiment.transcript.is_done IS 'There is no more of the recording.';
-COMMENT ON COLUMN sentiment.transcript.path IS 'Where it lay when it was heard.';
+COMMENT ON COLUMN sentiment.transcript.is_last IS 'There is no more of the recording.';
+COMMENT ON COLUMN sentiment.transcript.path IS 'Where it lay when it was transcribed.';
 COMMENT ON COLUMN sentiment.transcript.segments IS
     '[start, end, text, confidence] each, in seconds of the recording.';
 """
@@ -48,5 +48,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """What was heard is lost, and would be paid for again; the records of it stay."""
+    """Transcripts are lost, and would be paid for again; the records of them stay."""
     op.execute("DROP TABLE sentiment.transcript")

@@ -1,4 +1,4 @@
-"""Recordings, said by espeak-ng, heard by the local transcription function, scored by the local
+"""Recordings, said by espeak-ng, transcribed by the local function, scored by the local
 Lambda: by the installed command, from a folder and from a queue."""
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def test_what_is_said_in_a_folder_is_scored(shell: Shell, database_url: str) -> 
     assert {language for _, _, language, _ in found} == {"en"}
     assert all({"duration", "confidence", "language"} <= tags.keys() for *_, tags in found)
     reasons = [row["reason"] for row in shell("quarantine", "list", "-o", "json").data]
-    assert any("no audio" in reason for reason in reasons)
+    assert any("not readable audio" in reason for reason in reasons)
     assert any("a language that the model does not know" in reason for reason in reasons)
     assert not any(SAID[DELAYED] in said for said in (done.out, done.err))
-    assert _calls_that_heard(shell) == 3
+    assert _calls_that_transcribed(shell) == 3
 
     again = shell("once")
     assert (again.code, "0 read" in again.err) == (0, True)
@@ -67,11 +67,11 @@ def test_what_is_said_in_a_folder_is_scored(shell: Shell, database_url: str) -> 
     assert rewound.code == 0, rewound.err
     third = shell("once")
     assert " 0 new" in third.err
-    assert _calls_that_heard(shell) == 3  # also the German one, which was not believed
+    assert _calls_that_transcribed(shell) == 3  # also the German one, which was not believed
     assert rows(database_url, "SELECT count(*) FROM sentiment.transcript") == [(3,)]
 
 
-def _calls_that_heard(shell: Shell) -> int:
+def _calls_that_transcribed(shell: Shell) -> int:
     costs = shell("cost", "report", "--by", "model", "-o", "json").data
     (found,) = [row["invocations"] for row in costs if row["model"] == MODEL.name]
     return int(found)
@@ -97,7 +97,7 @@ def test_a_first_look(shell: Shell, tmp_path: Path) -> None:
     assert SAID[DELAYED][:40] in tried.out
     assert 'kind = "audio"' in tried.out
     assert 'function = "local"' in tried.out
-    assert "hearing the recordings takes its own calls" in tried.out + tried.err
+    assert "transcribing takes calls of its own" in tried.out + tried.err
     examined = shell("doctor", "-o", "json")
     (finding,) = [f for f in json.loads(examined.out) if f["check"] == "source calls"]
     assert "4 recordings" in finding["detail"]
@@ -107,10 +107,10 @@ def test_a_first_look(shell: Shell, tmp_path: Path) -> None:
     ("line", "told"),
     [
         ('text = "body"', "is of rows with columns"),
-        ('spoken = "Deutsch"', "spoken"),
-        ('spoken = "de"', "the model does not know the language de"),
+        ('spoken_language = "Deutsch"', "spoken_language"),
+        ('spoken_language = "de"', "the model does not know the language de"),
         ('split = "word"', "split"),
-        ("at_once = 0", "at_once"),
+        ("concurrency = 0", "concurrency"),
         ('langauge = "de"', "langauge"),
     ],
 )
@@ -120,10 +120,12 @@ def test_a_mistake_is_named(shell: Shell, tmp_path: Path, line: str, told: str) 
     assert (done.code, told in done.err) == (2, True), done.err
 
 
-def test_no_model_is_named(shell: Shell) -> None:
-    done = shell("once", TRANSCRIPTION_MODEL="")
-    assert done.code == 2
+@pytest.mark.parametrize("model", ["", "/nowhere/model", "tiney"])
+def test_a_model_that_is_not_there(shell: Shell, model: str) -> None:
+    done = shell("once", TRANSCRIPTION_MODEL=model)
+    assert done.code != 0
     assert "TRANSCRIPTION_MODEL" in done.err
+    assert shell("quarantine", "list", "-o", "json").data == []
 
 
 @pytest.fixture
@@ -150,6 +152,7 @@ def test_recordings_dropped_into_a_bucket(
 
 def test_the_transcripts_of_a_removed_source_go_with_it(shell: Shell, database_url: str) -> None:
     shell("once")
+    assert rows(database_url, "SELECT count(*) FROM sentiment.transcript") == [(3,)]
     removed = shell("sources", "remove", "calls", "--yes")
     assert removed.code == 0, removed.err
     assert rows(database_url, "SELECT count(*) FROM sentiment.transcript") == [(0,)]

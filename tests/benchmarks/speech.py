@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from transcribe_function.speech import Ears
+from transcribe_function.speech import SpeechModel
 
 from tests.speech import MODEL
 
@@ -82,7 +82,7 @@ The support team solved my problem on the first call.
 
 def main() -> None:
     print(__doc__)
-    ears = Ears(sys.argv[1] if len(sys.argv) > 1 else str(MODEL))
+    model = SpeechModel(sys.argv[1] if len(sys.argv) > 1 else str(MODEL))
     wrong = words = 0
     seconds = took_s = 0.0
     with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +91,7 @@ def main() -> None:
             said = ["espeak-ng", "-v", VOICES[n % 2], "-s", PACE, "-w", str(file), sentence]
             subprocess.run(said, check=True)
             began = time.perf_counter()
-            heard = ears.hear(io.BytesIO(file.read_bytes()), language="en")
+            heard = model.transcribe(io.BytesIO(file.read_bytes()), language="en")
             took_s += time.perf_counter() - began
             seconds += heard.until_s
             spoken, written = _words(sentence), _words(heard.text)
@@ -101,7 +101,7 @@ def main() -> None:
             if errors:
                 print(f"  {errors}  {sentence}\n     {heard.text}")
     print(
-        f"\n{ears.name} {ears.version}: {len(SENTENCES)} sentences, {words} words,"
+        f"\n{model.name} {model.version}: {len(SENTENCES)} sentences, {words} words,"
         f" {wrong} wrong: {wrong / words:.1%}"
         f"\n{seconds:.0f} s of speech in {took_s:.1f} s: {seconds / took_s:.1f} times real time"
         " (wanted: 5, on two cores)"

@@ -9,6 +9,7 @@ import sqlite3
 import sys
 import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from functools import partial
@@ -34,7 +35,7 @@ from worker.sources.file import FileSourceConfig
 from worker.sources.http import HttpSourceConfig
 from worker.sources.sql import SqlSourceConfig
 from worker.sources.sqs import SqsSourceConfig
-from worker.speech import Heard, Hearing, Recording, Segment, Transcriber
+from worker.speech import Recording, Segment, Transcriber, TranscriptionOptions, TranscriptWindow
 from worker.store import database
 
 EXAMPLE = Path(__file__).parents[1] / "example_kind"
@@ -325,7 +326,7 @@ class Spoken:
             content = json.dumps(said[n : n + self.A_RECORDING])
             if not path.exists() or path.read_text() != content:
                 path.write_text(content)
-                os.utime(path, ns=(0, 1_700_000_000_000_000_000 + hash(content) % 1_000_000))
+                os.utime(path, ns=(0, 1_700_000_000_000_000_000 + zlib.crc32(content.encode())))
 
     def add(self, rows: Rows) -> None:
         self.put(self._rows | dict(rows))
@@ -337,18 +338,18 @@ class Spoken:
         self._folder.with_suffix(".away").rename(self._folder)
 
     @contextmanager
-    def hire(self, source: str, hearing: Hearing) -> Iterator[Transcriber]:
+    def open_transcriber(self, source: str, options: TranscriptionOptions) -> Iterator[Transcriber]:
         yield self
 
     def check(self) -> None: ...
 
-    def hear(self, recording: Recording, from_s: float) -> Heard:
+    def transcribe(self, recording: Recording, from_s: float) -> TranscriptWindow:
         assert recording.content
         segments = [
             Segment(n, n + 1.0, text or "noise", 0.9 if text else 0.1)
             for n, (_, text) in enumerate(json.loads(recording.content))
         ]
-        return Heard(segments, len(segments), is_done=True, language="en", model="m", version="1")
+        return TranscriptWindow(segments, len(segments), True, "en", "m", "1")
 
 
 def _api(pagination: str, _: Path, __: str) -> Place:
@@ -398,7 +399,9 @@ class Reader:
 
     def source(self) -> Source:
         kind = getattr(self._place, "kind", None)
-        opening = kinds.Opening(hire=getattr(self._place, "hire", kinds.nobody))
+        opening = kinds.Opening(
+            open_transcriber=getattr(self._place, "open_transcriber", kinds.no_transcriber)
+        )
         config = self._place.config
         return kind.open(config, opening) if kind else kinds.open_source(config, opening)
 

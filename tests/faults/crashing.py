@@ -17,7 +17,7 @@ from worker.cli import main
 
 
 def arm(what: signal.Signals, point: str, times: int) -> None:
-    assert point in (*crashpoint.POINTS, *crashpoint.HEARING), point
+    assert point in (*crashpoint.POINTS, *crashpoint.TRANSCRIPTION), point
     armed, passed = point, 0
 
     def reached(point: str) -> None:

@@ -24,19 +24,21 @@ from worker import crashpoint
 
 pytestmark = pytest.mark.timeout(3600)
 
-AT_ONCE = 3
+CONCURRENCY = 3
 
 
 def said_in(content: bytes, window: int) -> str:
     return f"{content.decode()} says {'this' if window else 'that'} is good"
 
 
-class Ears:
+class Transcription:
     """Answers of a transcription function: two windows a recording, and trouble in between. Counts
     what it was paid for."""
 
     def __init__(self, rng: Random) -> None:
         self.paid: Counter[tuple[bytes, float]] = Counter()
+        self.lost = 0
+        """Answers that did not arrive: their windows are paid for again."""
         self.is_well = False
         self._rng = rng
 
@@ -46,11 +48,12 @@ class Ears:
         trouble = 1.0 if self.is_well else self._rng.random()
         if trouble < 0.10:
             return aws_error(429, "TooManyRequestsException")
-        if trouble < 0.12:
-            return Response(drop=True)
-        if trouble < 0.13:
+        if trouble < 0.11:
             return function_error("Runtime.ExitError")
         content, window = base64.b64decode(request["audio"]), int(request["from"] > 0)
+        if trouble < 0.13:
+            self.lost += 1
+            return Response(drop=True)
         self.paid[content, request["from"]] += 1
         text = said_in(content, window)
         body = {
@@ -58,7 +61,7 @@ class Ears:
             "until": 600.0 * (window + 1),
             "done": window == 1,
             "language": "en",
-            "model": "ears",
+            "model": "function",
             "model_version": "1",
         }
         return Response(json.dumps({"statusCode": 200, "body": body}).encode())
@@ -74,7 +77,7 @@ class Calls:
         self._rng = rng
         world.config.write_text(
             f'[[source]]\nname = "calls"\nkind = "audio"\npath = "{self._folder}/*.wav"\n'
-            f'function = "ears"\nevery = "1s"\nat_once = {AT_ONCE}\ntimeout = "5s"\n'
+            f'function = "function"\nevery = "1s"\nconcurrency = {CONCURRENCY}\ntimeout = "5s"\n'
         )
 
     def add(self) -> None:
@@ -94,12 +97,12 @@ class Calls:
         }
 
 
-@pytest.mark.parametrize("point", crashpoint.HEARING)
-def test_killed_before_and_after_it_is_kept(
+@pytest.mark.parametrize("point", crashpoint.TRANSCRIPTION)
+def test_a_worker_killed_around_keeping_a_transcript(
     world: World, tmp_path: Path, rng: Random, note: Note, point: str
 ) -> None:
-    calls, ears = Calls(world, tmp_path, rng), Ears(Random(1))
-    world.endpoint.script = ears
+    calls, function = Calls(world, tmp_path, rng), Transcription(Random(1))
+    world.endpoint.script = function
     while len(calls.contents) < 6:
         calls.add()
     armed = [sys.executable, "-m", "tests.faults.crashing", "kill", point, "3"]
@@ -107,23 +110,23 @@ def test_killed_before_and_after_it_is_kept(
                             env=world.shell.variables | {"PYTHONPATH": "."},
                             capture_output=True, timeout=60)  # fmt: skip
     assert killed.returncode == -9
-    ears.is_well = True
-    world.settle(script=ears)
+    function.is_well = True
+    world.settle(script=function)
     truth = world.truth_of(calls.held())
-    twice = sum(count - 1 for count in ears.paid.values())
+    twice = sum(count - 1 for count in function.paid.values())
     note("1", f"kill -9 at {point}, 6 recordings in two windows each",
          f"{truth}; {twice} windows paid for twice",
-         f"0/0; at most {AT_ONCE}: those under way")  # fmt: skip
+         f"0/0; at most {CONCURRENCY}: those under way")  # fmt: skip
     assert truth.clean, truth
-    assert twice <= AT_ONCE
+    assert twice <= CONCURRENCY
 
 
 def test_random_kills_among_recordings(
     world: World, tmp_path: Path, scale: Scale, rng: Random, note: Note
 ) -> None:
     count, kills = scale.of(60, 1_000), scale.of(4, 100)
-    calls, ears = Calls(world, tmp_path, rng), Ears(Random(rng.random()))
-    world.endpoint.script = ears
+    calls, function = Calls(world, tmp_path, rng), Transcription(Random(rng.random()))
+    world.endpoint.script = function
     world.endpoint.faults = mix.MIX
 
     def record() -> None:
@@ -138,14 +141,14 @@ def test_random_kills_among_recordings(
             time.sleep(rng.uniform(1.0, 3.0))
             workers.kill(rng.randrange(2))
     recorder.join()
-    ears.is_well = True
-    world.settle(script=ears)
+    function.is_well = True
+    world.settle(script=function)
     truth = world.truth_of(calls.held())
-    twice = sum(n - 1 for n in ears.paid.values())
+    twice = sum(n - 1 for n in function.paid.values())
     (kept,) = world.rows("SELECT count(*) FROM sentiment.transcript")[0]
     note("1", f"{workers.kills} random kill -9 of 2 workers among recordings that keep arriving,"
          " some made again; the fault mix",
          f"{truth}; of {kept} windows {twice} were paid for again",
-         f"0/0; at most {AT_ONCE} a kill: those under way")  # fmt: skip
+         f"0/0; at most {CONCURRENCY} a kill: those under way")  # fmt: skip
     assert truth.clean, truth
-    assert twice <= workers.kills * AT_ONCE
+    assert twice <= workers.kills * CONCURRENCY

@@ -297,7 +297,11 @@ def test_no_code_of_a_model_is_trusted(aws: Aws) -> None:
 
 
 def test_the_transcription_function_is_deployed_on_request(aws: Aws) -> None:
-    asked = {"FUNCTION": "transcription", "TEMPLATE": str(aws.folder / "transcription.json")}
+    asked = {
+        "FUNCTION": "transcription",
+        "TEMPLATE": str(aws.folder / "transcription.json"),
+        "LAMBDA_FUNCTION_NAME": NAME,  # of the other one: it is left alone
+    }
     done = aws(DEPLOY, "deploy", **asked, MODEL_NAME="base", AUDIO_BUCKET="calls")
     assert done.returncode == 0, done.stderr
     configuration = aws.client("lambda").get_function(FunctionName="transcription")["Configuration"]

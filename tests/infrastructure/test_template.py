@@ -244,7 +244,7 @@ def test_the_transcription_function_may_read_recordings_and_nothing_else(
     }  # fmt: skip
 
 
-def test_the_transcription_functions_alarms_are_the_documents(transcription: Template) -> None:
+def test_the_transcription_functions_alarms_match_the_readme(transcription: Template) -> None:
     """More than 5 errors in 10 minutes; on average longer than 5 minutes; ten at once."""
     default = {name: p.get("Default") for name, p in transcription["Parameters"].items()}
     assert (default["ErrorsMoreThan"], default["ErrorsWithin"]) == (5, 600)

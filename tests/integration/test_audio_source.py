@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import psycopg
@@ -25,7 +26,7 @@ from worker.scoring.target import LambdaTarget
 from worker.sources import kinds
 from worker.sources.audio import AudioSourceConfig
 from worker.sources.kinds import Opening
-from worker.speech import Hearing, Recording, Transcriber
+from worker.speech import Recording, Transcriber, TranscriptionOptions
 from worker.store import database
 from worker.store.analytics import scorers
 from worker.store.ledger import removal, spending
@@ -35,7 +36,7 @@ from worker.transcription.function import FunctionTranscriber
 from worker.transcription.kept import KeptTranscriber
 
 
-def heard(*segments: tuple[float, float, str, float], **more: Any) -> Response:
+def answered(*segments: tuple[float, float, str, float], **more: Any) -> Response:
     names = ("start", "end", "text", "confidence")
     body = {
         "segments": [dict(zip(names, segment, strict=True)) for segment in segments],
@@ -59,7 +60,7 @@ class Studio:
         self.function = function
         self.positions: dict[str, Position] = {}
         self._engine = engine
-        self.function.script = lambda request, n: heard((0.0, 1.5, "A good day.", 0.9))
+        self.function.script = lambda request, n: answered((0.0, 1.5, "A good day.", 0.9))
         with database.transaction(engine) as connection:
             connection.execute(
                 text("INSERT INTO sentiment.source (name, kind) VALUES ('calls', 'audio')")
@@ -72,9 +73,9 @@ class Studio:
         return path
 
     def read(self, access: Access = LOCAL, **said: Any) -> list[Page]:
-        said = {"path": str(self.folder), "function": "hears"} | said
+        said = {"path": str(self.folder), "function": "transcription"} | said
         config = AudioSourceConfig(name="calls", **said)
-        opening = Opening(access, hire=self._hire)
+        opening = Opening(access, open_transcriber=self._open)
         pages = []
         for page in kinds.open_source(config, opening).pages(self.positions):
             pages.append(page)
@@ -86,12 +87,15 @@ class Studio:
         self.positions = {}
 
     @contextmanager
-    def _hire(self, source: str, hearing: Hearing) -> Iterator[Transcriber]:
-        target = LambdaTarget("hears", Access("local"), endpoint_url=self.function.url, timeout_s=5)
-        kept = Transcripts(self._engine, source, hearing.language)
-        asked = FunctionTranscriber(target, hearing.language, kept.failed, pause_s=0.01)
-        yield KeptTranscriber(asked, kept)
-        asked.close()
+    def _open(self, source: str, options: TranscriptionOptions) -> Iterator[Transcriber]:
+        target = LambdaTarget(
+            "transcription", Access("local"), endpoint_url=self.function.url, timeout_s=5
+        )
+        kept = Transcripts(self._engine, source, options.language)
+        told = (kept.unusable_call, kept.has_any)
+        function = FunctionTranscriber(target, options.language, *told, pause_s=0.01)
+        yield KeptTranscriber(function, kept)
+        function.close()
 
 
 @pytest.fixture
@@ -113,7 +117,7 @@ def test_a_recording_is_a_record(studio: Studio) -> None:
     assert len(studio.function.requests) == 1
 
 
-def test_what_was_heard_is_never_paid_for_twice(studio: Studio, engine: Engine) -> None:
+def test_a_transcript_is_never_paid_for_twice(studio: Studio, engine: Engine) -> None:
     studio.record("a.wav", b"sound")
     studio.record("the same under another name.wav", b"sound")
     studio.record("b.wav", b"another sound")
@@ -127,23 +131,23 @@ def test_what_was_heard_is_never_paid_for_twice(studio: Studio, engine: Engine) 
     assert scorers.listed(engine) == []  # it scores nothing
 
 
-def test_another_language_is_another_hearing(studio: Studio) -> None:
+def test_another_language_is_transcribed_anew(studio: Studio) -> None:
     studio.record("a.wav", b"sound")
     studio.read()
-    studio.read(spoken="de")
+    studio.read(spoken_language="de")
     assert [request.get("language") for request in studio.function.requests] == [None, "de"]
 
 
 def test_segments_that_are_no_more_are_gone(studio: Studio) -> None:
     path = studio.record("a.wav", b"sound")
-    studio.function.script = lambda request, n: heard(
+    studio.function.script = lambda request, n: answered(
         (0.0, 1.0, "One.", 0.9), (1.0, 2.5, "Two.", 0.9), (2.5, 3.0, "Three.", 0.9)
     )
     (page,) = studio.read(split="segment")
     assert [record.external_id for record in page.records] == [f"{path}#{n}" for n in (1, 2, 3)]
     assert (page.records[1].tags or {})["start"] == "1.00"
     studio.record("a.wav", b"shorter sound")
-    studio.function.script = lambda request, n: heard((0.0, 1.0, "One.", 0.9))
+    studio.function.script = lambda request, n: answered((0.0, 1.0, "One.", 0.9))
     (page,) = studio.read(split="segment")
     assert sorted(page.gone) == [str(path), f"{path}#2", f"{path}#3"]
     (page,) = studio.read(split="file")  # of which nothing is paid for again
@@ -156,8 +160,8 @@ def test_windows_are_asked_for_one_after_another(studio: Studio) -> None:
 
     def in_two(request: dict[str, Any], n: int) -> Response:
         if request["from"] == 0:
-            return heard((0.0, 500.0, "First.", 0.9), until=600.0, done=False)
-        return heard((620.0, 700.0, "Second.", 0.9), until=705.0)
+            return answered((0.0, 500.0, "First.", 0.9), until=600.0, done=False)
+        return answered((620.0, 700.0, "Second.", 0.9), until=705.0)
 
     studio.function.script = in_two
     (page,) = studio.read()
@@ -168,25 +172,27 @@ def test_windows_are_asked_for_one_after_another(studio: Studio) -> None:
 
 def test_silence_has_no_text_to_score(studio: Studio) -> None:
     studio.record("a.wav", b"silence")
-    studio.function.script = lambda request, n: heard(until=3.0)
+    studio.function.script = lambda request, n: answered(until=3.0)
     (page,) = studio.read()
     assert (page.records[0].skip_reason, page.records[0].tags) == ("empty", {"duration": "3.0"})
 
 
-def test_what_was_hardly_heard_is_refused_with_the_reason(studio: Studio) -> None:
+def test_an_uncertain_transcript_is_refused_with_the_reason(studio: Studio) -> None:
     studio.record("a.wav", b"foreign")
-    studio.function.script = lambda request, n: heard((0.0, 2.0, "Thank you for watching.", 0.31))
+    studio.function.script = lambda request, n: answered(
+        (0.0, 2.0, "Thank you for watching.", 0.31)
+    )
     (page,) = studio.read()
     assert not page.records
     assert "confidence 0.31" in page.refusals[0].reason
     assert "watching" not in page.refusals[0].reason
-    (page,) = studio.read(least_confidence=0.3)
+    (page,) = studio.read(min_confidence=0.3)
     assert len(page.records) == 1
     assert len(studio.function.requests) == 1
 
 
 def refusing(request: dict[str, Any], n: int) -> Response:
-    body = {"statusCode": 422, "body": {"error": "it is no audio that can be read"}}
+    body = {"statusCode": 422, "body": {"error": "the file is not readable audio"}}
     return Response(json.dumps(body).encode())
 
 
@@ -199,22 +205,69 @@ def test_a_recording_that_is_none_goes_to_quarantine_and_holds_up_nobody(studio:
     )
     pages = studio.read()
     assert [len(page.refusals) for page in pages] == [1, 0]
-    assert "no audio" in pages[0].refusals[0].reason
+    assert "not readable audio" in pages[0].refusals[0].reason
     assert studio.read() == []  # it is not tried again while it is the same
 
 
-def test_a_function_that_ends_over_a_recording_is_asked_twice(
+def test_a_function_that_fails_over_one_recording_is_asked_twice(
     studio: Studio, engine: Engine
 ) -> None:
-    studio.record("a.wav", b"deadly")
+    studio.record("a.wav", b"sound")
+    studio.read()
+    studio.function.requests.clear()
+    studio.record("b.wav", b"deadly")
     studio.function.script = lambda request, n: billed(
         function_error("Sandbox.Timedout"), 5000, 512
     )
     (page,) = studio.read()
-    assert "ended twice" in page.refusals[0].reason
+    assert "failed twice" in page.refusals[0].reason
     assert len(studio.function.requests) == 2
-    (row,) = spending.by(engine, ("model",), source="calls")
-    assert (row["model"], row["billed_ms"]) == ("(no answer)", 10_000)
+    rows = spending.by(engine, ("model",), source="calls")
+    assert {row["model"]: row["billed_ms"] for row in rows} == {
+        "whisper": 900,
+        "(no answer)": 10_000,
+    }
+
+
+def test_a_function_that_fails_over_every_recording_refuses_none(studio: Studio) -> None:
+    studio.record("a.wav", b"sound")
+    studio.record("b.wav", b"another sound")
+    failing = function_error("Runtime.ImportModuleError")
+    studio.function.script = lambda request, n: failing
+    with pytest.raises(SourceUnavailable, match=r"Runtime\.ImportModuleError"):
+        studio.read()
+    assert studio.positions == {}
+
+
+def test_throttling_uses_no_attempt(studio: Studio) -> None:
+    studio.record("a.wav", b"sound")
+    plain = studio.function.script
+    throttled = aws_error(429, "TooManyRequestsException")
+    studio.function.script = lambda request, n: throttled if n < 9 else plain(request, n)
+    (page,) = studio.read()
+    assert len(page.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "raised", "told"),
+    [
+        (400, ConfigurationError, "refuses the request"),
+        (403, ConfigurationError, "may not read the recording"),
+        (404, SourceUnavailable, "not there any more"),
+        (409, SourceUnavailable, "not there any more"),
+        (503, SourceUnavailable, "no answer in 4 attempts"),
+    ],
+)
+def test_what_the_function_says_is_told(
+    studio: Studio, status: int, raised: type[Exception], told: str
+) -> None:
+    studio.record("a.wav", b"sound")
+    body = {"statusCode": status, "body": {"error": "scripted"}}
+    said = Response(json.dumps(body).encode())
+    studio.function.script = lambda request, n: said
+    with pytest.raises(raised, match=told):
+        studio.read()
+    assert studio.positions == {}
 
 
 @pytest.mark.parametrize(
@@ -269,12 +322,12 @@ def test_a_recording_that_is_being_written_waits(studio: Studio) -> None:
 
     def grows(*_: Any) -> Response:
         path.write_bytes(b"half and half")
-        return heard((0.0, 1.0, "Half.", 0.9))
+        return answered((0.0, 1.0, "Half.", 0.9))
 
     studio.function.script = grows
     assert studio.read() == []
     os.utime(path, (1_700_000_000, 1_700_000_000))
-    studio.function.script = lambda request, n: heard((0.0, 2.0, "The whole of it.", 0.9))
+    studio.function.script = lambda request, n: answered((0.0, 2.0, "The whole of it.", 0.9))
     (page,) = studio.read()
     assert page.records[0].text == "The whole of it."
 
@@ -293,14 +346,21 @@ def test_objects_of_s3_are_read_by_the_function(
     assert studio.function.requests == [{"from": 0.0, "s3": "s3://drop/calls/a.mp3", "etag": etag}]
 
 
-def test_several_are_heard_together_in_their_order(studio: Studio) -> None:
-    for n in range(12):
+def test_several_are_transcribed_together_in_their_order(studio: Studio) -> None:
+    for n in range(10):
         studio.record(f"{n:02}.wav", b"sound %d" % n)
-    pages = studio.read(at_once=5)
-    assert [page.partition[-6:] for page in pages] == [f"{n:02}.wav" for n in range(12)]
+    together = Barrier(5, timeout=20)
+
+    def wait_for_the_others(request: dict[str, Any], n: int) -> Response:
+        together.wait()
+        return answered((0.0, 1.5, "A good day.", 0.9))
+
+    studio.function.script = wait_for_the_others
+    pages = studio.read(concurrency=5)
+    assert [page.partition[-6:] for page in pages] == [f"{n:02}.wav" for n in range(10)]
 
 
-def test_removing_a_source_removes_what_was_heard(studio: Studio, engine: Engine) -> None:
+def test_removing_a_source_removes_what_was_answered(studio: Studio, engine: Engine) -> None:
     studio.record("a.wav", b"sound")
     studio.read()
     assert removal.held(engine, 1)["transcripts"] == 1
@@ -310,7 +370,7 @@ def test_removing_a_source_removes_what_was_heard(studio: Studio, engine: Engine
 
 def test_a_lost_commit_counts_a_call_once(studio: Studio, engine: Engine) -> None:
     kept = Transcripts(engine, "calls", None)
-    found = heard((0.0, 1.0, "Once.", 0.9))
+    found = answered((0.0, 1.0, "Once.", 0.9))
     said = replace(wire.decode(found.body, 0.0), bill=Bill(700, 512))
     for _ in range(2):
         kept.keep(Recording("r", bytes(16)), 0.0, said)
@@ -319,7 +379,7 @@ def test_a_lost_commit_counts_a_call_once(studio: Studio, engine: Engine) -> Non
     assert kept.find(bytes(16), 0.0) == said
 
 
-def test_the_worker_role_may_keep_what_was_heard(engine: Engine, database_url: str) -> None:
+def test_the_worker_role_may_keep_what_was_answered(engine: Engine, database_url: str) -> None:
     plain = database.normalise_url(database_url).set(drivername="postgresql")
     with psycopg.connect(plain.render_as_string(hide_password=False)) as connection:
         for right in ("SELECT", "INSERT"):

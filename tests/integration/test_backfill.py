@@ -23,6 +23,7 @@ from worker.pipeline.cycle import cycle
 from worker.pipeline.run import Run
 from worker.ports import Silent
 from worker.records import Lane, Page, Remark
+from worker.scoring.target import lambda_target
 from worker.selection import ChunkSizes, Only, Plan, Selection
 from worker.settings import Settings
 from worker.states import RunReport, StopReason
@@ -45,7 +46,7 @@ class Desk:
 
     def go(self, scene: Any) -> Any:
         async def whole() -> Any:
-            target = bootstrap.lambda_target(self.settings)
+            target = lambda_target(self.settings)
             async with bootstrap.open_worker(self.settings, self.engine, target) as worker:
                 return await scene(worker)
 

@@ -31,6 +31,7 @@ from worker.pipeline.run import Run
 from worker.pipeline.work import Work
 from worker.ports import Silent
 from worker.records import Lane
+from worker.scoring.target import lambda_target
 from worker.settings import Settings
 from worker.sources.files.reader import FileOptions
 from worker.sources.files.source import FileSource
@@ -74,7 +75,7 @@ class Bench:
         settings = Settings(
             aws_endpoint_url_lambda=self.server.url, aws_region="local", **self.options
         )
-        target = bootstrap.lambda_target(settings)
+        target = lambda_target(settings)
         async with bootstrap.open_worker(settings, self.engine, target, **self.parts) as worker:
             work = pull_work(worker, settings, "records", "file", self.source(), "once")
             return await scene(worker, work)

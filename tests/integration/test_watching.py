@@ -17,6 +17,7 @@ from worker import bootstrap
 from worker.errors import DatabaseUnavailable, Stuck
 from worker.insight import drift
 from worker.operate.worker import Worker
+from worker.scoring.target import lambda_target
 from worker.settings import Settings
 from worker.stages import Stage, Stages
 from worker.store import database
@@ -55,7 +56,7 @@ def shown(engine: Engine, scripted_lambda: ScriptedLambda) -> Iterator[str]:
     )
 
     async def made() -> Worker:
-        target = bootstrap.lambda_target(settings)
+        target = lambda_target(settings)
         async with bootstrap.open_worker(settings, engine, target) as worker:
             return worker
 

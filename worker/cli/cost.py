@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from worker import bootstrap, words
+from worker import words
 from worker.cli import progress
 from worker.cli.look import SourceOption, period, reading_from
 from worker.cli.output import (
@@ -23,6 +23,7 @@ from worker.cli.output import (
 )
 from worker.cost import Prices, estimate, gb_seconds
 from worker.errors import ConfigurationError
+from worker.scoring.target import expected_concurrency
 from worker.store.ledger import spending
 
 app = typer.Typer(
@@ -124,7 +125,7 @@ def estimate_(
         -(-texts // settings.chunk_texts),
         pace=pace,
         prices=settings.prices,
-        concurrency=bootstrap.expected_concurrency(settings),
+        concurrency=expected_concurrency(settings),
     )
     if output is Output.JSON:
         print_json(

@@ -24,7 +24,7 @@ from worker.cli.output import (
     settings_for,
 )
 from worker.errors import Exit, WorkerError
-from worker.ports import Announcing
+from worker.ports import CostlyToRead
 from worker.records import Answer, FailureKind, Page, Position
 from worker.scoring import textblob
 from worker.scoring.aws_lambda import identify
@@ -201,7 +201,7 @@ def _examine_sources(settings: Settings) -> Iterator[Finding]:
         source = kinds.open_source(config, _opening(settings))
         check = f"source {config.name}"
         try:
-            if isinstance(source, Announcing):
+            if isinstance(source, CostlyToRead):
                 yield Finding(check, "ok", f"can be read; {source.backlog()}")
                 continue
             pages = source.pages(known.get(config.name, {}))
@@ -216,7 +216,9 @@ def _examine_sources(settings: Settings) -> Iterator[Finding]:
 
 
 def _opening(settings: Settings) -> Opening:
-    return Opening(settings.access, hire=partial(bootstrap.open_transcriber, settings, None))
+    return Opening(
+        settings.access, open_transcriber=partial(bootstrap.open_transcriber, settings, None)
+    )
 
 
 def _next_page(page: Page | None) -> str:

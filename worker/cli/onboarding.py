@@ -29,6 +29,7 @@ from worker.cli.output import (
 from worker.cli.progress import spoken
 from worker.errors import ConfigurationError
 from worker.operate.preview import Preview, Pricing, preview
+from worker.scoring.target import expected_concurrency
 from worker.settings import Settings
 from worker.sources import kinds
 from worker.sources.guess import guess
@@ -161,11 +162,9 @@ def _tried(
     tell = say if output is Output.TABLE else kinds.unsaid
     for reason in guessed.why:
         tell(f"{config.name}: {reason}.")
-    hire = partial(bootstrap.open_transcriber, settings, None)
-    source = kinds.open_source(config, Opening(settings.access, tell, hire=hire))
-    pricing = Pricing(
-        settings.prices, bootstrap.expected_concurrency(settings), settings.chunk_texts
-    )
+    transcriber = partial(bootstrap.open_transcriber, settings, None)
+    source = kinds.open_source(config, Opening(settings.access, tell, open_transcriber=transcriber))
+    pricing = Pricing(settings.prices, expected_concurrency(settings), settings.chunk_texts)
     found = preview(source, pricing)
     chosen = {key: value for key, value in found.chosen.items() if value not in RULES}
     return {"kind": guessed.kind} | chosen | _without_password(guessed.said), found
@@ -245,7 +244,7 @@ def _told(found: Preview, settings: Settings) -> Sequence[str]:
         f" {settings.prices.read_on}); longer texts take longer."
     )
     if found.reading_costs:
-        lines.append("That is the scoring alone: hearing the recordings takes its own calls.")
+        lines.append("That is the scoring alone: transcribing takes calls of its own.")
     return lines
 
 

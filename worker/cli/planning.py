@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from worker import bootstrap, cost
+from worker import cost
 from worker.cli import progress
 from worker.cli.output import DATA, Output, print_json, say
 from worker.errors import Exit
 from worker.operate.who import operator
+from worker.scoring.target import expected_concurrency
 from worker.selection import ChunkSizes, Only, Plan, Selection
 from worker.settings import Settings
 from worker.store.ledger import plans, spending
@@ -52,7 +53,7 @@ def make_plan(
         cost.estimate,
         pace=pace,
         prices=settings.prices,
-        concurrency=bootstrap.expected_concurrency(settings),
+        concurrency=expected_concurrency(settings),
     )
     # What failed goes alone: a culprit in company would take its neighbours' calls with it.
     texts = 1 if selection.only is Only.FAILED else settings.chunk_texts

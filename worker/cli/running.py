@@ -18,6 +18,7 @@ from worker.errors import Exit, WorkerError
 from worker.operate.scanning import scan
 from worker.operate.turns import Turn, TurnSummary, one_after_another
 from worker.ports import Observer
+from worker.scoring.target import scorer_named
 from worker.settings import Settings
 from worker.sources.config import SourceConfig
 from worker.sources.file import FileSourceConfig
@@ -48,7 +49,7 @@ def run_all(settings: Settings, turns: Sequence[Turn]) -> tuple[list[RunReport],
     with bootstrap.open_database(settings) as engine:
         migrate.wait_until_current(engine, patience_s=settings.database_patience_s)
         with bootstrap.open_lambda(settings) as target:
-            say(f"Scored by {bootstrap.scorer_named(target)}.")
+            say(f"Scored by {scorer_named(target)}.")
             if has_stray_keys(settings):
                 say(STRAY_KEYS, style="yellow")
             if target is not None:

@@ -15,6 +15,7 @@ from worker.cli.which import configured
 from worker.insight import drift
 from worker.log import get_logger
 from worker.operate.serving import timetable_of
+from worker.scoring.target import scorer_named
 from worker.store import migrate
 from worker.store.ledger import spending
 from worker.web.health import Pulse
@@ -61,7 +62,7 @@ def serve(config: ConfigOption = None, verbose: VerboseOption = False) -> None:
                 with bootstrap.open_health(settings, worker, pulse, drift.of_sources) as url:
                     log.info(
                         "serve.started",
-                        scorer=bootstrap.scorer_named(target),
+                        scorer=scorer_named(target),
                         sources=[s.name for s in sources],
                         health=url,
                     )

@@ -16,19 +16,17 @@ from urllib.parse import urlsplit
 
 from worker.errors import ConfigurationError, WorkerError
 from worker.log import get_logger
+from worker.speech import MAX_LOCAL_BYTES
 
 log = get_logger(__name__)
 
 START_TIMEOUT_S = 30.0
 RESTART_AFTER_S = 1.0
 NEEDED = ("aiohttp", "onnxruntime", "tokenizers", "sentiment_function")
-NEEDED_TO_HEAR = ("aiohttp", "faster_whisper", "transcribe_function")
+NEEDED_TO_TRANSCRIBE = ("aiohttp", "faster_whisper", "transcribe_function")
 
 TRANSCRIPTION = "transcription"
 """The name that the local transcription function answers to."""
-
-MAX_AUDIO_BYTES = 64 << 20
-"""Of a recording in a call to it."""
 
 
 @contextmanager
@@ -44,12 +42,12 @@ def running(*, concurrency: int, timeout_s: float) -> Iterator[str]:
 
 
 @contextmanager
-def hearing(*, timeout_s: float) -> Iterator[str]:
-    """The same of the transcription function; it loads its model with the first recording.
+def transcription(*, timeout_s: float) -> Iterator[str]:
+    """The same of the transcription function; it loads its model with the first call.
 
     Raises ConfigurationError when the extra `audio` is not installed, and where no model is named.
     """
-    if missing := [name for name in NEEDED_TO_HEAR if importlib.util.find_spec(name) is None]:
+    if missing := [name for name in NEEDED_TO_TRANSCRIBE if importlib.util.find_spec(name) is None]:
         raise ConfigurationError(
             f"The local transcription function is not installed ({', '.join(missing)} missing).",
             hint='Name a function at AWS (function = "..."), or run: '
@@ -67,7 +65,7 @@ def hearing(*, timeout_s: float) -> Iterator[str]:
         "concurrency": 1,
         "timeout_s": timeout_s,
         "memory_mb": 10_240,
-        "request_bytes": MAX_AUDIO_BYTES * 3 // 2,
+        "request_bytes": MAX_LOCAL_BYTES * 3 // 2,
     }
     with _serving(config) as url:
         yield url

@@ -9,7 +9,7 @@ from itertools import islice
 
 from worker import cost
 from worker.cost import UNMEASURED, Estimate, Prices
-from worker.ports import AcknowledgedSource, Announcing, Source
+from worker.ports import AcknowledgedSource, CostlyToRead, Source
 from worker.records import Page, Record, Refusal
 
 SHOWN = 10
@@ -85,7 +85,7 @@ def preview(
         seen.sample,
         seen.refusals,
         {key: min(found) for key, found in seen.chosen.items() if len(found) == 1},
-        reading_costs=isinstance(source, Announcing),
+        reading_costs=isinstance(source, CostlyToRead),
     )
 
 

@@ -74,7 +74,9 @@ class SourceJobs:
         self._timetable = timetable
         self._gate = gate
         empty_before = partial(unusual.empty_in_a_row, worker.engine, config.name)
-        self._opening = Opening(settings.access, empty_before=empty_before, hire=worker.hire)
+        self._opening = Opening(
+            settings.access, empty_before=empty_before, open_transcriber=worker.open_transcriber
+        )
         self._delivery: AcknowledgedSource | None = None
         """Of a source that is listened to: opened once."""
         self._ran_at: float | None = None

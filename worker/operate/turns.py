@@ -103,7 +103,7 @@ async def _run(
     worker: Worker, settings: Settings, turn: Turn, teller: Reporter, stopper: Stopper
 ) -> RunReport:
     empty_before = partial(unusual.empty_in_a_row, worker.engine, turn.name)
-    opening = Opening(settings.access, teller.chosen, empty_before, worker.hire)
+    opening = Opening(settings.access, teller.chosen, empty_before, worker.open_transcriber)
     source = kinds.open_source(turn.config, opening) if turn.config else None
     before = await asyncio.to_thread(cursors.known, worker.engine, turn.name)
     if turn.check:

@@ -18,7 +18,7 @@ from worker.records import NOTHING_AGAIN, Lane, Redrive
 from worker.scoring.target import LambdaTarget
 from worker.settings import Settings
 from worker.sources.config import SourceConfig
-from worker.speech import Hiring
+from worker.speech import OpenTranscriber
 from worker.states import RunReport, Trigger
 from worker.store.ledger import pauses, unusual
 from worker.store.ledger.runs import PostgresLedger
@@ -37,8 +37,8 @@ class Worker:
     engine: Engine
     target: LambdaTarget | None
     """None for TextBlob by choice."""
-    hire: Hiring
-    """Who hears the recordings of a source."""
+    open_transcriber: OpenTranscriber
+    """Who turns the recordings of a source into text."""
 
 
 def pull_work(

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from worker.aws import Access
 from worker.records import Bill, ScorerId
+from worker.settings import LOCAL_FUNCTION, Settings
+
+AWS_CONCURRENCY = 64
+"""Calls under way at most, unless the settings say otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +49,28 @@ class Reply:
     """AWS's own name for the invocation, as its log has it."""
     function_error: str | None = None
     bill: Bill | None = None
+
+
+def lambda_target(settings: Settings, *, local_url: str | None = None) -> LambdaTarget:
+    return LambdaTarget(
+        function=LOCAL_FUNCTION if local_url else settings.lambda_function_name or LOCAL_FUNCTION,
+        access=Access("local") if local_url else settings.access,
+        qualifier=None if local_url else settings.lambda_qualifier,
+        endpoint_url=local_url or settings.aws_endpoint_url_lambda,
+        timeout_s=settings.lambda_timeout,
+        max_concurrency=expected_concurrency(settings),
+        is_local=local_url is not None,
+    )
+
+
+def scorer_named(target: LambdaTarget | None) -> str:
+    """Who scores, for a person."""
+    return str(target) if target else "TextBlob by choice (USE_LAMBDA_SENTIMENT=0)"
+
+
+def expected_concurrency(settings: Settings) -> int:
+    """Calls under way at most."""
+    if not settings.use_lambda_sentiment:
+        return 1
+    default = settings.local_environments if settings.uses_local_lambda else AWS_CONCURRENCY
+    return settings.max_concurrency or default

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from worker.aws import STANDARD
 from worker.clean import storable
+from worker.sources.files.endings import AUDIO
 from worker.sources.http import needs_web
 from worker.sources.kinds import Guess
 from worker.speech import LOCAL
@@ -36,11 +37,10 @@ def guess(place: str, said: dict[str, Any]) -> Guess:
 
 def _is_audio(place: str) -> bool:
     """Does it name recordings, or is it a folder that has them and no files of rows?"""
-    from worker.sources.files import storage  # slow to import
-    from worker.sources.files.audio import AUDIO
-
     if not os.path.isdir(place):
-        return AUDIO.fit(place)
+        return AUDIO.match(place)
+    from worker.sources.files import storage  # slow to import
+
     return bool(storage.find(place, STANDARD, AUDIO) and not storage.find(place, STANDARD))
 
 

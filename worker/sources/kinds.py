@@ -22,7 +22,7 @@ from worker.aws import STANDARD, Access
 from worker.errors import ConfigurationError
 from worker.ports import Source
 from worker.sources.config import SourceConfig
-from worker.speech import Hearing, Hiring, Transcriber
+from worker.speech import OpenTranscriber, Transcriber, TranscriptionOptions
 
 GROUP = "sentiment_worker.sources"
 OURS = ("file", "sql", "http", "feed", "sqs", "audio")
@@ -33,9 +33,11 @@ def unsaid(sentence: str) -> None:
     """For where nobody watches."""
 
 
-def nobody(source: str, hearing: Hearing) -> AbstractContextManager[Transcriber]:
-    """For where nothing is heard."""
-    raise ConfigurationError(f"The source {source!r} cannot be heard here.")
+def no_transcriber(
+    source: str, options: TranscriptionOptions
+) -> AbstractContextManager[Transcriber]:
+    """For where nothing is transcribed."""
+    raise ConfigurationError(f"The source {source!r} cannot be transcribed here.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,8 @@ class Opening:
     """Says a sentence to a person: which columns were chosen."""
     empty_before: Callable[[], int] = lambda: 0
     """How many runs in a row have found nothing to read."""
-    hire: Hiring = nobody
-    """Who hears recordings."""
+    open_transcriber: OpenTranscriber = no_transcriber
+    """Who turns recordings into text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from worker.sources.audio import HearingConfig
+from worker.sources.audio import TranscriptionConfig
+from worker.sources.config import SourceConfig
 from worker.sources.file import FileFormat
 from worker.sources.json_records import FIELDS, JsonRecords
 from worker.sources.kinds import Kind, Opening
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
     from worker.sources.queue.source import SqsSource
 
 FORMAT = frozenset(("encoding", "delimiter", "sheet"))
-HEARING = frozenset(("function", "split", "spoken", "timeout", "at_once", "least_confidence"))
+OF_RECORDINGS = frozenset(TranscriptionConfig.model_fields) - frozenset(SourceConfig.model_fields)
 RHYTHM = frozenset(("days_off", "jitter"))
 
 
-class SqsSourceConfig(JsonRecords, FileFormat, HearingConfig):
+class SqsSourceConfig(JsonRecords, FileFormat, TranscriptionConfig):
     """The format is that of objects, the paths are those of messages that are records. With a
-    `function`, objects that are recordings are heard."""
+    `function`, objects that are recordings are transcribed."""
 
     kind: Literal["sqs"] = "sqs"
     queue: str = Field(min_length=1)
@@ -45,15 +46,17 @@ class SqsSourceConfig(JsonRecords, FileFormat, HearingConfig):
         if self.listens and (said := RHYTHM & self.model_fields_set):
             name = min(said).replace("days_off", "except")
             raise ValueError(f"{name} is for a queue that is read at its times: say every, too")
-        if (said := HEARING & self.model_fields_set) and not self.function:
-            raise ValueError(f"{min(said)} is of recordings, and needs a function that hears them")
+        if (said := OF_RECORDINGS & self.model_fields_set) and not self.function:
+            raise ValueError(
+                f"{min(said)} is of recordings, and needs function, which transcribes them"
+            )
         if self.shape == "s3":
             if self.records != "@" or isinstance(self.tags, dict):
                 raise ValueError('records and paths of tags are for shape = "records"')
             if self.id == ROW_ID:
                 raise ValueError('id = "row" does not do: two objects may have the same name')
             return self
-        if unused := (FORMAT | HEARING) & self.model_fields_set:
+        if unused := (FORMAT | OF_RECORDINGS) & self.model_fields_set:
             raise ValueError(f'{min(unused)} is of objects, and not for shape = "records"')
         if not self.text:
             raise ValueError('shape = "records" needs text: its JMESPath in a message')

@@ -1,12 +1,13 @@
-"""Transcripts that are kept: a window of a recording that was heard is never paid for again."""
+"""Transcripts that are kept: a window of a recording is paid for once."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from threading import Lock
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition
 
 from worker import crashpoint
-from worker.speech import Heard, Recording, Transcriber
+from worker.speech import Recording, Transcriber, TranscriptWindow
 from worker.store.ledger.transcripts import Transcripts
 
 
@@ -16,18 +17,31 @@ class KeptTranscriber:
     def __init__(self, inner: Transcriber, transcripts: Transcripts) -> None:
         self._inner = inner
         self._transcripts = transcripts
-        self._one_at_a_time: defaultdict[bytes, Lock] = defaultdict(Lock)
-        """By content: two files with the same are one recording."""
+        self._under_way: set[bytes] = set()
+        self._changed = Condition()
 
     def check(self) -> None:
         self._inner.check()
 
-    def hear(self, recording: Recording, from_s: float) -> Heard:
-        with self._one_at_a_time[recording.digest]:
+    def transcribe(self, recording: Recording, from_s: float) -> TranscriptWindow:
+        with self._alone(recording.digest):
             found = self._transcripts.find(recording.digest, from_s)
             if found is None:
-                found = self._inner.hear(recording, from_s)
-                crashpoint.reached("transcript.heard")
+                found = self._inner.transcribe(recording, from_s)
+                crashpoint.reached("transcript.answered")
                 self._transcripts.keep(recording, from_s, found)
                 crashpoint.reached("transcript.kept")
             return found
+
+    @contextmanager
+    def _alone(self, digest: bytes) -> Iterator[None]:
+        """Two files with the same content are one recording: the second waits for the first."""
+        with self._changed:
+            self._changed.wait_for(lambda: digest not in self._under_way)
+            self._under_way.add(digest)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._under_way.discard(digest)
+                self._changed.notify_all()

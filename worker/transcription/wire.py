@@ -14,13 +14,13 @@ import math
 from typing import Any
 
 from worker.clean import storable
-from worker.errors import ConfigurationError
-from worker.speech import AudioRefused, Heard, Recording, Segment
+from worker.errors import ConfigurationError, SourceUnavailable
+from worker.speech import Recording, RecordingRefused, Segment, TranscriptWindow
 
-OF_THIS_RECORDING = (413, 422)
+RECORDING_REFUSED = (413, 422)
 """It is too large, or no audio."""
 
-MAX_WORDS = 200
+MAX_REASON_CHARS = 200
 """Of a reason that the function gives, so many characters are repeated."""
 
 
@@ -37,9 +37,10 @@ def encode(recording: Recording, from_s: float, language: str | None) -> bytes:
     return json.dumps(request).encode()
 
 
-def decode(payload: bytes, from_s: float) -> Heard:
-    """Verify an answer. Raises BadAnswer, AudioRefused for a recording that is none, and
-    ConfigurationError for a request that would always be refused."""
+def decode(payload: bytes, from_s: float) -> TranscriptWindow:
+    """Verify an answer. Raises BadAnswer, RecordingRefused for a recording that is none, and
+    ConfigurationError for a request that would always be refused,
+    SourceUnavailable for a recording that has changed."""
     try:
         answer = json.loads(payload)
         body = answer["body"]
@@ -47,28 +48,35 @@ def decode(payload: bytes, from_s: float) -> Heard:
         status = answer["statusCode"]
         if status != 200:
             _refuse(status, body)
-        heard = Heard(
+        window = TranscriptWindow(
             tuple(_segment(each) for each in body["segments"]),
             _seconds(body["until"]),
             body["done"] is True,
-            _word(body["language"]) if body["language"] is not None else None,
-            _word(body["model"]),
-            _word(body["model_version"]),
+            _text(body["language"]) if body["language"] is not None else None,
+            _text(body["model"]),
+            _text(body["model_version"]),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, BadAnswer):
             raise
         raise BadAnswer("The function's answer is not one of a transcription function.") from error
-    if not heard.is_done and heard.until_s <= from_s:
-        raise BadAnswer("The function heard nothing, and says that there is more.")
-    return heard
+    if not window.is_last and window.until_s <= from_s:
+        raise BadAnswer("The function does not move on, and says that there is more.")
+    return window
 
 
 def _refuse(status: Any, body: Any) -> None:
     said = body.get("error") if isinstance(body, dict) else None
-    why = storable(str(said))[:MAX_WORDS] if said else f"status {status}"
-    if status in OF_THIS_RECORDING:
-        raise AudioRefused(f"the function refuses it: {why}")
+    why = storable(str(said))[:MAX_REASON_CHARS] if said else f"status {status}"
+    if status in RECORDING_REFUSED:
+        raise RecordingRefused(f"the function refuses it: {why}")
+    if status in (404, 409):
+        raise SourceUnavailable(f"The recording is not there any more: {why}.")
+    if status == 403:
+        raise ConfigurationError(
+            f"The transcription function may not read the recording: {why}.",
+            hint="Set AUDIO_BUCKET of its stack; see lambda/README.md.",
+        )
     if status == 400:
         raise ConfigurationError(f"The transcription function refuses the request: {why}.")
     raise BadAnswer(f"The function answered: {why}.")
@@ -90,7 +98,7 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
-def _word(value: Any) -> str:
+def _text(value: Any) -> str:
     if type(value) is not str or not value:
         raise BadAnswer("The function's answer lacks its model or its language.")
     return storable(value[:200])

@@ -13,7 +13,7 @@ from typing import IO, Any
 from worker.clean import storable
 from worker.errors import ConfigurationError
 from worker.log import get_logger
-from worker.sources.files import storage
+from worker.sources.files.endings import ROWS
 from worker.sources.files.storage import Blob
 from worker.sources.files.unpacking import BOMB_RATIO, Measured, seekable
 
@@ -58,7 +58,7 @@ def _is_read(info: zipfile.ZipInfo) -> bool:
     parts = info.filename.split("/")
     hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
     is_archive = info.filename.lower().endswith(".zip")
-    return not (info.is_dir() or hidden or is_archive) and storage.ROWS.fit(info.filename)
+    return not (info.is_dir() or hidden or is_archive) and ROWS.match(info.filename)
 
 
 def _member(blob: Blob, archive: zipfile.ZipFile, info: zipfile.ZipInfo, bomb_bytes: int) -> Blob:

@@ -1,13 +1,14 @@
-"""Recordings as records: each is heard, and what was said is the text.
+"""Recordings as records: each is transcribed, and what was said is the text.
 
-A recording is a partition. One that did not change is not opened; one that changed is heard anew,
-and records of which there are no more are marked as gone. What the function said of it is kept
-(`worker.transcription`): a run that was killed goes on where it was, and pays for nothing twice.
+A recording is a partition. One that did not change is not opened; one that changed is transcribed
+anew, and records that no longer exist are marked as gone. Transcripts are kept
+(`worker.transcription`): a run that was killed goes on where it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,42 +22,47 @@ from worker.log import get_logger
 from worker.records import BEFORE, Page, Position, Record, Refusal, Remark
 from worker.sources.files import storage
 from worker.sources.files.emptiness import Emptiness
-from worker.sources.files.storage import Blob, Endings
+from worker.sources.files.endings import AUDIO
+from worker.sources.files.storage import Blob
 from worker.sources.kinds import Opening
-from worker.speech import AudioRefused, Heard, Hearing, Recording, Segment, Transcriber
+from worker.speech import (
+    Recording,
+    RecordingRefused,
+    Segment,
+    Transcriber,
+    TranscriptionOptions,
+    TranscriptWindow,
+)
 from worker.threads import in_order
 
 log = get_logger(__name__)
 
-AUDIO = Endings((".wav", ".mp3", ".ogg", ".oga", ".opus", ".flac", ".m4a"))
-
-MAX_BYTES = 64 << 20
-"""Of a recording that the worker itself reads: two hours of speech as MP3. What lies in S3 is read
-by the function, and may be larger."""
-
 BLOCK = 1 << 20
+
+SHORTEST_S = 0.01
+"""Of a segment: times come rounded to it."""
 
 
 class AudioReader:
     """Reads recordings one by one."""
 
-    def __init__(self, hearing: Hearing) -> None:
-        self._hearing = hearing
+    def __init__(self, options: TranscriptionOptions) -> None:
+        self._options = options
 
     def is_new(self, blob: Blob, position: Position) -> bool:
-        heard = position.get("layout") == self._hearing.digest()
-        return not (heard and position.get("stamp") == blob.stamp)
+        is_alike = position.get("layout") == self._options.digest()
+        return not (is_alike and position.get("stamp") == blob.stamp)
 
-    def read(self, blob: Blob, position: Position, ears: Transcriber) -> Page | None:
+    def read(self, blob: Blob, position: Position, transcriber: Transcriber) -> Page | None:
         """A recording's records; None while it is being written. Raises SourceUnavailable."""
         if not storage.is_at_rest(blob):
             return None
-        stamp = {"stamp": blob.stamp, "layout": self._hearing.digest()}
+        stamp = {"stamp": blob.stamp, "layout": self._options.digest()}
         known = _count_of(position)
         try:
             recording = self._recording(blob)
-            windows = list(_windows(recording, ears))
-        except AudioRefused as error:
+            windows = list(_windows(recording, transcriber))
+        except RecordingRefused as error:
             log.warning("audio.refused", file=blob.path)
             refusal = Refusal("file", str(error), b"")
             return Page(blob.path, {**stamp, **known}, (), (refusal,), bytes_read=blob.size)
@@ -65,7 +71,7 @@ class AudioReader:
         found = list(self._found(blob, windows))
         records = [each for each in found if isinstance(each, Record)]
         ids = {record.external_id for record in records}
-        count = {"segments": len(found)} if self._hearing.split == "segment" else {}
+        count = {"segments": len(found)} if self._options.split == "segment" else {}
         return Page(
             blob.path,
             {**stamp, **count},
@@ -78,10 +84,13 @@ class AudioReader:
         )
 
     def _recording(self, blob: Blob) -> Recording:
-        """Raises AudioRefused, SourceUnavailable."""
-        by_place = blob.path.startswith("s3://") and not self._hearing.is_local
-        if not by_place and blob.size > MAX_BYTES:
-            raise AudioRefused(f"it has {blob.size:,} bytes; at most {MAX_BYTES:,} are read here")
+        """Raises RecordingRefused, SourceUnavailable."""
+        by_place = blob.path.startswith("s3://") and not self._options.is_local
+        if not by_place and blob.size > (most := self._options.max_content_bytes):
+            raise RecordingRefused(
+                f"it has {blob.size:,} bytes, and a call takes at most {most:,}: put it in S3, or"
+                " compress it"
+            )
         digest, blocks = blake2b(digest_size=16), []
         try:
             with blob.open() as stream:
@@ -96,20 +105,20 @@ class AudioReader:
             return Recording(blob.path, digest.digest(), etag=etag)
         return Recording(blob.path, digest.digest(), b"".join(blocks))
 
-    def _found(self, blob: Blob, windows: Sequence[Heard]) -> Iterator[Record | Refusal]:
-        segments = [segment for heard in windows for segment in heard.segments]
-        language = next((heard.language for heard in windows if heard.segments), None)
+    def _found(self, blob: Blob, windows: Sequence[TranscriptWindow]) -> Iterator[Record | Refusal]:
+        segments = [segment for window in windows for segment in window.segments]
+        language = next((window.language for window in windows if window.segments), None)
         at = _moment(blob.written_at)
-        if self._hearing.split == "segment":
+        if self._options.split == "segment":
             for number, each in enumerate(segments, 1):
                 times = {"start": f"{each.start_s:.2f}", "end": f"{each.end_s:.2f}"}
                 duration = each.end_s - each.start_s
                 spoken = _Spoken(f"{blob.path}#{number}", [each], duration, language, at, times)
-                yield spoken.judged(self._hearing.least_confidence, f"{each.start_s:.2f} s")
+                yield spoken.judged(self._options.min_confidence, f"{each.start_s:.2f} s")
         else:
             duration = windows[-1].until_s
             spoken = _Spoken(blob.path, segments, duration, language, at, {})
-            yield spoken.judged(self._hearing.least_confidence, "file")
+            yield spoken.judged(self._options.min_confidence, "file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +132,14 @@ class _Spoken:
     at: datetime | None
     tags: dict[str, str]
 
-    def judged(self, least_confidence: float, offset: str) -> Record | Refusal:
-        """The record, or why it is none: a model that does not know the language hears words that
+    def judged(self, min_confidence: float, offset: str) -> Record | Refusal:
+        """The record, or why it is none: a model that does not know the language writes words that
         nobody said, and is unsure of them."""
         confidence = self._confidence()
-        if confidence is not None and confidence < least_confidence:
+        if confidence is not None and confidence < min_confidence:
             reason = (
-                f"heard with confidence {confidence:.2f}, and least_confidence is"
-                f" {least_confidence:g}: noise, or a language that the model does not know"
+                f"transcribed with confidence {confidence:.2f}, and min_confidence is"
+                f" {min_confidence:g}: noise, or a language that the model does not know"
             )
             return Refusal(offset, reason, b"")
         text = clean(" ".join(segment.text for segment in self.segments))
@@ -153,9 +162,9 @@ class _Spoken:
 
     def _confidence(self) -> float | None:
         """Of the segments, each by its length; None where nothing was said."""
-        lengths = [segment.end_s - segment.start_s for segment in self.segments]
-        if not sum(lengths):
+        if not self.segments:
             return None
+        lengths = [max(s.end_s - s.start_s, SHORTEST_S) for s in self.segments]
         weighted = sum(s.confidence * n for s, n in zip(self.segments, lengths, strict=True))
         return weighted / sum(lengths)
 
@@ -167,7 +176,7 @@ class AudioSource:
         self,
         name: str,
         locations: Sequence[str],
-        hearing: Hearing,
+        options: TranscriptionOptions,
         opening: Opening,
         *,
         may_be_empty: bool = True,
@@ -175,9 +184,9 @@ class AudioSource:
         self.name = name
         self.remark: Remark | None = None
         self._locations = locations
-        self._hearing = hearing
+        self._options = options
         self._opening = opening
-        self._reader = AudioReader(hearing)
+        self._reader = AudioReader(options)
         self._emptiness = Emptiness(
             name, locations, may_be_empty=may_be_empty, before=opening.empty_before
         )
@@ -189,9 +198,10 @@ class AudioSource:
         blobs, missing = self._find()
         if missing:
             raise missing
-        with self._opening.hire(self.name, self._hearing) as ears:
-            ears.check()
-        return f"{len(blobs):,} recordings, heard by the function {self._hearing.function}"
+        with self._opening.open_transcriber(self.name, self._options) as transcriber:
+            transcriber.check()
+        function = self._options.function
+        return f"{len(blobs):,} recordings, transcribed by the function {function}"
 
     def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
         blobs, unread = self._find()
@@ -201,38 +211,36 @@ class AudioSource:
             self._emptiness.raise_if_too_often()
         new = [blob for blob in blobs if self._reader.is_new(blob, positions.get(blob.path, {}))]
         if new:
-            with self._opening.hire(self.name, self._hearing) as ears:
-                for blob, page in self._heard(new, positions, ears):
+            with self._opening.open_transcriber(self.name, self._options) as transcriber:
+                for blob, future in self._begun(new, positions, transcriber):
                     try:
-                        if found := page():
-                            yield found
+                        if page := future.result():
+                            yield page
                     except SourceUnavailable as error:
                         log.warning("file.unreadable", file=blob.path, error=str(error))
                         unread = error
         if unread is not None:
             raise unread
 
-    def _heard(
-        self, blobs: Sequence[Blob], positions: Mapping[str, Position], ears: Transcriber
-    ) -> Iterator[tuple[Blob, Callable[[], Page | None]]]:
-        calls = (
-            partial(self._reader.read, blob, positions.get(blob.path, {}), ears) for blob in blobs
-        )
-        at_once = 1 if self._hearing.is_local else self._hearing.at_once
-        for blob, future in zip(blobs, in_order(calls, at_once), strict=True):
-            yield blob, future.result
+    def _begun(
+        self, blobs: Sequence[Blob], positions: Mapping[str, Position], transcriber: Transcriber
+    ) -> Iterator[tuple[Blob, Future[Page | None]]]:
+        read = self._reader.read
+        calls = (partial(read, blob, positions.get(blob.path, {}), transcriber) for blob in blobs)
+        at_once = 1 if self._options.is_local else self._options.concurrency
+        return zip(blobs, in_order(calls, at_once), strict=True)
 
     def _find(self) -> tuple[list[Blob], SourceUnavailable | None]:
         """The recordings of the places that are there, and why others cannot be read."""
         return storage.find_all(self._locations, self._opening.access, AUDIO)
 
 
-def _windows(recording: Recording, ears: Transcriber) -> Iterator[Heard]:
-    from_s, is_done = 0.0, False
-    while not is_done:
-        heard = ears.hear(recording, from_s)
-        yield heard
-        from_s, is_done = heard.until_s, heard.is_done
+def _windows(recording: Recording, transcriber: Transcriber) -> Iterator[TranscriptWindow]:
+    from_s, is_last = 0.0, False
+    while not is_last:
+        window = transcriber.transcribe(recording, from_s)
+        yield window
+        from_s, is_last = window.until_s, window.is_last
 
 
 def _moment(seconds: float) -> datetime | None:

@@ -9,7 +9,7 @@ import io
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,60 +22,16 @@ from worker.aws import Access
 from worker.clean import storable
 from worker.errors import ConfigurationError, SourceUnavailable
 from worker.log import get_logger
+from worker.sources.files.endings import FORMATS, PACKINGS, ROWS, Endings, suffixes
 from worker.sources.files.unpacking import BOMB_BYTES, Measured, Zstd
 
 log = get_logger(__name__)
-
-FORMATS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".xlsx": "xlsx",
-    ".zip": "zip",
-}
-PACKINGS = {".gz": "gzip", ".zst": "zstd"}
 
 SMALL_BYTES = 1 << 20
 """An object of at most so many bytes is fetched with one request."""
 
 REST_S = 3.0
 """A file untouched for so long is not being written: its last line is all there is of it."""
-
-
-def _suffixes(path: str) -> tuple[str, str]:
-    stem, last = os.path.splitext(path.lower())
-    if last in PACKINGS:
-        return os.path.splitext(stem)[1], last
-    return last, ""
-
-
-@dataclass(frozen=True, slots=True)
-class Endings:
-    """By which names files are known."""
-
-    formats: Collection[str]
-    packings: Collection[str] = ()
-
-    def fit(self, path: str) -> bool:
-        """Is it of a kind that can be read?"""
-        form, packing = _suffixes(path)
-        return form in self.formats and (not packing or packing in self.packings)
-
-    def require(self, path: str) -> None:
-        """Raises ConfigurationError."""
-        if not self.fit(path):
-            packed = f", plain or with {' or '.join(self.packings)}" if self.packings else ""
-            raise ConfigurationError(
-                f"{path} is of no kind that can be read.",
-                hint=f"Name it {', '.join(self.formats)}{packed}.",
-            )
-
-
-ROWS = Endings(FORMATS, PACKINGS)
-"""Files of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +64,11 @@ class Blob:
 
     @property
     def format(self) -> str:
-        return FORMATS[_suffixes(self.path)[0]]
+        return FORMATS[suffixes(self.path)[0]]
 
     @property
     def packing(self) -> str | None:
-        return PACKINGS.get(_suffixes(self.path)[1])
+        return PACKINGS.get(suffixes(self.path)[1])
 
     def open(self, bomb_bytes: int = BOMB_BYTES) -> IO[bytes]:
         """The unpacked bytes. Raises SourceUnavailable."""
@@ -149,7 +105,7 @@ def find(location: str, access: Access, endings: Endings = ROWS) -> list[Blob]:
         return list(_find_in_s3(location, access, endings))
     path = Path(location).expanduser()
     if path.is_dir():
-        return [_local(name) for name in sorted(_within(path, endings)) if endings.fit(name)]
+        return [_local(name) for name in sorted(_within(path, endings)) if endings.match(name)]
     if path.is_file():
         endings.require(location)
         return [_local(str(path))]
@@ -158,7 +114,7 @@ def find(location: str, access: Access, endings: Endings = ROWS) -> list[Blob]:
         return []  # what matches may come later
     files = [name for name in matches if os.path.isfile(name)]
     if files or any(map(os.path.isdir, matches)):
-        return [_local(name) for name in files if endings.fit(name)]
+        return [_local(name) for name in files if endings.match(name)]
     if matches or os.path.lexists(path):
         raise SourceUnavailable(
             f"{location} is no file: a link that leads nowhere, a pipe or a device."
@@ -196,7 +152,7 @@ def _within(folder: Path, endings: Endings) -> Iterator[str]:
             found = Path(place, name)
             if found.is_file() and not name.startswith("."):
                 yield str(found)
-            elif found.is_symlink() and endings.fit(name):
+            elif found.is_symlink() and endings.match(name):
                 log.warning("file.leads_nowhere", file=str(found))
 
 
@@ -238,7 +194,7 @@ def _find_in_s3(location: str, access: Access, endings: Endings) -> Iterator[Blo
         for page in pages:
             for found in page.get("Contents", ()):
                 key = found["Key"]
-                if (key == pattern or matches(key)) and endings.fit(key):
+                if (key == pattern or matches(key)) and endings.match(key):
                     get = partial(_open_s3, client, bucket, key)
                     stamp = f"{found['Size']}:{found['ETag']}"
                     at = found["LastModified"].timestamp()

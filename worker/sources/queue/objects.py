@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from typing import Self
 
 from worker.records import Page, Position
-from worker.sources.files.audio import AUDIO, AudioReader
+from worker.sources.files.audio import AudioReader
+from worker.sources.files.endings import AUDIO
 from worker.sources.files.source import FileSource
 from worker.sources.files.storage import Blob
 from worker.sources.kinds import Opening
@@ -16,15 +17,15 @@ from worker.speech import Transcriber
 
 
 class ObjectReader:
-    """Reads them one by one; who hears recordings is called with the first of them."""
+    """Reads them one by one; the transcriber is opened with the first recording."""
 
     def __init__(self, config: SqsSourceConfig, opening: Opening, files: FileSource) -> None:
         self._source = config.name
-        self._hearing = config.hearing
+        self._options = config.transcription
         self._opening = opening
         self._files = files
         self._stack = ExitStack()
-        self._ears: Transcriber | None = None
+        self._transcriber: Transcriber | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -34,13 +35,14 @@ class ObjectReader:
 
     def read(self, blob: Blob, positions: Mapping[str, Position]) -> Iterator[Page]:
         """Raises SourceUnavailable."""
-        if self._hearing is None or not AUDIO.fit(blob.path):
+        if self._options is None or not AUDIO.match(blob.path):
             yield from self._files.read(blob, positions, is_alone=False)
             return
-        reader, position = AudioReader(self._hearing), positions.get(blob.path, {})
+        reader, position = AudioReader(self._options), positions.get(blob.path, {})
         if not reader.is_new(blob, position):
             return
-        if self._ears is None:
-            self._ears = self._stack.enter_context(self._opening.hire(self._source, self._hearing))
-        if page := reader.read(blob, position, self._ears):
+        if self._transcriber is None:
+            opened = self._opening.open_transcriber(self._source, self._options)
+            self._transcriber = self._stack.enter_context(opened)
+        if page := reader.read(blob, position, self._transcriber):
             yield page

@@ -22,7 +22,7 @@ from worker.errors import SourceUnavailable, WorkerError
 from worker.log import get_logger
 from worker.records import BEFORE, Page, Position, Record, Remark
 from worker.sources.files import storage
-from worker.sources.files.audio import AUDIO
+from worker.sources.files.endings import AUDIO, ROWS
 from worker.sources.files.source import FileSource
 from worker.sources.files.storage import Blob
 from worker.sources.json_records import FIELDS
@@ -172,8 +172,8 @@ class SqsSource:
         except NotUnderstood as error:
             self._leave(task, str(error))
             return []
-        endings = (storage.ROWS, AUDIO) if self._config.function else (storage.ROWS,)
-        return [place for place in places if any(each.fit(place.key) for each in endings)]
+        endings = (ROWS, AUDIO) if self._config.function else (ROWS,)
+        return [place for place in places if any(each.match(place.key) for each in endings)]
 
     def _work_off(
         self,

@@ -1,4 +1,4 @@
-"""What was heard in recordings, and what that cost."""
+"""Transcripts of recordings, and what they cost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from worker.records import Bill
-from worker.speech import PROVIDER, Heard, Recording, Segment
+from worker.speech import PROVIDER, Recording, Segment, TranscriptWindow
 from worker.store import database
 from worker.store.driver import Cursor
 
@@ -17,15 +17,22 @@ NO_ANSWER = 0
 """In place of a model's id: a call without a usable answer."""
 
 _FIND = """
-SELECT t.segments, t.until_s, t.is_done, t.language, t.model, t.version
+SELECT t.segments, t.until_s, t.is_last, t.language, t.model, t.version
 FROM sentiment.transcript t JOIN sentiment.source s ON s.id = t.source_id
-WHERE s.name = %(source)s AND t.digest = %(digest)s AND t.asked = %(asked)s AND t.from_s = %(from)s
+WHERE s.name = %(source)s AND t.digest = %(digest)s
+  AND t.requested_language = %(language)s AND t.from_s = %(from)s
+"""
+
+_ANY = """
+SELECT FROM sentiment.transcript t JOIN sentiment.source s ON s.id = t.source_id
+WHERE s.name = %(source)s LIMIT 1
 """
 
 _KEEP = """
 INSERT INTO sentiment.transcript
-    (source_id, digest, asked, from_s, until_s, is_done, language, model, version, path, segments)
-SELECT id, %(digest)s, %(asked)s, %(from)s, %(until)s, %(done)s, %(language)s, %(model)s,
+    (source_id, digest, requested_language, from_s, until_s, is_last, language, model, version,
+     path, segments)
+SELECT id, %(digest)s, %(requested)s, %(from)s, %(until)s, %(last)s, %(language)s, %(model)s,
        %(version)s, %(path)s, %(segments)s
 FROM sentiment.source WHERE name = %(source)s
 ON CONFLICT DO NOTHING
@@ -58,26 +65,42 @@ class Transcripts:
     ) -> None:
         self._engine = engine
         self._source = source
-        self._asked = language or ""
+        self._requested = language or ""
         self._patience_s = patience_s
 
-    def find(self, digest: bytes, from_s: float) -> Heard | None:
-        asked = {"source": self._source, "asked": self._asked, "digest": digest, "from": from_s}
+    def find(self, digest: bytes, from_s: float) -> TranscriptWindow | None:
+        asked = {
+            "source": self._source,
+            "language": self._requested,
+            "digest": digest,
+            "from": from_s,
+        }
 
-        def read() -> Heard | None:
+        def read() -> TranscriptWindow | None:
             with database.cursor(self._engine) as cur:
                 row: Any = cur.execute(_FIND, asked).fetchone()
-            return Heard(tuple(Segment(*each) for each in row[0]), *row[1:]) if row else None
+            return (
+                TranscriptWindow(tuple(Segment(*each) for each in row[0]), *row[1:])
+                if row
+                else None
+            )
 
         return database.retrying(read, patience_s=self._patience_s)
 
-    def keep(self, recording: Recording, from_s: float, heard: Heard) -> None:
+    def has_any(self) -> bool:
+        def read() -> bool:
+            with database.cursor(self._engine) as cur:
+                return cur.execute(_ANY, {"source": self._source}).fetchone() is not None
+
+        return database.retrying(read, patience_s=self._patience_s)
+
+    def keep(self, recording: Recording, from_s: float, window: TranscriptWindow) -> None:
         """With its bill: it counts for budgets, and stands in `cost report` beside the model."""
         database.retrying(
-            partial(self._keep, recording, from_s, heard), patience_s=self._patience_s
+            partial(self._keep, recording, from_s, window), patience_s=self._patience_s
         )
 
-    def failed(self, bill: Bill) -> None:
+    def unusable_call(self, bill: Bill) -> None:
         """A call that ran, or may have, and brought nothing."""
 
         def write() -> None:
@@ -86,27 +109,27 @@ class Transcripts:
 
         database.retrying(write, patience_s=self._patience_s)
 
-    def _keep(self, recording: Recording, from_s: float, heard: Heard) -> None:
+    def _keep(self, recording: Recording, from_s: float, window: TranscriptWindow) -> None:
         said = {
             "source": self._source,
-            "asked": self._asked,
+            "requested": self._requested,
             "digest": recording.digest,
             "from": from_s,
-            "until": heard.until_s,
-            "done": heard.is_done,
-            "language": heard.language,
-            "model": heard.model,
-            "version": heard.version,
+            "until": window.until_s,
+            "last": window.is_last,
+            "language": window.language,
+            "model": window.model,
+            "version": window.version,
             "path": recording.path,
-            "segments": json.dumps(heard.segments),
+            "segments": json.dumps(window.segments),
         }
         with database.cursor(self._engine) as cur:
             # Not again where the reply to a commit was lost: then it is kept, and counted.
-            if cur.execute(_KEEP, said).rowcount and heard.bill:
-                named = (PROVIDER, heard.model, heard.version)
+            if cur.execute(_KEEP, said).rowcount and window.bill:
+                named = (PROVIDER, window.model, window.version)
                 cur.execute(_REGISTER, named)
                 ((model,),) = cur.execute(_MODEL, named).fetchall()
-                self._count(cur, heard.bill, model)
+                self._count(cur, window.bill, model)
 
     def _count(self, cur: Cursor, bill: Bill, model: Any) -> None:
         cost = {

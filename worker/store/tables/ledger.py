@@ -208,26 +208,26 @@ TRANSCRIPT = Table(
         "digest", LargeBinary, primary_key=True, comment="BLAKE2b over the recording, 16 bytes."
     ),
     Column(
-        "asked",
+        "requested_language",
         Text,
         primary_key=True,
         comment="The language that the source names; empty: it was to be detected.",
     ),
     Column("from_s", Double, primary_key=True),
     Column("until_s", Double, nullable=False),
-    Column("is_done", Boolean, nullable=False, comment="There is no more of the recording."),
+    Column("is_last", Boolean, nullable=False, comment="There is no more of the recording."),
     Column("language", Text),
     Column("model", Text, nullable=False),
     Column("version", Text, nullable=False),
-    Column("path", Text, nullable=False, comment="Where it lay when it was heard."),
+    Column("path", Text, nullable=False, comment="Where it lay when it was transcribed."),
     Column(
         "segments",
         JSONB,
         nullable=False,
         comment="[start, end, text, confidence] each, in seconds of the recording.",
     ),
-    Column("heard_at", Time, nullable=False, server_default=NOW),
-    comment="What was heard in a window of a recording: paid for once.",
+    Column("transcribed_at", Time, nullable=False, server_default=NOW),
+    comment="A transcribed window of a recording: paid for once.",
 )
 
 TOLERATED = Table(
