@@ -203,11 +203,7 @@ async def open_worker(
     limit = AdaptiveLimit(target.max_concurrency if target else 1)
     circuit = circuit or Circuit(window_s=policy.parked_s)
     cut = partial(chunk.plan, max_items=settings.chunk_texts, max_bytes=settings.chunk_bytes)
-    owner: dict[str, Any] = {
-        "worker": name,
-        "patience_s": settings.database_patience_s,
-        "lease_s": settings.lease.total_seconds(),
-    }
+    owner = _owner(settings)
     parts = Parts(
         journal=PostgresJournal(
             engine,
@@ -225,10 +221,8 @@ async def open_worker(
         stages=stages,
     )
     try:
-        ledger = PostgresLedger(engine, **owner)
-        yield Worker(
-            name, parts, ledger, engine, target, partial(open_transcriber, settings, engine)
-        )
+        transcriber = partial(open_transcriber, settings, engine)
+        yield Worker(name, parts, PostgresLedger(engine, **owner), engine, target, transcriber)
     finally:
         await scorer.close()
         await stopgap.close()
@@ -277,15 +271,19 @@ def _seen(engine: Engine, settings: Settings, names: Collection[str]) -> metrics
 @contextmanager
 def held_source(settings: Settings, engine: Engine, name: str) -> Iterator[int]:
     """The source's id, under its lock. Raises SourceBusy while a run holds it."""
-    ledger = PostgresLedger(
-        engine,
-        worker=worker_name(),
-        patience_s=settings.database_patience_s,
-        lease_s=settings.lease.total_seconds(),
-    )
+    ledger = PostgresLedger(engine, **_owner(settings))
     source_id = reading.source_id(engine, name)
     with ledger.exclusive(Lane(source_id), f"the source {name!r}", hold_s=HELD_S):
         yield source_id
+
+
+def _owner(settings: Settings) -> dict[str, Any]:
+    """Who holds what, and how long it waits for the database."""
+    return {
+        "worker": worker_name(),
+        "patience_s": settings.database_patience_s,
+        "lease_s": settings.lease.total_seconds(),
+    }
 
 
 def worker_name() -> str:
