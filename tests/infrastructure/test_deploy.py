@@ -30,12 +30,46 @@ def test_the_invoke_policy_names_one_alias() -> None:
 
 def test_containers_may_do_nothing_but_their_work() -> None:
     services = compose()["services"]
-    for name in ("worker", "migrate"):
+    for name in ("worker", "migrate", "page"):
         service = services[name]
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
-    assert not any("ports" in service for service in services.values())
+
+
+def test_what_is_published_is_for_this_machine_alone() -> None:
+    published = {
+        name: service["ports"]
+        for name, service in compose()["services"].items()
+        if "ports" in service
+    }
+    assert published == {"page": ["127.0.0.1:8090:8090"], "grafana": ["127.0.0.1:3000:3000"]}
+
+
+def test_each_secret_and_file_of_the_compose_file_is_there_or_made_by_the_readme() -> None:
+    readme = (DEPLOY / "README.md").read_text("utf-8")
+    for name in compose()["secrets"]:
+        assert name in readme
+    for service in compose()["services"].values():
+        for volume in service.get("volumes", ()):
+            place = volume.split(":")[0]
+            made = place in ("./data", "database", "metrics")
+            assert made or (DEPLOY / place).exists(), place
+
+
+def test_grafana_and_prometheus_find_each_other() -> None:
+    services = compose()["services"]
+    (source,) = yaml.safe_load((DEPLOY / "watching/grafana/datasource.yaml").read_text("utf-8"))[
+        "datasources"
+    ]
+    assert source["url"] == "http://prometheus:9090"
+    (job,) = yaml.safe_load((DEPLOY / "watching/prometheus.yaml").read_text("utf-8"))[
+        "scrape_configs"
+    ]
+    (target,) = job["static_configs"][0]["targets"]
+    host, port = target.split(":")
+    assert services[host]["environment"]["SENTIMENT_HTTP"].endswith(f":{port}")
+    assert services["prometheus"]["profiles"] == services["grafana"]["profiles"] == ["watching"]
 
 
 def test_no_secret_is_a_variable() -> None:

@@ -39,7 +39,12 @@ def expressions() -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "command", [("check", "rules", "alerts.yaml"), ("test", "rules", "alerts_test.yaml")]
+    "command",
+    [
+        ("check", "rules", "alerts.yaml"),
+        ("test", "rules", "alerts_test.yaml"),
+        ("check", "config", "prometheus.yaml"),
+    ],
 )
 def test_promtool_finds_no_fault(tools: Path, command: tuple[str, ...]) -> None:
     done = subprocess.run(
