@@ -108,7 +108,7 @@ def _samples(audio: IO[bytes], from_s: float, most_s: float) -> tuple[NDArray[np
     kept: list[NDArray[np.int16]] = []
     at = 0
     try:
-        with av.open(audio, metadata_errors="ignore") as container:
+        with _opened(audio) as container:
             resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
             for block in _blocks(container, resampler):
                 part = block[max(0, first - at) :]
@@ -123,6 +123,15 @@ def _samples(audio: IO[bytes], from_s: float, most_s: float) -> tuple[NDArray[np
         # A recording that breaks off is transcribed as far as it goes.
     samples = np.concatenate(kept) if kept else np.zeros(0, np.int16)
     return samples[:count].astype(np.float32) / 32768.0, at <= first + count
+
+
+def _opened(audio: IO[bytes]) -> Any:
+    """A title in an odd encoding is no reason to refuse a recording: before PyAV 19 that has to be
+    said."""
+    try:
+        return av.open(audio, metadata_errors="ignore")
+    except TypeError:
+        return av.open(audio)
 
 
 def _blocks(container: Any, resampler: Any) -> Iterator[NDArray[np.int16]]:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).parents[2]
 PYTHON, LAMBDA = "python:3.13-slim-bookworm", "amazon/aws-lambda-python:3.13"
 PACKAGES = "python3,python3-venv,python3-pip,python-is-python3,ca-certificates"
@@ -117,7 +119,7 @@ class Image:
         own and this machine's network: `docker run --read-only --tmpfs /tmp --network host`."""
         with container(self.name) as (_, files), log.open("wb") as out:
             process = subprocess.Popen(
-                ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", _ENTER,
+                ["unshare", "--mount", "--pid", "--fork", "sh", "-euc", _ENTER,
                  "enter", str(files), self._user, self.config["WorkingDir"] or "/",
                  *_mounted(mounts or {}), "--", *command],
                 env=self._variables() | dict(variables or {}), stdout=out, stderr=out,
@@ -126,7 +128,12 @@ class Image:
             try:
                 yield process
             finally:
-                process.kill()
+                # The first process of the container, and all others with it. That it would end with
+                # its parent is forgotten when it becomes another user.
+                for child in (
+                    psutil.Process(process.pid).children() if process.poll() is None else ()
+                ):
+                    child.kill()
                 process.wait()
 
     def run(

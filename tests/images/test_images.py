@@ -117,6 +117,7 @@ def test_the_page(page: Image, worker: Image, database_url: str, tmp_path: Path)
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"http://localhost:{port}/", timeout=10)
         assert refused.value.code == 401
+        refused.value.close()
         asked = urllib.request.Request(f"http://localhost:{port}/")
         asked.add_header("Authorization", f"Bearer {there['SENTIMENT_DASHBOARD_TOKEN']}")
         with urllib.request.urlopen(asked, timeout=30) as answer:
