@@ -20,6 +20,9 @@ from worker.speech import Recording, RecordingRefused, Segment, TranscriptWindow
 RECORDING_REFUSED = (413, 422)
 """It is too large, or no audio."""
 
+SHORTEST_WINDOW_S = 1.0
+"""Of a window that is not the last: less, and a recording would have no end."""
+
 MAX_REASON_CHARS = 200
 """Of a reason that the function gives, so many characters are repeated."""
 
@@ -60,7 +63,7 @@ def decode(payload: bytes, from_s: float) -> TranscriptWindow:
         if isinstance(error, BadAnswer):
             raise
         raise BadAnswer("The function's answer is not one of a transcription function.") from error
-    if not window.is_last and window.until_s <= from_s:
+    if not window.is_last and window.until_s < from_s + SHORTEST_WINDOW_S:
         raise BadAnswer("The function does not move on, and says that there is more.")
     return window
 
