@@ -117,7 +117,7 @@ choose_parameters() {
 
 # Empty means none where that is a value, and as it was where it is not.
 is_given() {
-    [[ -n ${!1:-} || (-n ${!1+set} && $1 =~ ^(ALLOWED_ORIGIN|ALARM_EMAIL|MODEL_REVISION|BUILD_OPTIONS|AUDIO_PREFIX)$) ]]
+    [[ -n ${!1:-} || (-n ${!1+set} && $1 =~ ^(ALLOWED_ORIGIN|ALARM_EMAIL|MODEL_REVISION|BUILD_OPTIONS|AUDIO_BUCKET|AUDIO_PREFIX)$) ]]
 }
 
 # What the stack was built of last, where nobody says otherwise. Another model has another revision,

@@ -176,7 +176,7 @@ def open_transcriber(
             )
         patience_s = settings.database_patience_s
         kept = engine and Transcripts(engine, source, options.language, patience_s=patience_s)
-        told = (kept.unusable_call, kept.has_any) if kept else ()
+        told = (kept.unusable_call,) if kept else ()
         function = FunctionTranscriber(target, options.language, *told)
         stack.callback(function.close)
         if options.is_local:

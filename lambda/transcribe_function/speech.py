@@ -27,6 +27,9 @@ WINDOW_S = 600.0
 """Of a recording that is longer, one call transcribes so much: memory, and the time of a call, are
 bounded by it."""
 
+CUT_S = 2.0
+"""A segment that ends so near to its window's end may have been cut in the middle."""
+
 RESERVE_S = 20.0
 """Of a call's time kept back for the answer: what was transcribed until then is one."""
 
@@ -82,7 +85,8 @@ class SpeechModel:
                 return Transcript(segments, from_s, segment.end_s, is_done=False,
                              language=about.language,
                              language_probability=about.language_probability)  # fmt: skip
-        if not is_end and len(segments) > 1:  # the last one may have been cut in the middle
+        may_be_cut = not is_end and len(segments) > 1 and segments[-1].end_s > end_s - CUT_S
+        if may_be_cut:
             end_s = segments.pop().start_s
         segments = [segment for segment in segments if segment.text]
         return Transcript(
@@ -135,12 +139,21 @@ def _opened(audio: IO[bytes]) -> Any:
 
 
 def _blocks(container: Any, resampler: Any) -> Iterator[NDArray[np.int16]]:
-    for frame in container.decode(audio=0):
-        frame.pts = None  # some files count wrongly, and the resampler would refuse them
-        for part in resampler.resample(frame):
-            yield part.to_ndarray().reshape(-1)
+    for packet in container.demux(audio=0):
+        for frame in _frames(packet):
+            frame.pts = None  # some files count wrongly, and the resampler would refuse them
+            for part in resampler.resample(frame):
+                yield part.to_ndarray().reshape(-1)
     for part in resampler.resample(None):
         yield part.to_ndarray().reshape(-1)
+
+
+def _frames(packet: Any) -> list[Any]:
+    """None of a damaged packet: what comes after it can be heard."""
+    try:
+        return list(packet.decode())
+    except av.FFmpegError:
+        return []
 
 
 def _digest(folder: Path) -> str:

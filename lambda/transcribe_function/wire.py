@@ -15,7 +15,6 @@ Speech is always a recording of somebody: nothing of it, and nothing of the text
 from __future__ import annotations
 
 import base64
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +24,9 @@ from sentiment_function.wire import BadRequest
 
 MAX_BYTES = 1 << 30
 """Of a recording that lies in S3. One in the call itself is bounded by Lambda: 6 MB, in base64."""
+
+MAX_FROM_S = 1e6
+"""Eleven days."""
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _PLACE = re.compile(r"s3://([^/]+)/(.+)", re.DOTALL)
@@ -94,7 +96,7 @@ def read(request: Any) -> Request:
     if language is not None and not (isinstance(language, str) and _LANGUAGE.fullmatch(language)):
         raise BadRequest('language must be a code, like "en"')
     from_s = request.get("from", 0)
-    if type(from_s) not in (int, float) or not (math.isfinite(from_s) and from_s >= 0):
+    if type(from_s) not in (int, float) or not 0 <= from_s <= MAX_FROM_S:
         raise BadRequest("from must be a number of seconds, 0 or more")
     audio = _audio(request["audio"]) if "audio" in request else _place(request)
     return Request(audio, language, float(from_s))
@@ -106,7 +108,7 @@ def _audio(said: Any) -> bytes:
     except (TypeError, ValueError):
         raise BadRequest("audio must be a file's bytes in base64") from None
     if not found:
-        raise BadRequest("audio is empty")
+        raise BadRequest("the file is not readable audio: it is empty", 422)
     return found
 
 

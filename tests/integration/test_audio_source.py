@@ -92,8 +92,8 @@ class Studio:
             "transcription", Access("local"), endpoint_url=self.function.url, timeout_s=5
         )
         kept = Transcripts(self._engine, source, options.language)
-        told = (kept.unusable_call, kept.has_any)
-        function = FunctionTranscriber(target, options.language, *told, pause_s=0.01)
+        told = kept.unusable_call
+        function = FunctionTranscriber(target, options.language, told, pause_s=0.01)
         yield KeptTranscriber(function, kept)
         function.close()
 
@@ -149,7 +149,7 @@ def test_segments_that_are_no_more_are_gone(studio: Studio) -> None:
     studio.record("a.wav", b"shorter sound")
     studio.function.script = lambda request, n: answered((0.0, 1.0, "One.", 0.9))
     (page,) = studio.read(split="segment")
-    assert sorted(page.gone) == [str(path), f"{path}#2", f"{path}#3"]
+    assert sorted(page.gone) == [f"{path}#2", f"{path}#3"]
     (page,) = studio.read(split="file")  # of which nothing is paid for again
     assert sorted(page.gone) == [f"{path}#1"]
     assert len(studio.function.requests) == 2
@@ -168,6 +168,29 @@ def test_windows_are_asked_for_one_after_another(studio: Studio) -> None:
     assert page.records[0].text == "First. Second."
     assert (page.records[0].tags or {})["duration"] == "705.0"
     assert [request["from"] for request in studio.function.requests] == [0, 600]
+
+
+def test_a_run_that_has_ended_asks_for_no_more_windows(studio: Studio) -> None:
+    studio.record("a.wav", b"endless")
+    config = AudioSourceConfig(name="calls", path=str(studio.folder), function="transcription")
+    source = kinds.open_source(config, Opening(LOCAL, open_transcriber=studio._open))
+
+    def ends_the_run(request: dict[str, Any], n: int) -> Response:
+        source.stop()  # type: ignore[attr-defined]
+        return answered((0.0, 5.0, "More.", 0.9), until=request["from"] + 600.0, done=False)
+
+    studio.function.script = ends_the_run
+    with pytest.raises(SourceUnavailable, match="not transcribed to its end"):
+        list(source.pages({}))
+    assert len(studio.function.requests) == 1
+
+
+def test_an_empty_recording_is_refused_without_a_call(studio: Studio) -> None:
+    studio.record("a.wav", b"")
+    studio.record("b.wav", b"sound")
+    pages = studio.read()
+    assert [len(page.records) for page in pages] == [0, 1]
+    assert pages[0].refusals[0].reason == "it is empty"
 
 
 def test_silence_has_no_text_to_score(studio: Studio) -> None:
@@ -216,12 +239,12 @@ def test_a_function_that_fails_over_one_recording_is_asked_twice(
     studio.read()
     studio.function.requests.clear()
     studio.record("b.wav", b"deadly")
-    studio.function.script = lambda request, n: billed(
-        function_error("Sandbox.Timedout"), 5000, 512
-    )
+    timed_out = billed(function_error("Sandbox.Timedout"), 5000, 512)
+    warm = Response(b'{"statusCode": 200, "body": {"warm": true}}')
+    studio.function.script = lambda request, n: warm if "warmup" in request else timed_out
     (page,) = studio.read()
     assert "failed twice" in page.refusals[0].reason
-    assert len(studio.function.requests) == 2
+    assert len(studio.function.requests) == 3
     rows = spending.by(engine, ("model",), source="calls")
     assert {row["model"]: row["billed_ms"] for row in rows} == {
         "whisper": 900,
@@ -230,13 +253,17 @@ def test_a_function_that_fails_over_one_recording_is_asked_twice(
 
 
 def test_a_function_that_fails_over_every_recording_refuses_none(studio: Studio) -> None:
+    """A bad deployment, also one of a function that has worked."""
+    studio.record("first.wav", b"the first sound")
+    studio.read()
+    studio.positions.clear()
     studio.record("a.wav", b"sound")
     studio.record("b.wav", b"another sound")
     failing = function_error("Runtime.ImportModuleError")
     studio.function.script = lambda request, n: failing
     with pytest.raises(SourceUnavailable, match=r"Runtime\.ImportModuleError"):
         studio.read()
-    assert studio.positions == {}
+    assert [name[-9:] for name in studio.positions] == ["first.wav"]
 
 
 def test_throttling_uses_no_attempt(studio: Studio) -> None:

@@ -35,6 +35,7 @@ class LocalLambda:
     def __init__(self, config: FunctionConfig) -> None:
         self._config = config
         self._idle: list[Environment] = []
+        self._all: set[Environment] = set()
         self._busy = 0
         self._events: asyncio.Queue[bytes] = asyncio.Queue(ASYNC_QUEUE)
         self._worker: asyncio.Task[None] | None = None
@@ -53,7 +54,7 @@ class LocalLambda:
     async def _stop(self, _: web.Application) -> None:
         if self._worker:
             self._worker.cancel()
-        await asyncio.gather(*(environment.stop() for environment in self._idle))
+        await asyncio.gather(*(environment.stop() for environment in self._all))
 
     async def _invoke(self, request: web.Request) -> web.Response:
         if _comes_from_a_page(request):
@@ -98,12 +99,15 @@ class LocalLambda:
         try:
             environment = self._warm() or Environment(self._config)
             if not environment.alive:
+                self._all.add(environment)
                 await environment.start()
             return await environment.invoke(invocation)
         finally:
             self._busy -= 1
             if environment is not None and environment.alive:
                 self._idle.append(environment)
+            elif environment is not None:
+                self._all.discard(environment)
 
     def _warm(self) -> Environment | None:
         while self._idle:

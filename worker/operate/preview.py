@@ -67,7 +67,8 @@ def preview(
     ends_at = time.monotonic() + most_s
     seen, is_whole = _Seen(), True
     for page in source.pages({}):
-        if seen.records >= most_rows or time.monotonic() > ends_at:
+        # What was read first is shown, however long that took.
+        if seen.records >= most_rows or (seen.records and time.monotonic() > ends_at):
             is_whole = False
             break
         seen.add(page)

@@ -121,6 +121,7 @@ class SourceFeed:
             # Where a stop cancelled us, the thread that reads ahead ends by itself.
             if not ahead.done():
                 ahead.add_done_callback(lambda done: done.cancelled() or done.exception())
+            _stop(self._source)
             _close(pages)
 
     async def _read(self, ahead: asyncio.Future[Page | None]) -> Page | None:
@@ -233,6 +234,14 @@ def _from_the_beginning(position: Position) -> Position:
 async def _comes_soon(page: asyncio.Future[Page | None]) -> bool:
     done, _ = await asyncio.wait({page}, timeout=SOON_S)
     return bool(done)
+
+
+def _stop(source: Source) -> None:
+    """A reading that blocks in its thread cannot be closed from here: one that pays for what it
+    reads has a way to be told."""
+    stop = getattr(source, "stop", None)
+    if stop:
+        stop()
 
 
 def _close(pages: Iterator[Page]) -> None:

@@ -25,6 +25,9 @@ MAX_ATTEMPTS = 4
 MAX_FUNCTION_ERRORS = 2
 """Of one recording: the function ran out of time or memory over it, and will again."""
 
+WARM_UP = (b'{"warmup": true}', None)
+"""A call that loads the model, and transcribes nothing."""
+
 PAUSE_S, LONGEST_PAUSE_S = 0.5, 20.0
 
 ASSUMED_MEMORY_MB = 10_240
@@ -39,19 +42,15 @@ class FunctionTranscriber:
         target: LambdaTarget,
         language: str | None,
         on_unusable_call: Callable[[Bill], None] = lambda bill: None,
-        has_worked: Callable[[], bool] = lambda: False,
         *,
         pause_s: float = PAUSE_S,
     ) -> None:
         """`on_unusable_call` is told the cost of each call that ran, or may have, and brought
-        nothing. `has_worked` says whether the function has ever answered: only then is its failing
-        a recording's fault."""
+        nothing."""
         self._invoker = Invoker(target)
         self._target = target
         self._language = language
         self._on_unusable_call = on_unusable_call
-        self._has_worked = has_worked
-        self._has_answered = False
         self._pause_s = pause_s
         self._closed = threading.Event()
 
@@ -64,7 +63,6 @@ class FunctionTranscriber:
                 raise SourceUnavailable("The reading has ended before it was transcribed.")
             found = self._attempt(payload, from_s)
             if isinstance(found, TranscriptWindow):
-                self._has_answered = True
                 return found
             log.warning("transcription.failed", attempt=attempts + 1, why=found.code)
             if found.kind is not FailureKind.THROTTLED or time.monotonic() > throttled_until:
@@ -94,7 +92,7 @@ class FunctionTranscriber:
 
     def warm_up(self) -> None:
         """Let the local function load its model. Raises ConfigurationError where it cannot."""
-        reply = self._invoker.invoke((b'{"warmup": true}', None))
+        reply = self._invoker.invoke(WARM_UP)
         if isinstance(reply, Reply) and reply.function_error:
             raise ConfigurationError(
                 f"The model of the local transcription function cannot be loaded: {_said(reply)}",
@@ -123,7 +121,10 @@ class FunctionTranscriber:
         return found
 
     def _raise_function_error(self, failure: Failure) -> None:
-        if self._has_answered or self._has_worked():
+        """A function that still answers a call without a recording failed because of this one;
+        else it fails over all of them, and none is to blame."""
+        reply = self._invoker.invoke(WARM_UP)
+        if isinstance(reply, Reply) and not reply.function_error:
             raise RecordingRefused(f"the function failed twice over it: {failure.message}")
         raise SourceUnavailable(
             f"The transcription function fails: {failure.message}", hint="See its log."

@@ -59,7 +59,7 @@ def decode(payload: bytes, from_s: float) -> TranscriptWindow:
             _text(body["model"]),
             _text(body["model_version"]),
         )
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         if isinstance(error, BadAnswer):
             raise
         raise BadAnswer("The function's answer is not one of a transcription function.") from error

@@ -36,6 +36,7 @@ def test_an_answer_is_read() -> None:
         answered(segments=[{"start": 0, "end": 1, "text": 5, "confidence": 0.5}]),
         answered(segments=[{"start": 0, "end": 1, "text": "x", "confidence": 7}]),
         answered(until=-1),
+        answered(until=10**400),
         answered(until=0, done=False),
         answered(model=""),
         answered(language=7),

@@ -39,6 +39,9 @@ log = get_logger(__name__)
 
 BLOCK = 1 << 20
 
+MAX_S3_BYTES = 1 << 30
+"""Of an object that the function reads; it refuses a larger one."""
+
 SHORTEST_S = 0.01
 """Of a segment: times come rounded to it."""
 
@@ -48,6 +51,8 @@ class AudioReader:
 
     def __init__(self, options: TranscriptionOptions) -> None:
         self._options = options
+        self.is_stopped = False
+        """No window is asked for any more."""
 
     def is_new(self, blob: Blob, position: Position) -> bool:
         is_alike = position.get("layout") == self._options.digest()
@@ -61,7 +66,7 @@ class AudioReader:
         known = _count_of(position)
         try:
             recording = self._recording(blob)
-            windows = list(_windows(recording, transcriber))
+            windows = list(self._windows(recording, transcriber))
         except RecordingRefused as error:
             log.warning("audio.refused", file=blob.path)
             refusal = Refusal("file", str(error), b"")
@@ -71,7 +76,7 @@ class AudioReader:
         found = list(self._found(blob, windows))
         records = [each for each in found if isinstance(each, Record)]
         ids = {record.external_id for record in records}
-        count = {"segments": len(found)} if self._options.split == "segment" else {}
+        count = {"segments": len(found) if self._options.split == "segment" else -1}
         return Page(
             blob.path,
             {**stamp, **count},
@@ -83,6 +88,17 @@ class AudioReader:
             gone=sorted(_ids(blob.path, known) - ids),
         )
 
+    def _windows(
+        self, recording: Recording, transcriber: Transcriber
+    ) -> Iterator[TranscriptWindow]:
+        from_s, is_last = 0.0, False
+        while not is_last:
+            if self.is_stopped:
+                raise SourceUnavailable(f"{recording.path} was not transcribed to its end.")
+            window = transcriber.transcribe(recording, from_s)
+            yield window
+            from_s, is_last = window.until_s, window.is_last
+
     def _recording(self, blob: Blob) -> Recording:
         """Raises RecordingRefused, SourceUnavailable."""
         by_place = blob.path.startswith("s3://") and not self._options.is_local
@@ -90,6 +106,12 @@ class AudioReader:
             raise RecordingRefused(
                 f"it has {blob.size:,} bytes, and a call takes at most {most:,}: put it in S3, or"
                 " compress it"
+            )
+        if not blob.size:
+            raise RecordingRefused("it is empty")
+        if blob.size > MAX_S3_BYTES:
+            raise RecordingRefused(
+                f"it has {blob.size:,} bytes, and at most {MAX_S3_BYTES:,} are read"
             )
         digest, blocks = blake2b(digest_size=16), []
         try:
@@ -191,6 +213,10 @@ class AudioSource:
             name, locations, may_be_empty=may_be_empty, before=opening.empty_before
         )
 
+    def stop(self) -> None:
+        """The run has ended: no window is paid for any more."""
+        self._reader.is_stopped = True
+
     def size(self) -> int | None:
         return sum(blob.size for blob in self._find()[0])
 
@@ -235,14 +261,6 @@ class AudioSource:
         return storage.find_all(self._locations, self._opening.access, AUDIO)
 
 
-def _windows(recording: Recording, transcriber: Transcriber) -> Iterator[TranscriptWindow]:
-    from_s, is_last = 0.0, False
-    while not is_last:
-        window = transcriber.transcribe(recording, from_s)
-        yield window
-        from_s, is_last = window.until_s, window.is_last
-
-
 def _moment(seconds: float) -> datetime | None:
     with suppress(ValueError, OverflowError, OSError):  # a clock that stood in another age
         return datetime.fromtimestamp(seconds, UTC)
@@ -250,11 +268,13 @@ def _moment(seconds: float) -> datetime | None:
 
 
 def _count_of(position: Position) -> Position:
-    """How many segments were records, at what the source knew before."""
-    count = position.get("segments", position.get(BEFORE, {}).get("segments"))
-    return {} if count is None else {"segments": count}
+    """How many segments were records, at what the source knew before; -1 where the recording as a
+    whole was one."""
+    known = position if "stamp" in position else position.get(BEFORE, {})
+    return {"segments": known.get("segments", -1)} if "stamp" in known else {}
 
 
 def _ids(path: str, known: Position) -> set[str]:
     """Of a recording's records, as they may be stored."""
-    return {path} | {f"{path}#{number}" for number in range(1, known.get("segments", 0) + 1)}
+    count = known.get("segments", 0)
+    return {path} if count < 0 else {f"{path}#{number}" for number in range(1, count + 1)}

@@ -23,11 +23,6 @@ WHERE s.name = %(source)s AND t.digest = %(digest)s
   AND t.requested_language = %(language)s AND t.from_s = %(from)s
 """
 
-_ANY = """
-SELECT FROM sentiment.transcript t JOIN sentiment.source s ON s.id = t.source_id
-WHERE s.name = %(source)s LIMIT 1
-"""
-
 _KEEP = """
 INSERT INTO sentiment.transcript
     (source_id, digest, requested_language, from_s, until_s, is_last, language, model, version,
@@ -84,13 +79,6 @@ class Transcripts:
                 if row
                 else None
             )
-
-        return database.retrying(read, patience_s=self._patience_s)
-
-    def has_any(self) -> bool:
-        def read() -> bool:
-            with database.cursor(self._engine) as cur:
-                return cur.execute(_ANY, {"source": self._source}).fetchone() is not None
 
         return database.retrying(read, patience_s=self._patience_s)
 
