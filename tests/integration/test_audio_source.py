@@ -25,6 +25,7 @@ from worker.records import Bill, Page, Position
 from worker.scoring.target import LambdaTarget
 from worker.sources import kinds
 from worker.sources.audio import AudioSourceConfig
+from worker.sources.files.audio import AudioSource
 from worker.sources.kinds import Opening
 from worker.speech import Recording, Transcriber, TranscriptionOptions
 from worker.store import database
@@ -175,8 +176,11 @@ def test_a_run_that_has_ended_asks_for_no_more_windows(studio: Studio) -> None:
     config = AudioSourceConfig(name="calls", path=str(studio.folder), function="transcription")
     source = kinds.open_source(config, Opening(LOCAL, open_transcriber=studio._open))
 
+    assert isinstance(source, AudioSource)
+    stop = source.stop
+
     def ends_the_run(request: dict[str, Any], n: int) -> Response:
-        source.stop()  # type: ignore[attr-defined]
+        stop()
         return answered((0.0, 5.0, "More.", 0.9), until=request["from"] + 600.0, done=False)
 
     studio.function.script = ends_the_run
