@@ -38,6 +38,7 @@ from worker.store.ledger import spending, watching
 from worker.store.ledger.runs import PostgresLedger
 from worker.store.ledger.transcripts import Transcripts
 from worker.tracing import OtlpTracer, SilentTracer
+from worker.transcription.kept import KeptTranscriber, UnderWay
 from worker.web import health, metrics
 from worker.web.health import Pulse
 
@@ -150,12 +151,15 @@ def open_lambda(settings: Settings, *, stores: bool = True) -> Iterator[LambdaTa
 
 @contextmanager
 def open_transcriber(
-    settings: Settings, engine: Engine | None, source: str, options: TranscriptionOptions
+    settings: Settings,
+    engine: Engine | None,
+    source: str,
+    options: TranscriptionOptions,
+    under_way: UnderWay | None = None,
 ) -> Iterator[Transcriber]:
     """Turns a source's recordings into text; transcripts are kept in the database, if there is one.
     Raises ConfigurationError."""
     from worker.transcription.function import FunctionTranscriber  # boto3 is slow to import
-    from worker.transcription.kept import KeptTranscriber
 
     with contextlib.ExitStack() as stack:
         target = LambdaTarget(
@@ -167,13 +171,8 @@ def open_transcriber(
         )
         if options.is_local:
             url = stack.enter_context(lambda_process.transcription(timeout_s=options.timeout_s))
-            target = replace(
-                target,
-                function=lambda_process.TRANSCRIPTION,
-                access=Access("local"),
-                endpoint_url=url,
-                is_local=True,
-            )
+            target = replace(target, function=lambda_process.TRANSCRIPTION, access=Access("local"),
+                             endpoint_url=url, is_local=True)  # fmt: skip
         patience_s = settings.database_patience_s
         kept = engine and Transcripts(engine, source, options.language, patience_s=patience_s)
         told = (kept.unusable_call,) if kept else ()
@@ -181,7 +180,7 @@ def open_transcriber(
         stack.callback(function.close)
         if options.is_local:
             function.warm_up()
-        yield KeptTranscriber(function, kept) if kept else function
+        yield KeptTranscriber(function, kept, under_way or UnderWay()) if kept else function
 
 
 @asynccontextmanager
@@ -221,7 +220,7 @@ async def open_worker(
         stages=stages,
     )
     try:
-        transcriber = partial(open_transcriber, settings, engine)
+        transcriber = partial(open_transcriber, settings, engine, under_way=UnderWay(stages))
         yield Worker(name, parts, PostgresLedger(engine, **owner), engine, target, transcriber)
     finally:
         await scorer.close()

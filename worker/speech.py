@@ -19,6 +19,9 @@ MAX_AWS_BYTES = 4 << 20
 """Of a recording that travels in a call: 6 MB in base64, and room for what is said with it.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
+LONGEST_S = 24 * 3600.0
+"""Of a recording: the function refuses one that says it is longer."""
+
 MAX_LOCAL_BYTES = 64 << 20
 """The same of a call to the function on this machine: two hours of speech as MP3."""
 
@@ -64,6 +67,8 @@ class TranscriptWindow:
     """An ISO 639 code, as it was detected; None where nothing was said."""
     model: str
     version: str
+    is_broken_off: bool = False
+    """The recording ends here, before it should: something of it is missing."""
     bill: Bill | None = field(default=None, compare=False)
     """What the call cost that brought it; None of what was kept."""
 
@@ -79,7 +84,7 @@ class TranscriptionOptions:
     """None where it is to be detected."""
     timeout_s: float = 900.0
     concurrency: int = 4
-    min_confidence: float = 0.4
+    min_confidence: float = 0.5
     """What was transcribed with less goes to quarantine."""
 
     @property

@@ -22,6 +22,8 @@ class Stage(StrEnum):
 
     READ = "read"
     """A page of the source, or a backfill's window."""
+    TRANSCRIBE = "transcribe"
+    """A window of a recording, which is part of a page: minutes, within the function's timeout."""
     CALL = "call"
     """The Lambda's answer."""
     JOURNAL = "journal"
@@ -38,14 +40,18 @@ class Stages:
         self._runs_at_once = runs_at_once
         self._clock = clock
         self._under_way: dict[object, tuple[Stage, str, float]] = {}
+        self._transcribed_at: dict[str, float] = {}
 
     @contextmanager
     def under_way(self, stage: Stage, what: str) -> Iterator[None]:
+        """`what` is the source's name where a stage is of a source."""
         key = object()
         self._under_way[key] = (stage, what, self._clock())
         try:
             yield
         finally:
+            if stage is Stage.TRANSCRIBE:
+                self._transcribed_at[what] = self._clock()
             del self._under_way[key]
 
     def longest(self) -> dict[Stage, float]:
@@ -67,5 +73,14 @@ class Stages:
             raise Stuck(f"every run waits for its source: {', '.join(sorted(reading))}")
 
     def _waits(self) -> list[tuple[Stage, str, float]]:
+        """A source whose recordings are being transcribed is being read, and does not hang."""
         now = self._clock()
-        return [(stage, what, now - since) for stage, what, since in list(self._under_way.values())]
+        under_way = list(self._under_way.values())
+        transcribed = {what for stage, what, _ in under_way if stage is Stage.TRANSCRIBE}
+        waits = []
+        for stage, what, began_at in under_way:
+            moved_at = began_at
+            if stage is Stage.READ:
+                moved_at = now if what in transcribed else self._transcribed_at.get(what, began_at)
+            waits.append((stage, what, now - max(began_at, moved_at)))
+        return waits

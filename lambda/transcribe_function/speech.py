@@ -8,9 +8,12 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable, Iterator
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import av
 import numpy as np
@@ -19,6 +22,11 @@ from numpy.typing import NDArray
 from sentiment_function.wire import BadRequest
 
 from transcribe_function.wire import Segment, Transcript
+
+T = TypeVar("T")
+
+SMALLEST = 1e-6
+"""Of a word's probability: a mean of logarithms knows no zero."""
 
 RATE = 16_000
 """Samples a second, as Whisper takes them."""
@@ -30,8 +38,28 @@ bounded by it."""
 CUT_S = 2.0
 """A segment that ends so near to its window's end may have been cut in the middle."""
 
-RESERVE_S = 20.0
-"""Of a call's time kept back for the answer: what was transcribed until then is one."""
+PAUSE_S = 2.0
+"""Words that stand further apart are two segments. Silence is cut out before the model hears a
+recording: it writes what was said minutes apart as one."""
+
+LONGEST_S = 24 * 3600.0
+"""A recording that says it is longer is refused: each of its windows is a call that costs."""
+
+LOWEST_RATE = 4_000
+"""Samples a second; half of a telephone's. With fewer, speech cannot be understood."""
+
+RESERVE_S, RESERVE_SHARE = 20.0, 0.1
+"""Of a call's time kept back for the answer, at most: what was transcribed until then is one."""
+
+STEP_MARGIN = 1.5
+"""The next step may take so much longer than the longest one until now."""
+
+SAYS_ITS_LENGTH = ("flac", "mov")
+"""Formats in whose header the length is exact; of others it is an estimate, or (WAV) what is there
+is taken for it."""
+
+MISSING_S, MISSING_SHARE = 1.0, 0.01
+"""Of a recording that is shorter than its header says, by so much or more, something is missing."""
 
 
 class SpeechModel:
@@ -67,52 +95,79 @@ class SpeechModel:
         if language is not None and language not in self.languages:
             known = ", ".join(self.languages[:10])
             raise BadRequest(f"the model does not know the language {language}; it knows {known}")
-        samples, is_end = _samples(audio, from_s, window_s)
+        samples, is_end, is_broken_off = _samples(audio, from_s, window_s)
         end_s = from_s + len(samples) / RATE
         if not len(samples):
-            return Transcript(
-                (), from_s, end_s, is_done=True, language=None, language_probability=0.0
-            )
+            return Transcript((), from_s, end_s, is_done=True, language=None,
+                              language_probability=0.0, is_broken_off=is_broken_off)  # fmt: skip
+        reserve_s = min(RESERVE_S, RESERVE_SHARE * remaining_s())
         # Silence is cut out first: Whisper writes words for it. Each window of 30 seconds stands
         # for itself: one that went wrong does not lead the next one astray.
         found, about = self._model.transcribe(
-            samples, language=language, vad_filter=True, condition_on_previous_text=False
+            samples,
+            language=language,
+            vad_filter=True,
+            condition_on_previous_text=False,
+            word_timestamps=True,
         )
         segments: list[Segment] = []
-        for segment in _moved(found, from_s):
-            segments.append(segment)
-            if remaining_s() < RESERVE_S:
-                return Transcript(segments, from_s, segment.end_s, is_done=False,
-                             language=about.language,
-                             language_probability=about.language_probability)  # fmt: skip
-        may_be_cut = not is_end and len(segments) > 1 and segments[-1].end_s > end_s - CUT_S
-        if may_be_cut:
-            end_s = segments.pop().start_s
+        for parts, longest_s in _timed(_parts(segment, from_s) for segment in found):
+            segments += parts
+            if parts and remaining_s() < max(reserve_s, STEP_MARGIN * longest_s):
+                end_s, is_end, is_broken_off = parts[-1].end_s, False, False
+                break
+        else:
+            may_be_cut = not is_end and len(segments) > 1 and segments[-1].end_s > end_s - CUT_S
+            if may_be_cut:
+                end_s = segments.pop().start_s
         segments = [segment for segment in segments if segment.text]
-        return Transcript(
-            segments, from_s, end_s, is_end, about.language, about.language_probability
-        )
+        return Transcript(segments, from_s, end_s, is_end, about.language,
+                          about.language_probability, is_broken_off)  # fmt: skip
 
 
-def _moved(found: Iterator[Any], from_s: float) -> Iterator[Segment]:
-    for segment in found:
-        yield Segment(
-            from_s + segment.start,
-            from_s + segment.end,
-            segment.text.strip(),
-            min(1.0, math.exp(segment.avg_logprob)),
-        )
+def _timed(steps: Iterator[T]) -> Iterator[tuple[T, float]]:
+    """Each with the seconds that the longest until now has taken."""
+    longest_s, began = 0.0, time.monotonic()
+    for step in steps:
+        longest_s = max(longest_s, time.monotonic() - began)
+        yield step, longest_s
+        began = time.monotonic()
 
 
-def _samples(audio: IO[bytes], from_s: float, most_s: float) -> tuple[NDArray[np.float32], bool]:
-    """Samples from a place on, mono, each in [-1, 1]; is the recording's end among them? Each call
-    decodes from the beginning, as a stream: memory does not grow with the recording. Raises
-    BadRequest."""
+def _parts(segment: Any, from_s: float) -> list[Segment]:
+    """What was said without a pause, of a segment of the model."""
+    words: list[Any] = segment.words or []
+    edges = [n for n in range(1, len(words)) if words[n].start - words[n - 1].end > PAUSE_S]
+    return [
+        _segment(words[first:end], from_s)
+        for first, end in pairwise([0, *edges, len(words)])
+        if first < end
+    ]
+
+
+def _segment(words: Sequence[Any], from_s: float) -> Segment:
+    likely = [max(float(word.probability), SMALLEST) for word in words]
+    return Segment(
+        from_s + float(words[0].start),
+        from_s + max(float(words[0].start), float(words[-1].end)),
+        "".join(word.word for word in words).strip(),
+        min(1.0, statistics.geometric_mean(likely)),
+    )
+
+
+def _samples(
+    audio: IO[bytes], from_s: float, most_s: float
+) -> tuple[NDArray[np.float32], bool, bool]:
+    """Samples from a place on, mono, each in [-1, 1]; is the recording's end among them; and does
+    it end before it should? Each call decodes from the beginning, as a stream: memory does not grow
+    with the recording, and an hour takes 3 seconds. Raises BadRequest."""
     first, count = round(from_s * RATE), round(most_s * RATE)
     kept: list[NDArray[np.int16]] = []
-    at = 0
+    at, promised_s = 0, 0.0
+    is_broken_off = _is_cut_wav(audio)
     try:
         with _opened(audio) as container:
+            promised_s = _promised_s(container)
             resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
             for block in _blocks(container, resampler):
                 part = block[max(0, first - at) :]
@@ -121,12 +176,48 @@ def _samples(audio: IO[bytes], from_s: float, most_s: float) -> tuple[NDArray[np
                     kept.append(part)
                 if at > first + count:
                     break
+    except BadRequest:
+        raise
     except (av.FFmpegError, IndexError, ValueError) as error:
         if not at:
             raise BadRequest("the file is not readable audio", 422) from error
-        # A recording that breaks off is transcribed as far as it goes.
+        is_broken_off = True  # it is transcribed as far as it goes
     samples = np.concatenate(kept) if kept else np.zeros(0, np.int16)
-    return samples[:count].astype(np.float32) / 32768.0, at <= first + count
+    is_end = at <= first + count
+    missing_s = promised_s - at / RATE
+    is_broken_off |= missing_s > max(MISSING_S, MISSING_SHARE * promised_s)
+    return samples[:count].astype(np.float32) / 32768.0, is_end, is_end and is_broken_off
+
+
+def _promised_s(container: Any) -> float:
+    """How long the recording is, by its header; 0 where that is not said exactly. Raises
+    BadRequest for what is too long, or has too few samples a second, to be speech."""
+    stream = container.streams.audio[0]
+    if stream.sample_rate and stream.sample_rate < LOWEST_RATE:
+        raise BadRequest(
+            f"the recording has {stream.sample_rate:,} samples a second, and speech needs"
+            f" {LOWEST_RATE:,}",
+            422,
+        )
+    seconds = (container.duration or 0) / av.time_base
+    if seconds > LONGEST_S:
+        raise BadRequest(
+            f"the recording is {seconds / 3600:,.0f} hours long, and at most"
+            f" {LONGEST_S / 3600:.0f} are transcribed: split it",
+            422,
+        )
+    is_exact = container.format.name.split(",")[0] in SAYS_ITS_LENGTH
+    return seconds if is_exact else 0.0
+
+
+def _is_cut_wav(audio: IO[bytes]) -> bool:
+    """Is there less of the file than its header says? A recorder that does not know the length says
+    0 or the largest number. http://soundfile.sapp.org/doc/WaveFormat/"""
+    head = audio.read(8)
+    size = int.from_bytes(head[4:8], "little")
+    there = audio.seek(0, os.SEEK_END)
+    audio.seek(0)
+    return head[:4] == b"RIFF" and size not in (0, 0xFFFFFFFF) and there < size
 
 
 def _opened(audio: IO[bytes]) -> Any:

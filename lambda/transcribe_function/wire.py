@@ -3,8 +3,9 @@
 Request   {"audio": "<base64>"} or {"s3": "s3://bucket/key", "etag": "..."};
           "language" (a code; else it is detected) and "from" (seconds) may be said, too
 Answer    {"text", "language", "language_probability", "confidence", "segments": [{"start", "end",
-           "text", "confidence"}], "from", "until", "done", "model", "model_version"}
+           "text", "confidence"}], "from", "until", "done", "broken_off", "model", "model_version"}
 
+"broken_off" says that the recording ends before it should: something of it is missing.
 One call transcribes a window of the recording (`speech.WINDOW_S`). Where "done" is false there is
 more: ask again with "from" set to "until". Over HTTP the body may be the audio itself, with
 a content type of audio/... .
@@ -25,8 +26,8 @@ from sentiment_function.wire import BadRequest
 MAX_BYTES = 1 << 30
 """Of a recording that lies in S3. One in the call itself is bounded by Lambda: 6 MB, in base64."""
 
-MAX_FROM_S = 1e6
-"""Eleven days."""
+MAX_FROM_S = 24 * 3600.0
+"""A day: no longer recording is transcribed."""
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _PLACE = re.compile(r"s3://([^/]+)/(.+)", re.DOTALL)
@@ -58,7 +59,7 @@ class Segment:
     end_s: float
     text: str
     confidence: float
-    """The mean probability of its tokens, in [0, 1]; geometric, as the model gives it."""
+    """The mean probability of its words, in [0, 1]; geometric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class Transcript:
     """There is no more of the recording."""
     language: str | None
     language_probability: float
+    is_broken_off: bool = False
+    """It ends before it should: something is missing."""
 
     @property
     def text(self) -> str:
@@ -152,6 +155,7 @@ def answer(transcript: Transcript, *, model: str, version: str) -> dict[str, Any
         "from": round(transcript.from_s, 2),
         "until": round(transcript.until_s, 2),
         "done": transcript.is_done,
+        "broken_off": transcript.is_broken_off,
         "model": model,
         "model_version": version,
     }

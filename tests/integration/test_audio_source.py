@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -25,8 +28,10 @@ from worker.records import Bill, Page, Position
 from worker.scoring.target import LambdaTarget
 from worker.sources import kinds
 from worker.sources.audio import AudioSourceConfig
-from worker.sources.files.audio import AudioSource
+from worker.sources.files.audio import REST_S, AudioSource
 from worker.sources.kinds import Opening
+from worker.sources.queue.source import SqsSource
+from worker.sources.sqs import SqsSourceConfig
 from worker.speech import Recording, Transcriber, TranscriptionOptions
 from worker.store import database
 from worker.store.analytics import scorers
@@ -34,7 +39,7 @@ from worker.store.ledger import removal, spending
 from worker.store.ledger.transcripts import Transcripts
 from worker.transcription import wire
 from worker.transcription.function import FunctionTranscriber
-from worker.transcription.kept import KeptTranscriber
+from worker.transcription.kept import KeptTranscriber, UnderWay
 
 
 def answered(*segments: tuple[float, float, str, float], **more: Any) -> Response:
@@ -60,6 +65,7 @@ class Studio:
         self.folder = folder
         self.function = function
         self.positions: dict[str, Position] = {}
+        self._under_way = UnderWay()
         self._engine = engine
         self.function.script = lambda request, n: answered((0.0, 1.5, "A good day.", 0.9))
         with database.transaction(engine) as connection:
@@ -95,7 +101,7 @@ class Studio:
         kept = Transcripts(self._engine, source, options.language)
         told = kept.unusable_call
         function = FunctionTranscriber(target, options.language, told, pause_s=0.01)
-        yield KeptTranscriber(function, kept)
+        yield KeptTranscriber(function, kept, self._under_way)
         function.close()
 
 
@@ -350,6 +356,8 @@ def test_a_recording_too_large_for_a_call(studio: Studio) -> None:
 def test_a_recording_that_is_being_written_waits(studio: Studio) -> None:
     path = studio.folder / "a.wav"
     path.write_bytes(b"half")
+    lately = time.time() - REST_S + 1.0
+    os.utime(path, (lately, lately))
 
     def grows(*_: Any) -> Response:
         path.write_bytes(b"half and half")
@@ -401,13 +409,138 @@ def test_removing_a_source_removes_what_was_answered(studio: Studio, engine: Eng
 
 def test_a_lost_commit_counts_a_call_once(studio: Studio, engine: Engine) -> None:
     kept = Transcripts(engine, "calls", None)
-    found = answered((0.0, 1.0, "Once.", 0.9))
+    found = answered((0.0, 1.0, "Once.", 0.9), broken_off=True)
     said = replace(wire.decode(found.body, 0.0), bill=Bill(700, 512))
+    call, another = uuid4(), uuid4()
     for _ in range(2):
-        kept.keep(Recording("r", bytes(16)), 0.0, said)
+        kept.keep(Recording("r", bytes(16)), 0.0, said, call)
     (row,) = spending.by(engine, ("model",), source="calls")
     assert (row["invocations"], row["billed_ms"]) == (1, 700)
     assert kept.find(bytes(16), 0.0) == said
+    # Another worker that asked for the same window was billed, too; its transcript is not kept.
+    kept.keep(Recording("r", bytes(16)), 0.0, replace(said, language="de"), another)
+    (row,) = spending.by(engine, ("model",), source="calls")
+    assert (row["invocations"], row["billed_ms"]) == (2, 1_400)
+    assert kept.find(bytes(16), 0.0) == said
+
+
+def test_the_next_run_waits_for_what_the_last_one_asked_for(studio: Studio, engine: Engine) -> None:
+    """The last one ended while the function was at work."""
+    studio.record("a.wav", b"sound")
+    asked = threading.Event()
+
+    def slow(request: dict[str, Any], n: int) -> Response:
+        asked.set()
+        time.sleep(1.0)
+        return answered((0.0, 1.5, "A good day.", 0.9))
+
+    studio.function.script = slow
+    left_behind = threading.Thread(target=studio.read)
+    left_behind.start()
+    assert asked.wait(10)
+    (page,) = studio.read()
+    left_behind.join(10)
+    assert page.records[0].text == "A good day."
+    assert len(studio.function.requests) == 1
+
+
+def test_no_recording_is_longer_than_a_day(studio: Studio) -> None:
+    studio.record("a.wav", b"endless")
+    studio.function.script = lambda request, n: answered(
+        until=request["from"] + 6 * 3600.0, done=False
+    )
+    (page,) = studio.read()
+    assert "longer than 24 hours" in page.refusals[0].reason
+    assert [request["from"] / 3600 for request in studio.function.requests] == [0, 6, 12, 18]
+
+
+def test_what_its_score_is_of_stands_in_a_recordings_tags(studio: Studio) -> None:
+    studio.record("a.wav", b"sound")
+    studio.function.script = lambda request, n: answered(
+        (0.0, 5.0, "word " * 5_000, 0.9), broken_off=True
+    )
+    (page,) = studio.read()
+    tags = page.records[0].tags or {}
+    assert (tags["broken_off"], tags["partly_read"]) == ("yes", "yes")
+
+
+def test_names_that_are_one_in_the_database_are_said(studio: Studio) -> None:
+    for ending in (b"\xff", b"\xfe"):
+        name = os.fsdecode(b"call" + ending + b".wav")
+        studio.record(name, b"sound")
+    with pytest.raises(SourceUnavailable, match="Two files would be one"):
+        studio.read()
+    assert len(studio.positions) == 1
+
+
+@contextmanager
+def dropped(studio: Studio, *keys: str) -> Iterator[tuple[Cloud, SqsSource]]:
+    """Recordings in a bucket, and a source of the queue that tells of them."""
+    with Cloud() as cloud, pytest.MonkeyPatch.context() as environment:
+        for name, value in cloud.variables.items():
+            environment.setenv(name, value)
+        for key in keys:
+            cloud.s3.put_object(Bucket="drop", Key=key, Body=key.encode())
+        config = SqsSourceConfig(name="calls", queue=cloud.queue, function="transcription")
+        opening = Opening(Access("eu-central-1"), open_transcriber=studio._open)
+        source = kinds.open_source(config, opening)
+        assert isinstance(source, SqsSource)
+        yield cloud, source
+
+
+def test_a_misspelt_function_takes_no_message(studio: Studio) -> None:
+    studio.function.script = lambda request, n: aws_error(404, "ResourceNotFoundException")
+    with dropped(studio, "a.wav", "b.wav") as (cloud, source):
+        there = cloud.visible()
+        for _ in range(5):  # more than the queue allows
+            with pytest.raises(ConfigurationError, match="check `function` of the source"):
+                source.wait(1)
+            with pytest.raises(ConfigurationError, match="check `function` of the source"):
+                list(source.pages({}))
+        assert (cloud.visible(), cloud.left(cloud.dead)) == (there, 0)
+        studio.function.script = lambda request, n: answered((0.0, 1.5, "A good day.", 0.9))
+        assert source.wait(1)
+        pages = list(source.pages({}))
+        source.acknowledge(pages)
+        assert (len(pages), cloud.left()) == (2, 0)
+
+
+def test_a_function_that_is_no_more_leaves_its_recordings_and_no_other_message(
+    studio: Studio,
+) -> None:
+    with dropped(studio, "a.wav") as (cloud, source):
+        cloud.put("rows.csv", ("1", "Great"))
+        assert source.wait(1)
+        studio.function.script = lambda request, n: aws_error(404, "ResourceNotFoundException")
+        pages = source.pages({})
+        rows = next(pages)
+        source.acknowledge([rows])
+        assert rows.partition == "s3://drop/rows.csv"
+        with pytest.raises(SourceUnavailable, match="1 message stayed in the queue"):
+            next(pages)
+        assert cloud.left() == 1
+        with pytest.raises(ConfigurationError):  # it is looked at before the next message
+            source.wait(1)
+
+
+def test_a_run_that_has_ended_pays_for_no_more_windows_of_a_queue(studio: Studio) -> None:
+    with dropped(studio, "a.wav") as (cloud, source):
+        assert source.wait(1)
+        studio.function.requests.clear()
+
+        def ends_the_run(request: dict[str, Any], n: int) -> Response:
+            source.stop()
+            return answered((0.0, 5.0, "More.", 0.9), until=request["from"] + 600.0, done=False)
+
+        studio.function.script = ends_the_run
+        with pytest.raises(SourceUnavailable, match="not transcribed to its end"):
+            list(source.pages({}))
+        assert len(studio.function.requests) == 1
+        cloud.wake()
+        studio.function.script = lambda request, n: answered(until=request["from"] + 5.0)
+        (page,) = source.pages({})  # the next run goes on where it was
+        assert [request["from"] for request in studio.function.requests] == [0, 600]
+        source.acknowledge([page])
 
 
 def test_the_worker_role_may_keep_what_was_answered(engine: Engine, database_url: str) -> None:

@@ -28,7 +28,7 @@ def test_a_statement_that_hangs_is_named(clock: Clock) -> None:
         clock.now += 1
         with pytest.raises(Stuck, match="writing scores has waited 61 s for the database"):
             stages.require_moving()
-        assert stages.longest() == {Stage.READ: 0, Stage.CALL: 0, Stage.JOURNAL: STUCK_S + 1}
+        assert stages.longest() == dict.fromkeys(Stage, 0) | {Stage.JOURNAL: STUCK_S + 1}
     stages.require_moving()
     assert set(stages.longest().values()) == {0}
 
@@ -59,3 +59,21 @@ def test_what_fails_is_no_longer_under_way(clock: Clock) -> None:
         raise ValueError("broken")
     clock.now = 900
     stages.require_moving()
+
+
+def test_a_recording_that_is_being_transcribed_does_not_hang(clock: Clock) -> None:
+    stages = Stages(1, clock=clock)
+    with stages.under_way(Stage.READ, "calls"):
+        with stages.under_way(Stage.TRANSCRIBE, "calls"):
+            clock.now = 300
+            stages.require_moving()
+            assert stages.longest()[Stage.TRANSCRIBE] == 300
+            assert stages.longest()[Stage.READ] == 0
+            with stages.under_way(Stage.READ, "another"):
+                clock.now += STUCK_S + 1
+                with pytest.raises(Stuck, match="another"):
+                    stages.require_moving()
+        stages.require_moving()  # between two windows
+        clock.now += STUCK_S + 1
+        with pytest.raises(Stuck, match="every run waits for its source: calls"):
+            stages.require_moving()

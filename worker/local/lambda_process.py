@@ -9,7 +9,7 @@ import selectors
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,7 +53,8 @@ def transcription(*, timeout_s: float) -> Iterator[str]:
             hint='Name a function at AWS (function = "..."), or run: '
             "pip install 'sentiment-worker[audio]'",
         )
-    if not os.environ.get("TRANSCRIPTION_MODEL"):
+    model = os.environ.get("TRANSCRIPTION_MODEL")
+    if not model:
         raise ConfigurationError(
             "No model is named that turns speech into text.",
             hint="Set TRANSCRIPTION_MODEL to a folder with CTranslate2's files of Whisper, or to a"
@@ -67,13 +68,15 @@ def transcription(*, timeout_s: float) -> Iterator[str]:
         "memory_mb": 10_240,
         "request_bytes": MAX_LOCAL_BYTES * 3 // 2,
     }
-    with _serving(config) as url:
+    # The function runs in a folder of its own, from which a relative path leads elsewhere.
+    named = os.path.abspath(model) if os.path.isdir(model) else model
+    with _serving(config, {"TRANSCRIPTION_MODEL": named}) as url:
         yield url
 
 
 @contextmanager
-def _serving(config: dict[str, Any]) -> Iterator[str]:
-    service = _Service(config)
+def _serving(config: dict[str, Any], variables: Mapping[str, str] = {}) -> Iterator[str]:
+    service = _Service(config, variables)
     watch = threading.Thread(target=service.keep_alive, name="local-lambda", daemon=True)
     watch.start()
     try:
@@ -84,8 +87,9 @@ def _serving(config: dict[str, Any]) -> Iterator[str]:
 
 
 class _Service:
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any], variables: Mapping[str, str]) -> None:
         self._config = config
+        self._variables = variables
         self._ending = threading.Event()
         self._process = self._start(port=0)
         self.url = _announced(self._process)
@@ -121,6 +125,7 @@ class _Service:
             [sys.executable, "-P", "-m", "worker.local.lambda_service", config, str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            env=os.environ | self._variables,
             start_new_session=True,  # Ctrl-C is for the worker, which then ends this one
         )
 

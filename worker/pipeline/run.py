@@ -57,6 +57,7 @@ class Run:
         """The last call that failed for other reasons than its texts."""
         self._parts = parts
         self._feed = work.feed
+        self._source = work.name
         self._lane = work.lane
         self._run_id = run_id
         self._observer = observer
@@ -124,7 +125,7 @@ class Run:
             self._changed.set()
 
     async def _read(self, batches: AsyncGenerator[Batch, None]) -> Batch | None:
-        with self._parts.stages.under_way(Stage.READ, f"run {self._run_id}"):
+        with self._parts.stages.under_way(Stage.READ, self._source):
             return await anext(batches, None)
 
     # -- claim -----------------------------------------------------------------------------

@@ -33,7 +33,7 @@ class TranscriptionConfig(SourceConfig):
         default=timedelta(seconds=900), ge=timedelta(seconds=1), le=timedelta(seconds=900)
     )
     """The function's, 1 to 900 seconds."""
-    min_confidence: float = Field(default=0.4, ge=0, le=1)
+    min_confidence: float = Field(default=0.5, ge=0, le=1)
     """In [0, 1]; what was transcribed with less goes to quarantine."""
 
     @property

@@ -3,7 +3,8 @@
 Request   {"audio": "<base64>"} or {"s3": "s3://bucket/key", "etag": "..."}, with "from" (seconds)
           and perhaps "language"
 Answer    {"statusCode": 200, "body": {"segments": [{"start", "end", "text", "confidence"}],
-           "until", "done", "language", "model", "model_version"}}; or 4xx with {"error": "..."}
+           "until", "done", "broken_off", "language", "model", "model_version"}}; or 4xx with
+          {"error": "..."}
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ def decode(payload: bytes, from_s: float) -> TranscriptWindow:
             _text(body["language"]) if body["language"] is not None else None,
             _text(body["model"]),
             _text(body["model_version"]),
+            body.get("broken_off") is True,
         )
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         if isinstance(error, BadAnswer):

@@ -16,7 +16,7 @@ from functools import partial
 from hashlib import blake2b
 from secrets import token_hex
 
-from worker.clean import clean
+from worker.clean import MAX_MODEL_CHARS, clean
 from worker.errors import SourceUnavailable
 from worker.log import get_logger
 from worker.records import BEFORE, Page, Position, Record, Refusal, Remark
@@ -26,6 +26,7 @@ from worker.sources.files.endings import AUDIO
 from worker.sources.files.storage import Blob
 from worker.sources.kinds import Opening
 from worker.speech import (
+    LONGEST_S,
     Recording,
     RecordingRefused,
     Segment,
@@ -41,6 +42,10 @@ BLOCK = 1 << 20
 
 MAX_S3_BYTES = 1 << 30
 """Of an object that the function reads; it refuses a larger one."""
+
+REST_S = 10.0
+"""Untouched for so long, a recording is not being made any more: one that still grows would be paid
+for again and again."""
 
 SHORTEST_S = 0.01
 """Of a segment: times come rounded to it."""
@@ -60,7 +65,7 @@ class AudioReader:
 
     def read(self, blob: Blob, position: Position, transcriber: Transcriber) -> Page | None:
         """A recording's records; None while it is being written. Raises SourceUnavailable."""
-        if not storage.is_at_rest(blob):
+        if not storage.is_at_rest(blob, REST_S):
             return None
         stamp = {"stamp": blob.stamp, "layout": self._options.digest()}
         known = _count_of(position)
@@ -95,6 +100,10 @@ class AudioReader:
         while not is_last:
             if self.is_stopped:
                 raise SourceUnavailable(f"{recording.path} was not transcribed to its end.")
+            if from_s >= LONGEST_S:
+                raise RecordingRefused(
+                    f"it is longer than {LONGEST_S / 3600:.0f} hours: split it, and nothing is lost"
+                )
             window = transcriber.transcribe(recording, from_s)
             yield window
             from_s, is_last = window.until_s, window.is_last
@@ -138,8 +147,9 @@ class AudioReader:
                 spoken = _Spoken(f"{blob.path}#{number}", [each], duration, language, at, times)
                 yield spoken.judged(self._options.min_confidence, f"{each.start_s:.2f} s")
         else:
-            duration = windows[-1].until_s
-            spoken = _Spoken(blob.path, segments, duration, language, at, {})
+            duration, last = windows[-1].until_s, windows[-1]
+            tags = {"broken_off": "yes"} if last.is_broken_off else {}
+            spoken = _Spoken(blob.path, segments, duration, language, at, tags)
             yield spoken.judged(self._options.min_confidence, "file")
 
 
@@ -170,6 +180,8 @@ class _Spoken:
             tags |= {"confidence": f"{confidence:.2f}"}
         if self.language:
             tags |= {"language": self.language}
+        if len(text.text) > MAX_MODEL_CHARS:
+            tags |= {"partly_read": "yes"}  # its score is of the beginning
         return Record(
             self.external_id,
             text.text,

@@ -50,6 +50,8 @@ class Blob:
     """The end of `path` that names a file in an archive."""
     written_at: float = 0.0
     """Seconds since the epoch."""
+    raw_name: str = ""
+    """Of a local file, as the file system has it."""
 
     def is_unchanged(self) -> bool:
         """Does a local file still have the size it had when it was found?"""
@@ -133,7 +135,13 @@ def find_all(
     missing: SourceUnavailable | None = None
     for place in locations:
         try:
-            found |= {blob.path: blob for blob in find(place, access, endings)}
+            for blob in find(place, access, endings):
+                other = found.setdefault(blob.path, blob)
+                if other.raw_name != blob.raw_name:
+                    missing = SourceUnavailable(
+                        f"Two files would be one in the database: {blob.path}.",
+                        hint="Rename one: their names differ only where they are no UTF-8.",
+                    )
         except SourceUnavailable as error:
             missing = error
     return [found[path] for path in sorted(found)], missing
@@ -173,6 +181,7 @@ def _local(name: str) -> Blob:
         opener,
         partial(os.path.getsize, path),
         written_at=status.st_mtime,
+        raw_name=path,
     )
 
 

@@ -21,6 +21,7 @@ class ObjectReader:
 
     def __init__(self, config: SqsSourceConfig, opening: Opening, files: FileSource) -> None:
         self._source = config.name
+        self._recordings = AudioReader(config.transcription) if config.transcription else None
         self._options = config.transcription
         self._opening = opening
         self._files = files
@@ -34,15 +35,24 @@ class ObjectReader:
         self._stack.close()
 
     def read(self, blob: Blob, positions: Mapping[str, Position]) -> Iterator[Page]:
-        """Raises SourceUnavailable."""
-        if self._options is None or not AUDIO.match(blob.path):
+        """Raises SourceUnavailable, ConfigurationError."""
+        if self._recordings is None or not AUDIO.match(blob.path):
             yield from self._files.read(blob, positions, is_alone=False)
             return
-        reader, position = AudioReader(self._options), positions.get(blob.path, {})
-        if not reader.is_new(blob, position):
+        position = positions.get(blob.path, {})
+        if not self._recordings.is_new(blob, position):
             return
+        if page := self._recordings.read(blob, position, self._opened()):
+            yield page
+
+    def stop(self) -> None:
+        """The run has ended: no window is paid for any more."""
+        if self._recordings:
+            self._recordings.is_stopped = True
+
+    def _opened(self) -> Transcriber:
         if self._transcriber is None:
+            assert self._options
             opened = self._opening.open_transcriber(self._source, self._options)
             self._transcriber = self._stack.enter_context(opened)
-        if page := reader.read(blob, position, self._transcriber):
-            yield page
+        return self._transcriber

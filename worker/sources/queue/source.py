@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from worker import aws
-from worker.errors import SourceUnavailable, WorkerError
+from worker.errors import ConfigurationError, SourceUnavailable, WorkerError
 from worker.log import get_logger
 from worker.records import BEFORE, Page, Position, Record, Remark
 from worker.sources.files import storage
@@ -61,6 +61,10 @@ class SqsSource:
         self._deliveries = Deliveries(self._queue)
         self._first: list[Message] = []
         self._left: dict[str, int] = {}
+        self._reader: ObjectReader | None = None
+        self._is_checked = False
+        """Can recordings be transcribed? Asked before a message is taken: it would go to the
+        dead-letter queue, with those beside it."""
 
     def size(self) -> int | None:
         return None
@@ -74,8 +78,13 @@ class SqsSource:
     def wait(self, seconds: float) -> bool:
         self._deliveries.give_back(unread_only=False)  # of a run that failed before it was stored
         if not self._first:
+            self._require_transcriber()
             self._first = self._queue.receive(int(seconds))
         return bool(self._first)
+
+    def stop(self) -> None:
+        if self._reader:
+            self._reader.stop()
 
     def release(self) -> None:
         first, self._first = self._first, []
@@ -152,9 +161,11 @@ class SqsSource:
             except Exception as error:  # noqa: BLE001  one message's place is no reason to stop
                 return SourceUnavailable(f"{place.path!a} cannot be read: {type(error).__name__}.")
 
+        self._require_transcriber()
+        self._reader = ObjectReader(c, self._opening, files)
         with (
             ThreadPoolExecutor(BATCH, thread_name_prefix="objects") as pool,
-            ObjectReader(c, self._opening, files) as reader,
+            self._reader as reader,
         ):
             for place in _redriven(positions):
                 yield from self._read(reader, look(place), positions)
@@ -165,6 +176,14 @@ class SqsSource:
                     found = [next(looked) for _ in places]
                     yield from self._work_off(task, reader, found, positions)
                 self._deliveries.settle()
+
+    def _require_transcriber(self) -> None:
+        """Raises ConfigurationError, SourceUnavailable."""
+        options = self._config.transcription
+        if options and not self._is_checked:
+            with self._opening.open_transcriber(self.name, options) as transcriber:
+                transcriber.check()
+            self._is_checked = True
 
     def _places(self, task: Task) -> list[Place]:
         try:
@@ -187,7 +206,8 @@ class SqsSource:
                 for page in self._read(reader, blob, positions):
                     self._deliveries.add(task, page)
                     yield page
-        except SourceUnavailable as error:
+        except (SourceUnavailable, ConfigurationError) as error:
+            self._is_checked = self._is_checked and not isinstance(error, ConfigurationError)
             self._leave(task, str(error).rstrip("."))
         self._deliveries.is_read(task)
 

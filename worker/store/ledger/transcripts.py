@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Engine
 
@@ -17,7 +18,7 @@ NO_ANSWER = 0
 """In place of a model's id: a call without a usable answer."""
 
 _FIND = """
-SELECT t.segments, t.until_s, t.is_last, t.language, t.model, t.version
+SELECT t.segments, t.until_s, t.is_last, t.language, t.model, t.version, t.is_broken_off
 FROM sentiment.transcript t JOIN sentiment.source s ON s.id = t.source_id
 WHERE s.name = %(source)s AND t.digest = %(digest)s
   AND t.requested_language = %(language)s AND t.from_s = %(from)s
@@ -26,11 +27,19 @@ WHERE s.name = %(source)s AND t.digest = %(digest)s
 _KEEP = """
 INSERT INTO sentiment.transcript
     (source_id, digest, requested_language, from_s, until_s, is_last, language, model, version,
-     path, segments)
+     path, segments, call_id, is_broken_off)
 SELECT id, %(digest)s, %(requested)s, %(from)s, %(until)s, %(last)s, %(language)s, %(model)s,
-       %(version)s, %(path)s, %(segments)s
+       %(version)s, %(path)s, %(segments)s, %(call)s, %(broken_off)s
 FROM sentiment.source WHERE name = %(source)s
 ON CONFLICT DO NOTHING
+"""
+
+# True where an earlier attempt of this very call was committed, and the reply to that was lost.
+_IS_KEPT = """
+SELECT t.call_id = %(call)s
+FROM sentiment.transcript t JOIN sentiment.source s ON s.id = t.source_id
+WHERE s.name = %(source)s AND t.digest = %(digest)s
+  AND t.requested_language = %(requested)s AND t.from_s = %(from)s
 """
 
 # Two statements: one alone would not see a row that another transaction has just made.
@@ -59,13 +68,13 @@ class Transcripts:
         self, engine: Engine, source: str, language: str | None, *, patience_s: float = 60.0
     ) -> None:
         self._engine = engine
-        self._source = source
+        self.source = source
         self._requested = language or ""
         self._patience_s = patience_s
 
     def find(self, digest: bytes, from_s: float) -> TranscriptWindow | None:
         asked = {
-            "source": self._source,
+            "source": self.source,
             "language": self._requested,
             "digest": digest,
             "from": from_s,
@@ -82,11 +91,13 @@ class Transcripts:
 
         return database.retrying(read, patience_s=self._patience_s)
 
-    def keep(self, recording: Recording, from_s: float, window: TranscriptWindow) -> None:
-        """With its bill: it counts for budgets, and stands in `cost report` beside the model."""
-        database.retrying(
-            partial(self._keep, recording, from_s, window), patience_s=self._patience_s
-        )
+    def keep(
+        self, recording: Recording, from_s: float, window: TranscriptWindow, call: UUID
+    ) -> None:
+        """With the bill of the call: it counts for budgets, and stands in `cost report` beside the
+        model. Of two calls for the same window the first is kept; both are paid for."""
+        keep = partial(self._keep, recording, from_s, window, call)
+        database.retrying(keep, patience_s=self._patience_s)
 
     def unusable_call(self, bill: Bill) -> None:
         """A call that ran, or may have, and brought nothing."""
@@ -97,9 +108,11 @@ class Transcripts:
 
         database.retrying(write, patience_s=self._patience_s)
 
-    def _keep(self, recording: Recording, from_s: float, window: TranscriptWindow) -> None:
+    def _keep(
+        self, recording: Recording, from_s: float, window: TranscriptWindow, call: UUID
+    ) -> None:
         said = {
-            "source": self._source,
+            "source": self.source,
             "requested": self._requested,
             "digest": recording.digest,
             "from": from_s,
@@ -110,10 +123,14 @@ class Transcripts:
             "version": window.version,
             "path": recording.path,
             "segments": json.dumps(window.segments),
+            "call": call,
+            "broken_off": window.is_broken_off,
         }
         with database.cursor(self._engine) as cur:
-            # Not again where the reply to a commit was lost: then it is kept, and counted.
-            if cur.execute(_KEEP, said).rowcount and window.bill:
+            is_new = cur.execute(_KEEP, said).rowcount or cur.execute(
+                _IS_KEPT, said
+            ).fetchone() == (False,)
+            if is_new and window.bill:
                 named = (PROVIDER, window.model, window.version)
                 cur.execute(_REGISTER, named)
                 ((model,),) = cur.execute(_MODEL, named).fetchall()
@@ -121,7 +138,7 @@ class Transcripts:
 
     def _count(self, cur: Cursor, bill: Bill, model: Any) -> None:
         cost = {
-            "source": self._source,
+            "source": self.source,
             "model": model,
             "ms": bill.milliseconds,
             "mb_ms": bill.milliseconds * bill.memory_mb,

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    Uuid,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -227,6 +228,18 @@ TRANSCRIPT = Table(
         comment="[start, end, text, confidence] each, in seconds of the recording.",
     ),
     Column("transcribed_at", Time, nullable=False, server_default=NOW),
+    Column(
+        "call_id",
+        Uuid,
+        comment="The call that brought it: another one for the same window is counted beside it.",
+    ),
+    Column(
+        "is_broken_off",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="The recording ends before it should: something of it is missing.",
+    ),
     comment="A transcribed window of a recording: paid for once.",
 )
 
