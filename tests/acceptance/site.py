@@ -7,7 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -55,13 +55,20 @@ class Site:
         return json.loads(answer.text)
 
 
+def served(shell: Shell, *arguments: str, **variables: str) -> AbstractContextManager[Site]:
+    return listening(shell, "dashboard", "--address", *arguments, **variables)
+
+
 @contextmanager
-def served(shell: Shell, *arguments: str, **variables: str) -> Iterator[Site]:
+def listening(
+    shell: Shell, command: str, option: str, *arguments: str, **variables: str
+) -> Iterator[Site]:
+    """A command that serves HTTP at the address that this option names."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    address = ("--address", f"127.0.0.1:{port}")
-    with shell.started("dashboard", *address, *arguments, **variables) as process:
+    address = (option, f"127.0.0.1:{port}")
+    with shell.started(command, *address, *arguments, **variables) as process:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             try:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TextIO
 
 import anyio
+import httpx2
 import pytest
 from mcp import Client, StdioServerParameters, stdio_client
+from mcp.client.streamable_http import streamable_http_client
 
 from tests.acceptance.command import COMMAND, Shell
+from tests.acceptance.site import Site, listening
 from tests.acceptance.stored import HOSTILE, stored
 from tests.conftest import cloned
 from tests.scripted_lambda import ScriptedLambda
@@ -133,3 +137,78 @@ def test_what_cannot_be_asked_is_said_without_a_secret(shell: Shell) -> None:
     said = talk(shell, scene)
     assert "Traceback" not in said
     assert shell.variables["DATABASE_URL"] not in said
+
+
+def over_http(site: Site, scene: Callable[[Assistant], Awaitable[None]], token: str | None) -> None:
+    async def whole() -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        with anyio.fail_after(60):
+            async with httpx2.AsyncClient(headers=headers, timeout=30) as asked:
+                server = streamable_http_client(
+                    f"http://127.0.0.1:{site.port}/mcp", http_client=asked
+                )
+                async with Client(server, read_timeout_seconds=30) as client:
+                    await scene(Assistant(client))
+
+    anyio.run(whole)
+
+
+def test_a_service_over_http_answers_as_over_stdio(shell: Shell) -> None:
+    told: list[Any] = []
+
+    async def scene(assistant: Assistant) -> None:
+        tools = [tool.name for tool in (await assistant.client.list_tools()).tools]
+        told.append((tools, await assistant.ask("compare", by="product", **WEEK)))
+        assert "nobody" in await assistant.refused("trend", source="nobody")
+
+    with listening(shell, "mcp", "--http") as site:
+        over_http(site, scene, None)
+    with listening(shell, "mcp", "--http", SENTIMENT_DASHBOARD_TOKEN="s3cret-token") as site:
+        over_http(site, scene, "s3cret-token")
+    talk(shell, scene)
+    assert told[0] == told[1] == told[2]
+
+
+ASKED = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}})
+
+
+def test_over_http_nobody_gets_in_who_may_not(shell: Shell) -> None:
+    def ask(site: Site, **headers: str) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
+        accepted = {"Content-Type": "application/json",
+                    "Accept": "application/json, text/event-stream",
+                    "MCP-Protocol-Version": "2025-06-18"}  # fmt: skip
+        connection.request("POST", "/mcp", ASKED, accepted | headers)
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    with listening(shell, "mcp", "--http", SENTIMENT_DASHBOARD_TOKEN="s3cret-token") as site:
+        assert ask(site) == 401
+        assert ask(site, Authorization="Bearer wrong") == 401
+        assert ask(site, Authorization="Bearer s3cret-token", Host="elsewhere.example") == 421
+        assert ask(site, Authorization="Bearer s3cret-token") == 200
+    with listening(shell, "mcp", "--http") as site:  # on loopback whoever is there may ask
+        assert ask(site) == 200
+        assert ask(site, Origin="https://elsewhere.example") == 403  # but no page in a browser
+        assert ask(site, Origin="null") == 403
+        assert ask(site, **{"Sec-Fetch-Site": "cross-site"}) == 403
+    with listening(shell, "mcp", "--http", "--user-header", "X-User") as site:
+        assert ask(site) == 401
+        assert ask(site, **{"X-User": "ann"}) == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--http", "0.0.0.0:0"], "could read every record"),
+        (["--http", "8091"], "--http '8091': write host:port"),
+        (["--host", "x"], "are of --http"),
+        (["--user-header", "X-User"], "are of --http"),
+    ],
+)
+def test_a_service_that_would_be_open_does_not_start(
+    shell: Shell, arguments: list[str], told: str
+) -> None:
+    done = shell("mcp", *arguments)
+    assert (done.code, told in done.err) == (2, True), done.err

@@ -35,9 +35,9 @@ from tests.conftest import cloned
 from tests.scripted_lambda import ScriptedLambda
 from worker import bootstrap
 from worker.dashboard.app import application
-from worker.dashboard.guard import AccessRules
 from worker.loading import load
 from worker.store import database, roles
+from worker.web.guard import AccessRules
 
 PAGES = ("/", "/sources/reviews", "/days/2026-03-20", "/search", "/terms", "/work", "/quarantine")
 

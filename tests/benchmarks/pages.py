@@ -28,9 +28,9 @@ import uvicorn
 from tests.benchmarks.analysts import prepare
 from worker import log
 from worker.dashboard.app import application
-from worker.dashboard.guard import AccessRules
 from worker.local import postgres
 from worker.store import database, migrate, roles
+from worker.web.guard import AccessRules
 
 TIMES = 6
 WANTED_MS = 150

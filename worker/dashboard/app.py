@@ -21,9 +21,9 @@ from starlette.types import ASGIApp
 from worker import __version__
 from worker.dashboard import api, pages, reviewing
 from worker.dashboard.chart_process import ChartRenderer
-from worker.dashboard.guard import AccessRules, Guard
 from worker.errors import Forbidden, Misasked, Unknown, WorkerError
 from worker.log import get_logger
+from worker.web.guard import AccessRules, Guard
 
 log = get_logger(__name__)
 

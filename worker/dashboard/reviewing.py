@@ -13,12 +13,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import Engine
 
 from worker.dashboard.asking import Database, known_filters
-from worker.dashboard.guard import Caller
 from worker.dashboard.pages import page
 from worker.errors import Forbidden, Misasked
 from worker.insight.review import LABELS
 from worker.insight.wording import legible
 from worker.store.analytics import reviews
+from worker.web.guard import Caller
 
 router = APIRouter(
     include_in_schema=False,

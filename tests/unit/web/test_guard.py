@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from functools import partial
 from typing import Any
 
 import pytest
 from starlette.datastructures import Headers
 
-from worker.dashboard.guard import HEADERS, AccessRules, Caller, Guard
 from worker.errors import ConfigurationError
+from worker.web.guard import HEADERS, AccessRules, Caller, Guard
 
 OPEN = AccessRules()
 TOKEN = "hünter2-"
@@ -25,7 +26,9 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": scope["method"].encode()})
 
 
-def ask(rules: AccessRules, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], str]:
+def ask(
+    rules: AccessRules, method: str = "GET", guard: Any = Guard, **headers: Any
+) -> tuple[int, dict[str, str], str]:
     """(status, headers, body); an underscore in a header's name is a hyphen."""
     sent: list[Any] = []
 
@@ -37,7 +40,7 @@ def ask(rules: AccessRules, method: str = "GET", **headers: str) -> tuple[int, d
         (name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in told.items()
     ]
     scope = {"type": "http", "method": method, "path": "/", "headers": raw}
-    asyncio.run(Guard(app, rules)(scope, None, send))  # type: ignore[arg-type]
+    asyncio.run(guard(app, rules)(scope, None, send))
     answer = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], answer, sent[1]["body"].decode()
 
@@ -178,3 +181,23 @@ def test_an_address_that_others_reach_takes_a_key_or_a_proxy(host: str) -> None:
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.8.8", "::1", "[::1]"])
 def test_loopback_takes_nothing(host: str) -> None:
     OPEN.require_for(host)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"origin": "http://127.0.0.1:8090"}, 200),
+        ({"origin": "https://elsewhere.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec_fetch_site": "cross-site"}, 403),
+    ],
+)
+def test_programs_say_no_origin_and_pages_elsewhere_are_refused(
+    headers: dict[str, str], status: int
+) -> None:
+    assert ask(OPEN, "POST", partial(Guard, for_programs=True), **headers)[0] == status
+
+
+def test_of_a_page_a_change_without_an_origin_is_refused() -> None:
+    assert ask(OPEN, "POST")[0] == 403
