@@ -527,8 +527,19 @@ def test_the_page_asks_for_its_token(helm: Helm) -> None:
     ]
     assert page["args"] == ["dashboard", "--address=0.0.0.0:8090", "--host=scores.example.org"]
     said = variables(page)
-    assert said["SENTIMENT_DASHBOARD_TOKEN_FILE"] == "/run/secrets/page/dashboard-token"
+    assert said["SENTIMENT_DASHBOARD_TOKEN_FILE"] == "/run/secrets/token/dashboard-token"
     assert not {"LAMBDA_FUNCTION_NAME", "SENTIMENT_CONFIG"} & said.keys()
+
+
+def test_assistants_have_a_service_with_a_token(helm: Helm) -> None:
+    items = helm.render("iam")
+    name = "scores-sentiment-worker-mcp"
+    (served,) = one(items, "Deployment", name)["spec"]["template"]["spec"]["containers"]
+    assert served["args"] == ["mcp", "--http=0.0.0.0:8091", "--host=assistants.example.org"]
+    assert variables(served)["SENTIMENT_DASHBOARD_TOKEN_FILE"].startswith("/run/secrets/token/")
+    assert one(items, "NetworkPolicy", name)["spec"]["ingress"] == [{"ports": [{"port": 8091}]}]
+    assert one(items, "Service", name)["spec"]["ports"][0]["targetPort"] == "http"
+    assert "Ingress" in kinds(items)  # the page's
 
 
 def test_the_ingress_leads_to_the_page(helm: Helm) -> None:
@@ -615,10 +626,11 @@ def test_no_policy_where_none_is_wanted(helm: Helm) -> None:
         ("cron", ["metrics.serviceMonitor.enabled=true"], "ends before it is scraped"),
         ("argocd", ["keda.minReplicas=9"], "larger than keda.maxReplicas"),
         ("argocd", ["keda.minReplicas=0"], "minReplicas"),
-        ("iam", ['page.tokenSecret=""'], "Anybody could read the page"),
+        ("iam", ['page.tokenSecret=""'], "Anybody could read every record"),
         ("iam", ["page.hosts=[]"], "page.ingress needs page.hosts"),
-        ("proxy", ["page.allowedFrom=[]"], "let the proxy alone reach"),
-        ("proxy", ["networkPolicy.enabled=false"], "let the proxy alone reach"),
+        ("proxy", ["page.allowedFrom=[]"], "let the proxy alone reach it"),
+        ("proxy", ["networkPolicy.enabled=false"], "let the proxy alone reach it"),
+        ("iam", ['mcp.tokenSecret=""'], "name mcp.tokenSecret"),
         ("iam", ["function.timeout=901"], "timeout"),
         ("iam", ['image.digest="latest"'], "digest"),
         ("iam", ['migration.method="job"'], "method"),

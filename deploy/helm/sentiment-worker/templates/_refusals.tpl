@@ -54,18 +54,21 @@
 {{- fail "keda.minReplicas is larger than keda.maxReplicas." -}}
 {{- end -}}
 {{- end -}}
-{{- if $v.page.enabled -}}
-{{- if not (or $v.page.tokenSecret $v.page.userHeader) -}}
-{{- fail "Anybody could read the page: name page.tokenSecret, or page.userHeader behind a proxy that authenticates." -}}
+{{- range $name := list "page" "mcp" -}}
+{{- $said := get $v $name -}}
+{{- if $said.enabled -}}
+{{- if not (or $said.tokenSecret $said.userHeader) -}}
+{{- fail (printf "Anybody could read every record: name %s.tokenSecret, or %s.userHeader behind a proxy that authenticates." $name $name) -}}
 {{- end -}}
-{{- if and $v.page.userHeader (or (not $v.networkPolicy.enabled) (not $v.page.allowedFrom)) -}}
-{{- fail "Whoever can set page.userHeader gets in: let the proxy alone reach the page, with networkPolicy.enabled and page.allowedFrom." -}}
+{{- if and $said.userHeader (or (not $v.networkPolicy.enabled) (not $said.allowedFrom)) -}}
+{{- fail (printf "Whoever can set %s.userHeader gets in: let the proxy alone reach it, with networkPolicy.enabled and %s.allowedFrom." $name $name) -}}
 {{- end -}}
-{{- if and $v.page.ingress.enabled (not $v.page.hosts) -}}
-{{- fail "page.ingress needs page.hosts." -}}
+{{- if and $said.ingress.enabled (not $said.hosts) -}}
+{{- fail (printf "%s.ingress needs %s.hosts." $name $name) -}}
 {{- end -}}
-{{- if and $v.page.databaseSecret $v.database.reference -}}
-{{- fail "page.databaseSecret is in place of a Secret, and database.reference names none." -}}
+{{- if and $said.databaseSecret $v.database.reference -}}
+{{- fail (printf "%s.databaseSecret is in place of a Secret, and database.reference names none." $name) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
