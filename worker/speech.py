@@ -108,6 +108,9 @@ class Transcriber(Protocol):
         """The window of a recording that begins at `from_s`. Blocks for minutes. Raises
         RecordingRefused, SourceUnavailable, ConfigurationError."""
 
+    def close(self) -> None:
+        """Nothing more is asked for, from whichever thread: who waits gets SourceUnavailable."""
+
     def check(self) -> None:
         """Raises ConfigurationError and SourceUnavailable where the function cannot be called;
         nothing is transcribed, and nothing costs."""

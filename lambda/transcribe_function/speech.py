@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import av
 import numpy as np
@@ -21,9 +21,7 @@ from faster_whisper import WhisperModel, download_model  # type: ignore[import-u
 from numpy.typing import NDArray
 from sentiment_function.wire import BadRequest
 
-from transcribe_function.wire import Segment, Transcript
-
-T = TypeVar("T")
+from transcribe_function.wire import MAX_BYTES, Segment, Transcript
 
 SMALLEST = 1e-6
 """Of a word's probability: a mean of logarithms knows no zero."""
@@ -37,6 +35,12 @@ bounded by it."""
 
 CUT_S = 2.0
 """A segment that ends so near to its window's end may have been cut in the middle."""
+
+BEFORE_S = 0.5
+"""A word's time may be a little late: the next window begins so long before it, at most."""
+
+SHORTEST_S = 1.0
+"""Of a window that is not the last: the worker takes a shorter one for a standstill."""
 
 PAUSE_S = 2.0
 """Words that stand further apart are two segments. Silence is cut out before the model hears a
@@ -54,12 +58,25 @@ RESERVE_S, RESERVE_SHARE = 20.0, 0.1
 STEP_MARGIN = 1.5
 """The next step may take so much longer than the longest one until now."""
 
-SAYS_ITS_LENGTH = ("flac", "mov")
-"""Formats in whose header the length is exact; of others it is an estimate, or (WAV) what is there
-is taken for it."""
+HAS_A_LENGTH = ("flac", "wav")
+"""Formats whose length is exact; of others it is an estimate, or counts gaps."""
 
 MISSING_S, MISSING_SHARE = 1.0, 0.01
 """Of a recording that is shorter than its header says, by so much or more, something is missing."""
+
+
+class _OutOfTime(Exception):
+    """There is no time for another step."""
+
+
+class _SteppedModel(WhisperModel):  # type: ignore[misc]
+    """Asks before each step, which is up to 30 seconds of speech."""
+
+    before_step: Callable[[], None] = staticmethod(lambda: None)
+
+    def encode(self, features: Any) -> Any:
+        self.before_step()
+        return super().encode(features)
 
 
 class SpeechModel:
@@ -70,7 +87,7 @@ class SpeechModel:
         if it is not there. Raises ValueError where there is no such model."""
         folder = Path(model) if Path(model).is_dir() else Path(download_model(model))
         # One call at a time has the whole environment: all of its processors.
-        self._model: Any = WhisperModel(
+        self._model: Any = _SteppedModel(
             str(folder), device="cpu", compute_type="int8", cpu_threads=os.cpu_count() or 1
         )
         self.name = os.environ.get("TRANSCRIPTION_MODEL_NAME") or (
@@ -100,7 +117,11 @@ class SpeechModel:
         if not len(samples):
             return Transcript((), from_s, end_s, is_done=True, language=None,
                               language_probability=0.0, is_broken_off=is_broken_off)  # fmt: skip
-        reserve_s = min(RESERVE_S, RESERVE_SHARE * remaining_s())
+        segments: list[Segment] = []
+        # A call of less than a second's speech would be no progress.
+        self._model.before_step = _time_keeper(
+            remaining_s, lambda: bool(segments) and segments[-1].end_s >= from_s + SHORTEST_S
+        )
         # Silence is cut out first: Whisper writes words for it. Each window of 30 seconds stands
         # for itself: one that went wrong does not lead the next one astray.
         found, about = self._model.transcribe(
@@ -110,28 +131,46 @@ class SpeechModel:
             condition_on_previous_text=False,
             word_timestamps=True,
         )
-        segments: list[Segment] = []
-        for parts, longest_s in _timed(_parts(segment, from_s) for segment in found):
-            segments += parts
-            if parts and remaining_s() < max(reserve_s, STEP_MARGIN * longest_s):
-                end_s, is_end, is_broken_off = parts[-1].end_s, False, False
-                break
+        try:
+            for segment in found:
+                segments += _parts(segment, from_s)
+        except _OutOfTime:
+            end_s, is_end, is_broken_off = segments[-1].end_s, False, False
         else:
-            may_be_cut = not is_end and len(segments) > 1 and segments[-1].end_s > end_s - CUT_S
-            if may_be_cut:
-                end_s = segments.pop().start_s
+            if not is_end and segments and segments[-1].end_s > end_s - CUT_S:
+                begins_s = _before(segments, from_s)
+                if begins_s >= from_s + SHORTEST_S:
+                    segments.pop()
+                    end_s = begins_s
         segments = [segment for segment in segments if segment.text]
         return Transcript(segments, from_s, end_s, is_end, about.language,
                           about.language_probability, is_broken_off)  # fmt: skip
 
 
-def _timed(steps: Iterator[T]) -> Iterator[tuple[T, float]]:
-    """Each with the seconds that the longest until now has taken."""
-    longest_s, began = 0.0, time.monotonic()
-    for step in steps:
-        longest_s = max(longest_s, time.monotonic() - began)
-        yield step, longest_s
-        began = time.monotonic()
+def _time_keeper(
+    remaining_s: Callable[[], float], may_end: Callable[[], bool]
+) -> Callable[[], None]:
+    """To be called before each step. Raises _OutOfTime where there may be no time for it, and what
+    was heard is worth an answer."""
+    reserve_s = min(RESERVE_S, RESERVE_SHARE * remaining_s())
+    longest_s, began = 0.0, 0.0
+
+    def before_step() -> None:
+        nonlocal longest_s, began
+        now = time.monotonic()
+        longest_s = max(longest_s, now - began) if began else 0.0
+        began = now
+        if may_end() and remaining_s() < max(reserve_s, STEP_MARGIN * longest_s):
+            raise _OutOfTime
+
+    return before_step
+
+
+def _before(segments: Sequence[Segment], from_s: float) -> float:
+    """Where the next window begins, so that it hears the last segment whole: in the pause before
+    it."""
+    ended_s = segments[-2].end_s if len(segments) > 1 else from_s
+    return max((ended_s + segments[-1].start_s) / 2, segments[-1].start_s - BEFORE_S)
 
 
 def _parts(segment: Any, from_s: float) -> list[Segment]:
@@ -199,25 +238,27 @@ def _promised_s(container: Any) -> float:
             f" {LOWEST_RATE:,}",
             422,
         )
-    seconds = (container.duration or 0) / av.time_base
+    if container.format.name not in HAS_A_LENGTH:
+        return 0.0
+    seconds = float(container.duration or 0) / av.time_base
     if seconds > LONGEST_S:
         raise BadRequest(
             f"the recording is {seconds / 3600:,.0f} hours long, and at most"
             f" {LONGEST_S / 3600:.0f} are transcribed: split it",
             422,
         )
-    is_exact = container.format.name.split(",")[0] in SAYS_ITS_LENGTH
-    return seconds if is_exact else 0.0
+    return seconds
 
 
 def _is_cut_wav(audio: IO[bytes]) -> bool:
-    """Is there less of the file than its header says? A recorder that does not know the length says
-    0 or the largest number. http://soundfile.sapp.org/doc/WaveFormat/"""
+    """Is there less of the file than its header says? A recorder that writes to a pipe does not
+    know the length: it says 0, or one of some numbers of gigabytes.
+    http://soundfile.sapp.org/doc/WaveFormat/"""
     head = audio.read(8)
     size = int.from_bytes(head[4:8], "little")
     there = audio.seek(0, os.SEEK_END)
     audio.seek(0)
-    return head[:4] == b"RIFF" and size not in (0, 0xFFFFFFFF) and there < size
+    return head[:4] == b"RIFF" and there < size <= MAX_BYTES
 
 
 def _opened(audio: IO[bytes]) -> Any:

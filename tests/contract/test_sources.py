@@ -343,6 +343,8 @@ class Spoken:
 
     def check(self) -> None: ...
 
+    def close(self) -> None: ...
+
     def transcribe(self, recording: Recording, from_s: float) -> TranscriptWindow:
         assert recording.content
         segments = [

@@ -162,23 +162,39 @@ def test_windows_join(function: ModuleType, tmp_path: Path) -> None:
     assert all(before.end_s <= after.start_s for before, after in pairwise(segments))
 
 
-def test_what_is_heard_until_time_runs_out_is_an_answer(
-    function: ModuleType, tmp_path: Path
-) -> None:
-    recording = encoded(DELAYED, tmp_path / "long.wav", times=3)
-    audio = io.BytesIO(recording.read_bytes())
-    left = iter([20.0, 1.9])  # a tenth of it is kept back
-    heard = function.model().transcribe(audio, remaining_s=lambda: next(left))
-    assert (len(heard.segments), heard.is_done) == (1, False)
-    assert heard.until_s == heard.segments[0].end_s > 0
-
-
-def test_a_step_that_may_take_too_long_is_not_begun(function: ModuleType, tmp_path: Path) -> None:
-    recording = encoded(DELAYED, tmp_path / "long.wav", times=3)
-    audio = io.BytesIO(recording.read_bytes())
-    left = iter([1.0, 0.11])  # more than a tenth, and less than a step of 30 seconds takes
-    heard = function.model().transcribe(audio, remaining_s=lambda: next(left))
+def test_what_is_heard_until_time_runs_out_is_an_answer(function: ModuleType) -> None:
+    """All of the steps that were made, and not a word of the one that was not begun."""
+    steps = iter([20.0, 19.0, 1.9])  # at the beginning, and before each step but the first
+    model = function.model()
+    often: list[Path | float] = [DELAYED, 0.6] * 12
+    heard = model.transcribe(spoken(*often), remaining_s=lambda: next(steps))
     assert not heard.is_done
+    assert heard.text.count("delayed") > 5  # more than one step of 30 seconds
+    assert 35.0 < heard.until_s == heard.segments[-1].end_s < 66.0
+    rest = model.transcribe(spoken(*often), from_s=heard.until_s)
+    assert heard.text.count("delayed") + rest.text.count("delayed") == 12
+
+
+def test_a_step_that_may_take_too_long_is_not_begun(function: ModuleType) -> None:
+    left = iter([1.0, 0.11])  # more than a tenth, and less than a step of 30 seconds takes
+    heard = function.model().transcribe(spoken(*[DELAYED] * 9), remaining_s=lambda: next(left))
+    assert not heard.is_done
+    assert heard.text.count("delayed") > 3  # those of the first step
+
+
+@pytest.mark.parametrize("at_s", [596.4, 596.6, 597.5, 599.4])
+@pytest.mark.parametrize("before", [True, False])
+def test_speech_over_a_windows_end_is_heard_whole_by_the_next(
+    function: ModuleType, at_s: float, before: bool
+) -> None:
+    lead: list[Path | float] = [LOVE, at_s - 5.37] if before else [at_s]
+    recording = spoken(*lead, DELAYED, 8.0)
+    first = function.model().transcribe(recording)
+    assert not first.is_done
+    recording.seek(0)
+    second = function.model().transcribe(recording, from_s=first.until_s)
+    assert second.text.replace(" 3 ", " three ") == SAID[DELAYED]
+    assert "delayed" not in first.text
 
 
 def test_what_was_said_a_minute_apart_is_two_segments(function: ModuleType) -> None:
@@ -259,8 +275,12 @@ def test_a_whole_recording_does_not_break_off(
 def test_a_recording_that_breaks_off_is_said_to(function: ModuleType, tmp_path: Path) -> None:
     heard = function.model().transcribe(io.BytesIO(flac_of(20, tmp_path)))
     assert (heard.text, heard.is_broken_off) == (SAID[DELAYED], True)
-    whole = encoded(DELAYED, tmp_path / "r.wav", times=2).read_bytes()
-    assert function.model().transcribe(io.BytesIO(whole[: len(whole) // 2])).is_broken_off
+    whole = bytearray(encoded(DELAYED, tmp_path / "r.wav", times=2).read_bytes())
+    half = whole[: len(whole) // 2]
+    assert function.model().transcribe(io.BytesIO(half)).is_broken_off
+    for unknown in (0, 0x7FFFF024, 0x80000024, 0xFFFFFFFF):  # as recorders write to a pipe
+        half[4:8] = unknown.to_bytes(4, "little")
+        assert not function.model().transcribe(io.BytesIO(half)).is_broken_off
 
 
 def test_the_worker_reads_what_the_function_writes(function: ModuleType) -> None:

@@ -8,14 +8,13 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 from typing import Any
 from uuid import uuid4
 
-import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
@@ -505,50 +504,116 @@ def test_a_misspelt_function_takes_no_message(studio: Studio) -> None:
         assert (len(pages), cloud.left()) == (2, 0)
 
 
-def test_a_function_that_is_no_more_leaves_its_recordings_and_no_other_message(
+def test_a_function_that_is_no_more_ends_the_run_and_is_asked_for_before_the_next(
     studio: Studio,
 ) -> None:
-    with dropped(studio, "a.wav") as (cloud, source):
+    with dropped(studio, "a.wav", "b.wav") as (cloud, source):
         cloud.put("rows.csv", ("1", "Great"))
         assert source.wait(1)
+        plain = studio.function.script
         studio.function.script = lambda request, n: aws_error(404, "ResourceNotFoundException")
-        pages = source.pages({})
-        rows = next(pages)
-        source.acknowledge([rows])
-        assert rows.partition == "s3://drop/rows.csv"
         with pytest.raises(SourceUnavailable, match="1 message stayed in the queue"):
-            next(pages)
-        assert cloud.left() == 1
-        with pytest.raises(ConfigurationError):  # it is looked at before the next message
-            source.wait(1)
+            list(source.pages({}))
+        assert cloud.visible() >= 2  # at once; the first comes again later
+        for _ in range(3):
+            with pytest.raises(ConfigurationError):
+                source.wait(1)
+        studio.function.script = plain
+        cloud.wake()
+        pages = list(source.pages({}))
+        source.acknowledge(pages)
+        assert (len(pages), cloud.left(), cloud.left(cloud.dead)) == (3, 0, 0)
 
 
 def test_a_run_that_has_ended_pays_for_no_more_windows_of_a_queue(studio: Studio) -> None:
+    keys = [f"{n}.wav" for n in range(25)]
+    with dropped(studio, *keys) as (cloud, source):
+        assert source.wait(1)
+        for _ in range(5):  # more than the queue allows
+            studio.function.requests.clear()
+
+            def ends_the_run(request: dict[str, Any], n: int) -> Response:
+                source.stop()
+                return answered((0.0, 5.0, "More.", 0.9), until=request["from"] + 9.0, done=False)
+
+            studio.function.script = ends_the_run
+            assert list(source.pages({})) == []
+            assert len(studio.function.requests) == 1
+        assert cloud.left() >= 15
+        assert cloud.left(cloud.dead) <= 10  # one batch was received again and again
+
+
+def test_a_function_that_refuses_every_recording_ends_the_run_with_the_first(
+    studio: Studio,
+) -> None:
+    """It can be called, so that nothing is known of it before."""
+    with dropped(studio, *[f"{n}.wav" for n in range(25)]) as (cloud, source):
+        body = {"statusCode": 403, "body": {"error": "AccessDenied"}}
+        studio.function.script = lambda request, n: Response(json.dumps(body).encode())
+        with pytest.raises(SourceUnavailable, match=r"1 message stayed.*may not read"):
+            list(source.pages({}))
+        assert sum("s3" in request for request in studio.function.requests) == 1
+        assert cloud.visible() >= 24
+
+
+def test_after_a_stop_no_call_begins(studio: Studio) -> None:
+    """Neither another attempt, nor that of a run that waits for the same recording."""
+    studio.record("a.wav", b"sound")
+    config = AudioSourceConfig(name="calls", path=str(studio.folder), function="transcription")
+    sources = []
+    for _ in range(2):
+        opened = kinds.open_source(config, Opening(LOCAL, open_transcriber=studio._open))
+        assert isinstance(opened, AudioSource)
+        sources.append(opened)
+    asked, go_on = threading.Event(), threading.Event()
+
+    def waits(request: dict[str, Any], n: int) -> Response:
+        asked.set()
+        go_on.wait(10)
+        return aws_error(500, "ServiceException")
+
+    studio.function.script = waits
+    threads = [threading.Thread(target=_to_its_end, args=(each,)) for each in sources]
+    threads[0].start()
+    assert asked.wait(10)
+    threads[1].start()
+    time.sleep(0.3)
+    for each in sources:
+        each.stop()
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert len(studio.function.requests) == 1
+
+
+def _to_its_end(source: AudioSource) -> None:
+    with suppress(SourceUnavailable):
+        list(source.pages({}))
+
+
+def test_the_bill_of_a_call_beside_what_an_older_worker_kept(
+    studio: Studio, engine: Engine
+) -> None:
+    kept = Transcripts(engine, "calls", None)
+    said = replace(wire.decode(answered((0.0, 1.0, "x", 0.9)).body, 0.0), bill=Bill(700, 512))
+    kept.keep(Recording("r", bytes(16)), 0.0, replace(said, bill=None), uuid4())
+    with database.transaction(engine) as connection:
+        connection.execute(text("UPDATE sentiment.transcript SET call_id = NULL"))
+    kept.keep(Recording("r", bytes(16)), 0.0, said, uuid4())
+    (row,) = spending.by(engine, ("model",), source="calls")
+    assert (row["invocations"], row["billed_ms"]) == (1, 700)
+
+
+def test_a_reading_says_of_its_own_messages_what_stayed(studio: Studio) -> None:
+    """And not of those of the run before, whose call has not ended."""
     with dropped(studio, "a.wav") as (cloud, source):
         assert source.wait(1)
-        studio.function.requests.clear()
-
-        def ends_the_run(request: dict[str, Any], n: int) -> Response:
-            source.stop()
-            return answered((0.0, 5.0, "More.", 0.9), until=request["from"] + 600.0, done=False)
-
-        studio.function.script = ends_the_run
-        with pytest.raises(SourceUnavailable, match="not transcribed to its end"):
+        studio.function.script = lambda request, n: aws_error(500, "ServiceException")
+        with pytest.raises(SourceUnavailable, match="1 message stayed"):
             list(source.pages({}))
-        assert len(studio.function.requests) == 1
         cloud.wake()
-        studio.function.script = lambda request, n: answered(until=request["from"] + 5.0)
-        (page,) = source.pages({})  # the next run goes on where it was
-        assert [request["from"] for request in studio.function.requests] == [0, 600]
-        source.acknowledge([page])
-
-
-def test_the_worker_role_may_keep_what_was_answered(engine: Engine, database_url: str) -> None:
-    plain = database.normalise_url(database_url).set(drivername="postgresql")
-    with psycopg.connect(plain.render_as_string(hide_password=False)) as connection:
-        for right in ("SELECT", "INSERT"):
-            allowed = connection.execute(
-                "SELECT has_table_privilege('sentiment_worker', 'sentiment.transcript', %s)",
-                (right,),
-            ).fetchone()
-            assert allowed == (True,)
+        studio.function.script = lambda request, n: answered((0.0, 1.5, "A good day.", 0.9))
+        pages = source.pages({})
+        source.acknowledge([next(pages)])
+        assert list(pages) == []

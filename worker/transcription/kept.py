@@ -49,6 +49,9 @@ class KeptTranscriber:
     def check(self) -> None:
         self._inner.check()
 
+    def close(self) -> None:
+        self._inner.close()
+
     def transcribe(self, recording: Recording, from_s: float) -> TranscriptWindow:
         with self._under_way.alone(self._transcripts.source, recording.digest):
             found = self._transcripts.find(recording.digest, from_s)

@@ -221,13 +221,16 @@ class AudioSource:
         self._options = options
         self._opening = opening
         self._reader = AudioReader(options)
+        self._transcriber: Transcriber | None = None
         self._emptiness = Emptiness(
             name, locations, may_be_empty=may_be_empty, before=opening.empty_before
         )
 
     def stop(self) -> None:
-        """The run has ended: no window is paid for any more."""
+        """The run has ended: nothing is paid for any more."""
         self._reader.is_stopped = True
+        if self._transcriber:
+            self._transcriber.close()
 
     def size(self) -> int | None:
         return sum(blob.size for blob in self._find()[0])
@@ -250,6 +253,7 @@ class AudioSource:
         new = [blob for blob in blobs if self._reader.is_new(blob, positions.get(blob.path, {}))]
         if new:
             with self._opening.open_transcriber(self.name, self._options) as transcriber:
+                self._transcriber = transcriber
                 for blob, future in self._begun(new, positions, transcriber):
                     try:
                         if page := future.result():

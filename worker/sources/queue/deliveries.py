@@ -57,11 +57,11 @@ class Deliveries:
         with self._lock:
             task.is_read = True
 
-    def leave(self, task: Task) -> None:
+    def leave(self, task: Task, after_s: int = RETRY_AFTER_S) -> None:
         """It stays in the queue, and comes again later."""
         with self._lock:
             task.is_read = task.is_left = True
-        self._queue.release([task.message], RETRY_AFTER_S)
+        self._queue.release([task.message], after_s)
 
     def acknowledge(self, pages: Sequence[Page]) -> None:
         """These are committed."""

@@ -36,7 +36,7 @@ class ObjectReader:
 
     def read(self, blob: Blob, positions: Mapping[str, Position]) -> Iterator[Page]:
         """Raises SourceUnavailable, ConfigurationError."""
-        if self._recordings is None or not AUDIO.match(blob.path):
+        if self._recordings is None or not self.transcribes(blob):
             yield from self._files.read(blob, positions, is_alone=False)
             return
         position = positions.get(blob.path, {})
@@ -46,9 +46,14 @@ class ObjectReader:
             yield page
 
     def stop(self) -> None:
-        """The run has ended: no window is paid for any more."""
+        """The run has ended: nothing is paid for any more."""
         if self._recordings:
             self._recordings.is_stopped = True
+        if self._transcriber:
+            self._transcriber.close()
+
+    def transcribes(self, blob: Blob) -> bool:
+        return self._recordings is not None and AUDIO.match(blob.path)
 
     def _opened(self) -> Transcriber:
         if self._transcriber is None:

@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 
 from worker import aws
 from worker.errors import ConfigurationError, SourceUnavailable, WorkerError
@@ -27,12 +27,12 @@ from worker.sources.files.source import FileSource
 from worker.sources.files.storage import Blob
 from worker.sources.json_records import FIELDS
 from worker.sources.kinds import Opening
+from worker.sources.queue import messages
 from worker.sources.queue.deliveries import Deliveries, Task
-from worker.sources.queue.notices import NotUnderstood, Place, document, written
+from worker.sources.queue.notices import NotUnderstood, Place, written
 from worker.sources.queue.objects import ObjectReader
 from worker.sources.queue.queue import BATCH, Message, Queue
-from worker.sources.rows import identity, paths
-from worker.sources.rows.columns import RowRefused, TimeRefused
+from worker.sources.rows import identity
 from worker.sources.rows.mapping import RecordMaker
 from worker.sources.sqs import SqsSourceConfig
 
@@ -49,6 +49,17 @@ PAGE_MESSAGES, BATCH_BYTES = 500, 4 * 1024 * 1024
 """Messages that are records become one page, up to so many and about so large."""
 
 
+@dataclass(slots=True, eq=False)
+class _Reading:
+    """Of one run. The next may begin while a call of this one has not ended."""
+
+    left: dict[str, int] = field(default_factory=dict)
+    """Why messages stayed in the queue, and how many."""
+    is_over: bool = False
+    """No more messages are taken."""
+    reader: ObjectReader | None = None
+
+
 class SqsSource:
     """`worker.ports.AcknowledgedSource` of a queue's messages."""
 
@@ -60,8 +71,7 @@ class SqsSource:
         self._queue = Queue(config.queue, opening.access)
         self._deliveries = Deliveries(self._queue)
         self._first: list[Message] = []
-        self._left: dict[str, int] = {}
-        self._reader: ObjectReader | None = None
+        self._reading = _Reading()
         self._is_checked = False
         """Can recordings be transcribed? Asked before a message is taken: it would go to the
         dead-letter queue, with those beside it."""
@@ -83,8 +93,10 @@ class SqsSource:
         return bool(self._first)
 
     def stop(self) -> None:
-        if self._reader:
-            self._reader.stop()
+        """The run has ended, though its thread may not have."""
+        self._reading.is_over = True
+        if self._reading.reader:
+            self._reading.reader.stop()
 
     def release(self) -> None:
         first, self._first = self._first, []
@@ -92,15 +104,16 @@ class SqsSource:
         self._deliveries.give_back(unread_only=False)
 
     def pages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
-        self.remark, self._left = None, {}
+        self.remark = None
+        reading = self._reading = _Reading()
         self._deliveries.give_back(unread_only=False)
         try:
             if self._config.shape == "records":
-                yield from self._messages(positions)
+                yield from self._messages(reading, positions)
             else:
-                yield from self._objects(dict(positions))
+                yield from self._objects(reading, dict(positions))
             self._deliveries.settle()
-            self._raise_if_left()
+            _raise_if_left(reading)
         except GeneratorExit:  # broken off: nobody will say of any page that it is stored
             self._deliveries.give_back(unread_only=False)
             raise
@@ -110,44 +123,34 @@ class SqsSource:
     def acknowledge(self, pages: Sequence[Page]) -> None:
         self._deliveries.acknowledge(pages)
 
-    def _batches(self, most: int = 1) -> Iterator[list[Task]]:
+    def _batches(self, reading: _Reading, most: int = 1) -> Iterator[list[Task]]:
         """What the queue holds, until it is empty; each is filled up to `most` messages with what
         is there."""
         ends_at = time.monotonic() + LONGEST_RUN_S
-        while time.monotonic() < ends_at:
-            messages, self._first = self._first, []
-            messages = messages or self._queue.receive(IDLE_S)
-            if not messages:
+        while not reading.is_over and time.monotonic() < ends_at:
+            batch, self._first = self._first, []
+            batch = batch or self._queue.receive(IDLE_S)
+            if not batch:
                 return
-            size = sum(len(message.body) for message in messages)
-            while len(messages) < most and size < BATCH_BYTES:
+            size = sum(len(message.body) for message in batch)
+            while len(batch) < most and size < BATCH_BYTES:
                 more = self._queue.receive(0)
                 if not more:
                     break
-                messages += more
+                batch += more
                 size += sum(len(message.body) for message in more)
-            yield self._deliveries.take(messages)
+            yield self._deliveries.take(batch)
 
-    def _leave(self, task: Task, why: str) -> None:
+    def _leave(self, reading: _Reading, task: Task, why: str) -> None:
         """`why` never quotes what the message holds: it goes into logs."""
-        self._left[why] = self._left.get(why, 0) + 1
+        reading.left[why] = reading.left.get(why, 0) + 1
         about = {"id": task.message.id, "received": task.message.received, "why": why}
         log.warning("queue.message_left", source=self.name, **about)
         self._deliveries.leave(task)
 
-    def _raise_if_left(self) -> None:
-        """Raises SourceUnavailable, so that the run says what stayed in the queue."""
-        if self._left:
-            count = sum(self._left.values())
-            why = "; ".join(sorted(self._left)[:3])
-            raise SourceUnavailable(
-                f"{count:,} message{'s' if count > 1 else ''} stayed in the queue: {why}.",
-                hint="They come again, until the queue moves them to its dead-letter queue.",
-            )
-
     # -- objects -----------------------------------------------------------------------------
 
-    def _objects(self, positions: dict[str, Position]) -> Iterator[Page]:
+    def _objects(self, reading: _Reading, positions: dict[str, Position]) -> Iterator[Page]:
         c = self._config
         client = aws.client("s3", self._opening.access)
         files = FileSource(c.name, (), c.layout, tell=self._opening.tell, options=c.options)
@@ -162,19 +165,22 @@ class SqsSource:
                 return SourceUnavailable(f"{place.path!a} cannot be read: {type(error).__name__}.")
 
         self._require_transcriber()
-        self._reader = ObjectReader(c, self._opening, files)
+        reading.reader = ObjectReader(c, self._opening, files)
         with (
             ThreadPoolExecutor(BATCH, thread_name_prefix="objects") as pool,
-            self._reader as reader,
+            reading.reader as reader,
         ):
             for place in _redriven(positions):
                 yield from self._read(reader, look(place), positions)
-            for tasks in self._batches():
-                named = [(task, self._places(task)) for task in tasks]
+            for tasks in self._batches(reading):
+                named = [(task, self._places(reading, task)) for task in tasks]
                 looked = pool.map(look, [place for _, places in named for place in places])
                 for task, places in named:
                     found = [next(looked) for _ in places]
-                    yield from self._work_off(task, reader, found, positions)
+                    if reading.is_over:
+                        self._deliveries.leave(task, 0)
+                    else:
+                        yield from self._work_off(reading, task, found, positions)
                 self._deliveries.settle()
 
     def _require_transcriber(self) -> None:
@@ -185,30 +191,37 @@ class SqsSource:
                 transcriber.check()
             self._is_checked = True
 
-    def _places(self, task: Task) -> list[Place]:
+    def _places(self, reading: _Reading, task: Task) -> list[Place]:
         try:
             places = written(task.message.body)
         except NotUnderstood as error:
-            self._leave(task, str(error))
+            self._leave(reading, task, str(error))
             return []
         endings = (ROWS, AUDIO) if self._config.function else (ROWS,)
         return [place for place in places if any(each.match(place.key) for each in endings)]
 
     def _work_off(
         self,
+        reading: _Reading,
         task: Task,
-        reader: ObjectReader,
         found: Sequence[Blob | WorkerError | None],
         positions: dict[str, Position],
     ) -> Iterator[Page]:
+        assert reading.reader
+        blob: Blob | WorkerError | None = None
         try:
             for blob in found:
-                for page in self._read(reader, blob, positions):
+                for page in self._read(reading.reader, blob, positions):
                     self._deliveries.add(task, page)
                     yield page
         except (SourceUnavailable, ConfigurationError) as error:
-            self._is_checked = self._is_checked and not isinstance(error, ConfigurationError)
-            self._leave(task, str(error).rstrip("."))
+            if isinstance(error, ConfigurationError) and _is_audio(blob, reading.reader):
+                # So it will be with every recording: they are not taken only to be left.
+                reading.is_over, self._is_checked = True, False
+            elif reading.is_over:  # the run has ended, and not because of this message
+                self._deliveries.leave(task, 0)
+                return
+            self._leave(reading, task, str(error).rstrip("."))
         self._deliveries.is_read(task)
 
     def _read(
@@ -225,23 +238,25 @@ class SqsSource:
 
     # -- records -----------------------------------------------------------------------------
 
-    def _messages(self, positions: Mapping[str, Position]) -> Iterator[Page]:
+    def _messages(self, reading: _Reading, positions: Mapping[str, Position]) -> Iterator[Page]:
         c = self._config
         names = [name for name in FIELDS if getattr(c.layout, name)] + [*c.tag_paths]
         maker = RecordMaker(c.layout, names, file=self.name)
         identity.require_same(positions.get("", {}), maker.identity, "")
         count = positions.get("", {}).get("messages", 0)
-        for tasks in self._batches(PAGE_MESSAGES):
+        for tasks in self._batches(reading, PAGE_MESSAGES):
             records: list[Record] = []
             for task in tasks:
                 try:
-                    records += self._taken(task.message, maker)
+                    records += messages.taken(task.message, c, maker)
                 except NotUnderstood as error:
-                    self._leave(task, str(error))
+                    self._leave(reading, task, str(error))
                 except Exception as error:  # noqa: BLE001  one message is no reason to stop
-                    self._leave(task, f"its record cannot be used ({type(error).__name__})")
+                    self._leave(
+                        reading, task, f"its record cannot be used ({type(error).__name__})"
+                    )
             count += len(tasks)
-            records.sort(key=_when)
+            records.sort(key=messages.when)
             size = sum(len(task.message.body) for task in tasks)
             page = Page("", {"messages": count}, records, bytes_read=size,
                         identity=maker.identity, keep_newer=True)  # fmt: skip
@@ -250,34 +265,20 @@ class SqsSource:
                 self._deliveries.is_read(task)
             yield page
 
-    def _taken(self, message: Message, maker: RecordMaker) -> list[Record]:
-        """A message's records: all of them, or none. Raises NotUnderstood."""
-        c = self._config
-        said = paths.found(c.records, document(message.body))
-        if not isinstance(said, dict | list):
-            raise NotUnderstood(f"it has no record at {c.records!r}")
-        rows = said if isinstance(said, list) else [said]
-        fields = {name: getattr(c, name) for name in FIELDS}
-        records = []
-        for n, row in enumerate(rows):
-            flat = paths.flat(row, fields, c.tag_paths)
-            if not c.id:
-                flat["id"] = message.id if len(rows) == 1 else f"{message.id}:{n}"
-            if not c.time:
-                flat["time"] = message.sent_at
-            if flat["text"] is None:
-                raise NotUnderstood(f"it has nothing at text = {c.text!r}")
-            try:
-                records.append(maker.record(flat))
-            except TimeRefused as error:  # its words quote the value
-                raise NotUnderstood(f"the time at {c.time!r} cannot be read") from error
-            except RowRefused as error:
-                raise NotUnderstood(str(error)) from error
-        return records
+
+def _raise_if_left(reading: _Reading) -> None:
+    """Raises SourceUnavailable, so that the run says what stayed in the queue."""
+    if reading.left:
+        count = sum(reading.left.values())
+        why = "; ".join(sorted(reading.left)[:3])
+        raise SourceUnavailable(
+            f"{count:,} message{'s' if count > 1 else ''} stayed in the queue: {why}.",
+            hint="They come again, until the queue moves them to its dead-letter queue.",
+        )
 
 
-def _when(record: Record) -> datetime:
-    return record.published_at or datetime.min.replace(tzinfo=UTC)
+def _is_audio(blob: Blob | WorkerError | None, reader: ObjectReader) -> bool:
+    return isinstance(blob, Blob) and reader.transcribes(blob)
 
 
 def _redriven(positions: Mapping[str, Position]) -> list[Place]:

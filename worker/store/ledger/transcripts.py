@@ -36,7 +36,7 @@ ON CONFLICT DO NOTHING
 
 # True where an earlier attempt of this very call was committed, and the reply to that was lost.
 _IS_KEPT = """
-SELECT t.call_id = %(call)s
+SELECT t.call_id IS NOT DISTINCT FROM %(call)s
 FROM sentiment.transcript t JOIN sentiment.source s ON s.id = t.source_id
 WHERE s.name = %(source)s AND t.digest = %(digest)s
   AND t.requested_language = %(requested)s AND t.from_s = %(from)s
