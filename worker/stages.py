@@ -23,7 +23,8 @@ class Stage(StrEnum):
     READ = "read"
     """A page of the source, or a backfill's window."""
     TRANSCRIBE = "transcribe"
-    """A window of a recording, which is part of a page: minutes, within the function's timeout."""
+    """A window of a recording, which is part of a page: minutes, and with its attempts over an
+    hour."""
     CALL = "call"
     """The Lambda's answer."""
     JOURNAL = "journal"

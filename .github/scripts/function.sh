@@ -8,16 +8,22 @@ usage() {
     cat <<'USAGE'
 Usage: function.sh VERB ...
 
-  changed BASE             the functions whose files differ between the commit BASE and now, as JSON
-  build APPLICATION IMAGE  build the image REPOSITORY:APPLICATION-TAG, and push it
+  is-new APPLICATION       have its files changed since the commit that is live? Says true or false;
+                           true where nobody knows what is live
+  build APPLICATION IMAGE  build the image REPOSITORY:APPLICATION-TAG, and push it; one that is in the
+                           registry is left as it is
   verify IMAGE             is it in the registry? Prints it by its digest
-  update FUNCTION IMAGE    publish a version with the image, ask it how it is, and move the alias
-                           `live` to it; a version that is not well never gets it, and one that fails
-                           under the alias loses it again
+  update APPLICATION IMAGE publish a version with the image, check its health, and move the alias
+                           `live` to it; an unhealthy version never gets it, and one that fails under
+                           the alias loses it again
 
-Applications: sentiment-analysis, transcription. Settings of build, from the environment:
+Applications: sentiment-analysis, transcription; their functions have the same names.
+Settings of build, from the environment:
   BASE_DIGEST      of the base image, sha256:...; else that of lambda/base-image.digest
+  PLATFORM         linux/arm64 for functions of that architecture; default linux/amd64
   MODEL_NAME, MODEL_REVISION, BUILD_OPTIONS, TORCH_INDEX_URL    as lambda/deploy.sh has them
+Setting of update:
+  COMMIT           what the image was built from; the alias remembers it
 USAGE
 }
 
@@ -42,21 +48,22 @@ files_of() {
                 lambda/transcribe_function lambda/sentiment_function/__init__.py \
                 lambda/sentiment_function/faces.py lambda/sentiment_function/wire.py
             ;;
-        *) die "$1 is no application: sentiment-analysis or transcription." ;;
+        *) die "$1 is an unknown application: sentiment-analysis or transcription." ;;
     esac
 }
 
-changed() {
-    local base=${1:?changed takes a commit} application files found=()
-    git -C "$root" cat-file -e "$base^{commit}" 2>/dev/null || die "$base is no commit that is here: fetch it."
-    for application in sentiment-analysis transcription; do
-        read -r -a files <<<"$(files_of "$application")"
-        git -C "$root" diff --quiet "$base" HEAD -- "${files[@]}" || found+=("\"$application\"")
-    done
-    (
-        IFS=,
-        printf '[%s]\n' "${found[*]-}"
-    )
+is_new() {
+    local application=${1:?is-new takes an application} live files
+    read -r -a files <<<"$(files_of "$application")"
+    live=$(aws lambda get-alias --function-name "$application" --name live --query Description --output text)
+    if ! git -C "$root" cat-file -e "$live^{commit}" 2>/dev/null; then
+        say "$application: what is live ('$live') is no commit that is known here."
+        echo true
+    elif git -C "$root" diff --quiet "$live" HEAD -- "${files[@]}"; then
+        echo false
+    else
+        echo true
+    fi
 }
 
 build() {
@@ -64,12 +71,16 @@ build() {
     files_of "$application" >/dev/null
     [[ $image == *:"$application"-?* ]] || die "$image is not REPOSITORY:$application-TAG."
     digest=${BASE_DIGEST:-$(cut -d@ -f2 "$root/lambda/base-image.digest" 2>/dev/null || true)}
+    if (verify "$image") >/dev/null 2>&1; then
+        say "$image is there already."
+        return
+    fi
     [[ $digest == sha256:* ]] || die "no digest of the base image: commit lambda/base-image.digest, or set BASE_DIGEST."
     file=$root/lambda/Dockerfile
     [[ $application == transcription ]] && file=$root/lambda/transcription/Dockerfile
     aws ecr get-login-password | docker login --username AWS --password-stdin "${image%%/*}" >&2
     # Lambda takes no index of images, as which provenance would be pushed.
-    docker buildx build --push --platform linux/amd64 --provenance=false --tag "$image" \
+    docker buildx build --push --platform "${PLATFORM:-linux/amd64}" --provenance=false --tag "$image" \
         --label "deployed=${image##*:}" --build-arg "BASE_DIGEST=@$digest" \
         ${MODEL_NAME:+--build-arg "MODEL_NAME=$MODEL_NAME"} \
         ${MODEL_REVISION:+--build-arg "MODEL_REVISION=$MODEL_REVISION"} \
@@ -89,8 +100,8 @@ verify() {
     echo "$repository@$digest"
 }
 
-# It says which model it is, or it is not well.
-is_well() {
+# It says which model it is.
+is_healthy() {
     local function=$1 qualifier=$2
     printf '{"httpMethod": "GET", "path": "/health"}' >"$scratch/question"
     aws lambda invoke --function-name "$function" --qualifier "$qualifier" \
@@ -98,30 +109,50 @@ is_well() {
     ! grep -q FunctionError "$scratch/reply" && grep -q model_version "$scratch/answer"
 }
 
+# A tag says when an image went live: the repository keeps such images the longest.
+remember() {
+    local repository=${1%@*} digest=${1#*@} name manifest type
+    name=${repository#*/}
+    manifest=$(aws ecr batch-get-image --repository-name "$name" --image-ids "imageDigest=$digest" \
+        --query 'images[0].imageManifest' --output text)
+    type=$(aws ecr batch-get-image --repository-name "$name" --image-ids "imageDigest=$digest" \
+        --query 'images[0].imageManifestMediaType' --output text)
+    aws ecr put-image --repository-name "$name" --image-tag "live-$(date -u +%Y%m%d-%H%M%S)" \
+        --image-manifest "$manifest" --image-manifest-media-type "$type" >/dev/null
+}
+
 update() {
-    local function=${1:?update takes a function} image before version
+    local application=${1:?update takes an application} image before was version
+    files_of "$application" >/dev/null
     image=$(verify "${2:?update takes an image}")
-    before=$(aws lambda get-alias --function-name "$function" --name live --query FunctionVersion --output text) ||
-        die "$function has no alias live: is it of deploy/terraform?"
-    version=$(aws lambda update-function-code --function-name "$function" --image-uri "$image" --publish \
+    before=$(aws lambda get-alias --function-name "$application" --name live --query FunctionVersion --output text) ||
+        die "$application has no alias live: is it of deploy/terraform?"
+    was=$(aws lambda get-alias --function-name "$application" --name live --query Description --output text)
+    version=$(aws lambda update-function-code --function-name "$application" --image-uri "$image" --publish \
         --query Version --output text)
-    say "$function: version $version is $image"
-    aws lambda wait published-version-active --function-name "$function" --qualifier "$version"
-    is_well "$function" "$version" ||
-        die "version $version does not say how it is. live stays at version $before: nobody was affected."
-    aws lambda update-alias --function-name "$function" --name live --function-version "$version" >/dev/null
-    if ! is_well "$function" live; then
-        aws lambda update-alias --function-name "$function" --name live --function-version "$before" >/dev/null
+    say "$application: version $version is $image"
+    aws lambda wait published-version-active --function-name "$application" --qualifier "$version"
+    is_healthy "$application" "$version" ||
+        die "version $version fails its health check. live stays at version $before: nobody was affected."
+    move "$application" "$version" "${COMMIT:-${2##*:}}"
+    if ! is_healthy "$application" live; then
+        move "$application" "$before" "$was"
         die "version $version failed as live, which is back at version $before."
     fi
-    say "$function: live is version $version (before: $before)"
+    remember "$image"
+    say "$application: live is version $version (before: $before)"
     echo "$version"
+}
+
+move() {
+    aws lambda update-alias --function-name "$1" --name live --function-version "$2" --description "$3" >/dev/null
 }
 
 verb=${1:-}
 shift || true
 case $verb in
-    changed | build | verify | update) "$verb" "$@" ;;
+    is-new) is_new "$@" ;;
+    build | verify | update) "$verb" "$@" ;;
     -h | --help | help) usage ;;
-    *) die "${verb:-nothing} is no verb; see $0 --help" ;;
+    *) die "unknown verb: ${verb:-none}; see $0 --help" ;;
 esac

@@ -34,7 +34,7 @@ image() {
     case $target in
         worker) suffix='' ;;
         local | page) ;;
-        *) die "$target is no target: worker, local or page." ;;
+        *) die "$target is an unknown target: worker, local or page." ;;
     esac
     version "$tag"
     docker buildx create --use >/dev/null # the default builder makes no attestations
@@ -60,5 +60,5 @@ shift || true
 case $verb in
     version | image | sbom | chart) "$verb" "$@" ;;
     -h | --help | help) usage ;;
-    *) die "${verb:-nothing} is no verb; see $0 --help" ;;
+    *) die "unknown verb: ${verb:-none}; see $0 --help" ;;
 esac

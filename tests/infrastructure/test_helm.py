@@ -18,10 +18,11 @@ from tests.infrastructure import helm_table
 from tests.infrastructure.conftest import ROOT
 from worker import loading
 from worker.settings import Settings
+from worker.web.guard import ALIVE
 
 CHART = helm_table.CHART
 EXAMPLES = sorted((CHART / "examples").glob("*.yaml"))
-VERSIONS = ("1.31", "1.33", "1.35", "1.37")
+VERSIONS = ("1.29", "1.31", "1.34", "1.37")
 OF_OTHERS = ("ExternalSecret", "ServiceMonitor", "PrometheusRule", "ScaledObject",
              "TriggerAuthentication")  # fmt: skip
 """Kinds that Kubernetes itself does not know."""
@@ -319,6 +320,19 @@ def test_pod_identity_has_an_account_without_an_annotation(helm: Helm) -> None:
     assert not account["metadata"].get("annotations")
 
 
+def test_an_account_that_is_there_is_used(helm: Helm) -> None:
+    change = ("serviceAccount.create=false", 'serviceAccount.name="theirs"', 'aws.roleArn=""')
+    items = helm.render("iam", *change)
+    assert "ServiceAccount" not in kinds(items)
+    assert {pod["serviceAccountName"] for _, pod in pods(items)} == {"theirs"}
+
+
+def test_doctor_has_what_the_worker_has(helm: Helm) -> None:
+    items = helm.render("local")
+    pod = one(items, "Pod")["spec"]
+    assert pod["containers"][0]["resources"] == worker(items)["resources"]  # it loads the model
+
+
 def test_keys_have_no_account_and_are_files(helm: Helm) -> None:
     items = helm.render("keys")
     assert "ServiceAccount" not in kinds(items)
@@ -385,7 +399,9 @@ def test_migration_in_a_wave_of_argo_cd(helm: Helm) -> None:
     wave = "argocd.argoproj.io/sync-wave"
     job = one(items, "Job")["metadata"]["annotations"]
     assert (job[wave], job["argocd.argoproj.io/hook"]) == ("1", "Sync")
-    assert one(items, "Deployment")["metadata"]["annotations"][wave] == "2"
+    # What is in a wave waits until all before it is healthy: KEDA's objects would wait for ever.
+    for kind in ("Deployment", "ScaledObject", "TriggerAuthentication"):
+        assert one(items, kind)["metadata"]["annotations"][wave] == "2"
     for kind in ("ExternalSecret", "ServiceAccount", "ConfigMap"):
         assert wave not in (one(items, kind)["metadata"].get("annotations") or {})
     assert "helm.sh/hook" not in job
@@ -496,6 +512,8 @@ def test_settings_are_variables(helm: Helm) -> None:
     said = variables(worker(helm.render("argocd")))
     assert said["SENTIMENT_MAX_CONCURRENCY"] == "32"
     assert said["SENTIMENT_FALLBACK_POLICY"] == "after:10m"
+    assert said["SENTIMENT_CHUNK_BYTES"] == "1048576"  # not 1.048576e+06
+    assert said["SENTIMENT_BACKFILL_SHARE"] == "0.25"
     assert variables(worker(helm.render("keys")))["REVIEWS_URL"]["secretKeyRef"]["key"] == "url"
 
 
@@ -525,7 +543,11 @@ def test_the_page_asks_for_its_token(helm: Helm) -> None:
     (page,) = one(items, "Deployment", "scores-sentiment-worker-page")["spec"]["template"]["spec"][
         "containers"
     ]
-    assert page["args"] == ["dashboard", "--address=0.0.0.0:8090", "--host=scores.example.org"]
+    name = "scores-sentiment-worker-page"
+    assert page["args"][:2] == ["dashboard", "--address=0.0.0.0:8090"]
+    known = ("scores.example.org", name, f"{name}.n", f"{name}.n.svc")
+    assert page["args"][2:] == [f"--host={each}" for each in known]
+    assert page["livenessProbe"]["httpGet"]["path"] == ALIVE
     said = variables(page)
     assert said["SENTIMENT_DASHBOARD_TOKEN_FILE"] == "/run/secrets/token/dashboard-token"
     assert not {"LAMBDA_FUNCTION_NAME", "SENTIMENT_CONFIG"} & said.keys()
@@ -535,7 +557,8 @@ def test_assistants_have_a_service_with_a_token(helm: Helm) -> None:
     items = helm.render("iam")
     name = "scores-sentiment-worker-mcp"
     (served,) = one(items, "Deployment", name)["spec"]["template"]["spec"]["containers"]
-    assert served["args"] == ["mcp", "--http=0.0.0.0:8091", "--host=assistants.example.org"]
+    assert served["args"][:3] == ["mcp", "--http=0.0.0.0:8091", "--host=assistants.example.org"]
+    assert f"--host={name}.n.svc" in served["args"]
     assert variables(served)["SENTIMENT_DASHBOARD_TOKEN_FILE"].startswith("/run/secrets/token/")
     assert one(items, "NetworkPolicy", name)["spec"]["ingress"] == [{"ports": [{"port": 8091}]}]
     assert one(items, "Service", name)["spec"]["ports"][0]["targetPort"] == "http"
@@ -580,8 +603,13 @@ def test_the_way_in_is_to_metrics_alone(helm: Helm) -> None:
 
 def test_the_way_out_when_it_is_closed(helm: Helm) -> None:
     extra = 'networkPolicy.egress.extra=[{"ports": [{"port": 3306}]}]'
-    policy = one(helm.render("cron", extra), "NetworkPolicy")["spec"]
-    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    items = helm.render("cron", extra)
+    policy = one(items, "NetworkPolicy", "scores-sentiment-worker-egress")["spec"]
+    assert policy["policyTypes"] == ["Egress"]
+    selected = policy["podSelector"]["matchLabels"].items()
+    assert selected <= one(items, "Pod")["metadata"]["labels"].items()  # the test's
+    spec = one(items, "CronJob")["spec"]["jobTemplate"]["spec"]
+    assert selected <= spec["template"]["metadata"]["labels"].items()
     ports = [port["port"] for rule in policy["egress"] for port in rule["ports"]]
     assert ports == [53, 53, 443, 5432, 80, 3306]
     (agent,) = [rule["to"] for rule in policy["egress"] if "to" in rule]
@@ -631,6 +659,9 @@ def test_no_policy_where_none_is_wanted(helm: Helm) -> None:
         ("proxy", ["page.allowedFrom=[]"], "let the proxy alone reach it"),
         ("proxy", ["networkPolicy.enabled=false"], "let the proxy alone reach it"),
         ("iam", ['mcp.tokenSecret=""'], "name mcp.tokenSecret"),
+        ("iam", ["serviceAccount.create=false"], "serviceAccount.name names none"),
+        ("iam", ["serviceAccount.create=false", 'serviceAccount.name="x"'],
+         "belong to the account that is there"),
         ("iam", ["function.timeout=901"], "timeout"),
         ("iam", ['image.digest="latest"'], "digest"),
         ("iam", ['migration.method="job"'], "method"),

@@ -18,6 +18,9 @@ from worker.operate.who import operator
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
+ALIVE = "/livez"
+"""Answers everybody, and says nothing: probes and load balancers know no token and no name."""
+
 _PAGES_SAY = {"origin", "sec-fetch-site"}
 
 HEADERS = {
@@ -106,6 +109,9 @@ class Guard:
         if scope["method"] == "HEAD":  # the server leaves out the body
             scope = dict(scope, method="GET")
         headers = Headers(scope=scope)
+        if scope["path"] == ALIVE and scope["method"] == "GET":
+            await PlainTextResponse("alive\n")(scope, receive, dressed)
+            return
         caller = self._caller(headers)
         refusal = self._refusal(headers, caller, changes=scope["method"] != "GET")
         scope.setdefault("state", {})["caller"] = caller

@@ -187,7 +187,7 @@ resource "aws_lambda_function" "function" {
   lifecycle {
     ignore_changes = [image_uri] # CI moves it
   }
-  depends_on = [aws_iam_role_policy.function]
+  depends_on = [aws_iam_role_policy.function, aws_ecr_repository_policy.images]
 }
 
 resource "aws_lambda_alias" "live" {
@@ -197,7 +197,7 @@ resource "aws_lambda_alias" "live" {
   function_version = aws_lambda_function.function[each.key].version
 
   lifecycle {
-    ignore_changes = [function_version, routing_config] # CI moves them
+    ignore_changes = [function_version, routing_config, description] # CI moves them
   }
 }
 

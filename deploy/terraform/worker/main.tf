@@ -10,6 +10,7 @@ locals {
   # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/bind-mounts.html
   tmp           = { sourceVolume = "tmp", containerPath = "/tmp", readOnly = false }
   config        = "/tmp/sentiment-worker.toml"
+  is_alive      = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9464/livez', timeout=10)"
   writes_config = "import os, pathlib; pathlib.Path(os.environ['FILE']).write_text(os.environ['CONFIG'])"
   image         = { image = var.image, readonlyRootFilesystem = true, user = "10001", linuxParameters = { capabilities = { drop = ["ALL"] } } }
   secrets       = [{ name = "DATABASE_URL", valueFrom = var.database_secret_arn }]
@@ -59,12 +60,13 @@ locals {
         { containerName = "config", condition = "SUCCESS" },
         { containerName = "migrate", condition = "SUCCESS" },
       ]
+      # That the process lives; a database that is away is no reason to start another one.
       healthCheck = {
-        command     = ["CMD", "sentiment-worker", "status", "--output", "json"]
-        interval    = 60
-        timeout     = 20
+        command     = ["CMD", "python", "-c", var.mode == "serve" ? local.is_alive : "pass"]
+        interval    = 30
+        timeout     = 15
         startPeriod = 60
-        retries     = 3
+        retries     = 4
       }
       logConfiguration = local.log
     }),
@@ -180,7 +182,7 @@ resource "aws_iam_role_policy" "task" {
 resource "aws_security_group" "worker" {
   # checkov:skip=CKV2_AWS_5: it is the service's, or the schedule's
   name        = var.name
-  description = "The worker is asked by nobody."
+  description = "No inbound traffic."
   vpc_id      = var.vpc_id
   tags        = { Project = var.name }
 }
@@ -230,6 +232,7 @@ resource "aws_ecs_service" "worker" {
     security_groups  = [aws_security_group.worker.id]
     assign_public_ip = false
   }
+  depends_on = [aws_iam_role_policy.execution, aws_iam_role_policy.task]
 }
 
 # -- a task at its times -----------------------------------------------------------------------

@@ -6,6 +6,7 @@ import asyncio
 import base64
 from functools import partial
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from starlette.datastructures import Headers
@@ -35,11 +36,12 @@ def ask(
     async def send(message: Any) -> None:
         sent.append(message)
 
+    path = headers.pop("path", "/")
     told = {"host": "127.0.0.1:8090"} | headers
     raw = [
         (name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in told.items()
     ]
-    scope = {"type": "http", "method": method, "path": "/", "headers": raw}
+    scope = {"type": "http", "method": method, "path": path, "headers": raw}
     asyncio.run(guard(app, rules)(scope, None, send))
     answer = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], answer, sent[1]["body"].decode()
@@ -197,6 +199,12 @@ def test_programs_say_no_origin_and_pages_elsewhere_are_refused(
     headers: dict[str, str], status: int
 ) -> None:
     assert ask(OPEN, "POST", partial(Guard, for_programs=True), **headers)[0] == status
+
+
+def test_who_only_asks_whether_it_is_alive_needs_no_token_and_no_name() -> None:
+    assert ask(KEY, host="10.0.0.7:8090", path="/livez") == (200, ANY, "alive\n")
+    assert ask(KEY, "POST", host="10.0.0.7:8090", path="/livez")[0] == 421
+    assert ask(KEY, host="10.0.0.7:8090", path="/livez/")[0] == 421
 
 
 def test_of_a_page_a_change_without_an_origin_is_refused() -> None:

@@ -170,7 +170,9 @@ class SqsSource:
             ThreadPoolExecutor(BATCH, thread_name_prefix="objects") as pool,
             reading.reader as reader,
         ):
-            for place in _redriven(positions):
+            if reading.is_over:  # by now: it could not be told
+                reader.stop()
+            for place in [] if reading.is_over else _redriven(positions):
                 yield from self._read(reader, look(place), positions)
             for tasks in self._batches(reading):
                 named = [(task, self._places(reading, task)) for task in tasks]

@@ -30,7 +30,7 @@ spec:
           imagePullPolicy: {{ .root.Values.image.pullPolicy }}
           args:
             {{- toYaml .command | nindent 12 }}
-            {{- range $said.hosts }}
+            {{- range concat $said.hosts (list $name (printf "%s.%s" $name .root.Release.Namespace) (printf "%s.%s.svc" $name .root.Release.Namespace)) }}
             - --host={{ . }}
             {{- end }}
           securityContext:
@@ -45,16 +45,15 @@ spec:
             {{- end }}
           ports:
             - { name: http, containerPort: {{ .port }} }
-          # What is asked without the token is refused, so the port alone is looked at.
           startupProbe:
-            tcpSocket: { port: http }
+            httpGet: { path: /livez, port: http }
             periodSeconds: 5
             failureThreshold: 60
           livenessProbe:
-            tcpSocket: { port: http }
+            httpGet: { path: /livez, port: http }
             periodSeconds: 30
           readinessProbe:
-            tcpSocket: { port: http }
+            httpGet: { path: /livez, port: http }
             periodSeconds: 10
           resources:
             {{- toYaml $said.resources | nindent 12 }}

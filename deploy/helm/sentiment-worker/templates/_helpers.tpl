@@ -82,6 +82,15 @@ capabilities: { drop: [ALL] }
 {{- end }}
 {{- end -}}
 
+{{- /* A number of a file of values is a float: 1048576 would be written as 1.048576e+06. */ -}}
+{{- define "sentiment-worker.plain" -}}
+{{- if and (kindIs "float64" .) (eq . (floor .)) -}}
+{{- int64 . -}}
+{{- else -}}
+{{- . -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* What a container that reads sources has besides. */ -}}
 {{- define "sentiment-worker.workerEnv" -}}
 {{- $values := .root.Values -}}
@@ -93,7 +102,7 @@ capabilities: { drop: [ALL] }
 {{- end }}
 - { name: LAMBDA_TIMEOUT, value: {{ $values.function.timeout | quote }} }
 {{- range $name, $value := $values.settings }}
-- { name: {{ $name }}, value: {{ $value | toString | quote }} }
+- { name: {{ $name }}, value: {{ include "sentiment-worker.plain" $value | quote }} }
 {{- end }}
 {{- with $values.extraEnv }}
 {{ toYaml . }}

@@ -29,7 +29,13 @@
 {{- if and $v.aws.roleArn (ne $v.aws.identity "irsa") -}}
 {{- fail "aws.roleArn is for aws.identity: irsa." -}}
 {{- end -}}
-{{- if and (eq $v.aws.authMethod "iam") (eq $v.aws.identity "irsa") (not $v.aws.roleArn) (ne $v.function.name "local") -}}
+{{- if and (not $v.serviceAccount.create) (not $v.serviceAccount.name) (eq $v.aws.authMethod "iam") -}}
+{{- fail "serviceAccount.create is false, and serviceAccount.name names none." -}}
+{{- end -}}
+{{- if and (not $v.serviceAccount.create) (or $v.aws.roleArn $v.serviceAccount.annotations) -}}
+{{- fail "serviceAccount.create is false: aws.roleArn and serviceAccount.annotations belong to the account that is there." -}}
+{{- end -}}
+{{- if and $v.serviceAccount.create (eq $v.aws.authMethod "iam") (eq $v.aws.identity "irsa") (not $v.aws.roleArn) (ne $v.function.name "local") -}}
 {{- fail "aws.identity is irsa, and aws.roleArn is empty. With EKS Pod Identity say aws.identity: pod-identity; with the node's role, node." -}}
 {{- end -}}
 {{- if and (eq $v.migration.method "hook") (or $v.externalSecret.enabled $v.database.reference) -}}
