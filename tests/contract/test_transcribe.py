@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from transcribe_function import speech
+from transcribe_function import decoding
 
 from tests.cloud import Cloud
 from tests.speech import DELAYED, GERMAN, LOVE, MODEL, SAID, encoded
@@ -164,7 +164,7 @@ def test_windows_join(function: ModuleType, tmp_path: Path) -> None:
 
 def test_what_is_heard_until_time_runs_out_is_an_answer(function: ModuleType) -> None:
     """All of the steps that were made, and not a word of the one that was not begun."""
-    steps = iter([20.0, 19.0, 1.9])  # at the beginning, and before each step but the first
+    steps = iter([2000.0, 1900.0, 19.0])  # at the beginning, and before each step but the first
     model = function.model()
     often: list[Path | float] = [DELAYED, 0.6] * 12
     heard = model.transcribe(spoken(*often), remaining_s=lambda: next(steps))
@@ -226,7 +226,7 @@ def spoken(*parts: Path | float) -> io.BytesIO:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
         for part in parts:
             if isinstance(part, Path):
-                samples, *_ = speech._samples(io.BytesIO(part.read_bytes()), 0.0, 600.0)
+                samples, *_ = decoding.samples(io.BytesIO(part.read_bytes()), 0.0, 600.0)
                 file.writeframes((samples * 32767).astype(np.int16).tobytes())
             else:
                 file.writeframes(bytes(2 * round(16_000 * part)))

@@ -2,8 +2,7 @@
 
     pull -> (claim) -> send -> judge -> record
 
-Stages are tasks joined by bounded queues, so a slow stage holds back the ones before it, up
-to the source. Nothing global: a run needs its parts and an event loop, no scheduler.
+Stages are tasks joined by bounded queues: a slow one holds back those before it, up to the source.
 """
 
 from __future__ import annotations
