@@ -10,9 +10,11 @@ from typing import Any
 import yaml
 
 from tests.infrastructure.conftest import ROOT
+from worker.loading import ENVIRONMENT
 from worker.settings import Settings
 
 DEPLOY = ROOT / "deploy"
+DEPLOY_SH = (ROOT / "lambda" / "deploy.sh").read_text("utf-8")
 
 
 def compose() -> dict[str, Any]:
@@ -115,3 +117,19 @@ def test_variables_are_ones_that_the_worker_knows() -> None:
     for line in lines:
         if line and not line.startswith("#"):
             assert f"`{line.split('=')[0]}`" in documented, line
+
+
+def test_what_the_page_on_moving_over_names_is_there() -> None:
+    """Of each table the column that says what it is here."""
+    text = (ROOT / "docs" / "moving-over.md").read_text("utf-8")
+    known = {name for names in ENVIRONMENT.values() for name in names}
+    known |= set(re.findall(r"^    ([A-Z_]+):", DEPLOY_SH, re.MULTILINE))
+    known |= set(re.findall(r"\b([A-Z_]+):[A-Z]\w+", DEPLOY_SH)) | {"LAMBDA_QUALIFIER", "NAME"}
+    rows = [line.split("|")[2] for line in text.splitlines() if line.startswith("| ")]
+    said = {name for row in rows for name in re.findall(r"`([A-Z][A-Z_]{3,})(?:=[^`]*)?`", row)}
+    assert len(said) > 12
+    assert said <= known
+    for name in ("ummatics-sentiment-stack", "movie-analyzer-sentiment", "target_lang"):
+        assert name in text
+    for link in re.findall(r"\]\(([\w./-]+?)(?:#[\w-]+)?\)", text):
+        assert (ROOT / "docs" / link).exists(), link

@@ -348,7 +348,7 @@ def test_keys_have_no_account_and_are_files(helm: Helm) -> None:
 def test_a_database_in_parameter_store_is_named_and_not_mounted(helm: Helm) -> None:
     items = helm.render("cron")
     said = variables(worker(items))
-    assert said["DATABASE_URL"] == "ssm://sentiment/database-url"
+    assert said["DATABASE_URL"] == "ssm:///sentiment/database-url"
     assert "DATABASE_URL_FILE" not in said
     assert all(v["name"] != "database" for _, pod in pods(items) for v in pod["volumes"])
 
