@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from configparser import ConfigParser
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -28,6 +30,18 @@ def test_the_invoke_policy_names_one_alias() -> None:
     assert statement["Action"] == "lambda:InvokeFunction"
     assert statement["Resource"].endswith(":function:sentiment-analysis:live")
     assert "*" not in statement["Resource"]
+
+
+def test_the_compose_file_is_one(tools: Path, tmp_path: Path) -> None:
+    """By Compose's own schema; a misspelt key is found."""
+    check = [tools / "check-jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*check, DEPLOY / "compose.yaml"], capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    wrong = tmp_path / "compose.yaml"
+    wrong.write_text((DEPLOY / "compose.yaml").read_text("utf-8").replace("restart:", "restrat:"))
+    done = subprocess.run([*check, wrong], capture_output=True, text=True, check=False)
+    assert "restrat" in done.stdout
 
 
 def test_containers_may_do_nothing_but_their_work() -> None:
