@@ -34,7 +34,7 @@ def test_the_invoke_policy_names_one_alias() -> None:
 
 def test_the_compose_file_is_one(tools: Path, tmp_path: Path) -> None:
     """By Compose's own schema; a misspelt key is found."""
-    check = [tools / "check-jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    check = [str(tools / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec"]
     done = subprocess.run([*check, DEPLOY / "compose.yaml"], capture_output=True, text=True,
                           check=False)  # fmt: skip
     assert done.returncode == 0, done.stdout
