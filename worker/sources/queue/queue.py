@@ -46,7 +46,9 @@ class Queue:
     """Messages that were received are held (hidden from others, for as long as it takes) until they
     are deleted, or let go."""
 
-    def __init__(self, url: str, access: Access) -> None:
+    def __init__(self, url: str, access: Access, at_once: int = BATCH) -> None:
+        """`at_once`: messages that are received together, up to `BATCH`."""
+        self._at_once = at_once
         self._url = url
         # A long poll may take its whole time to answer.
         self._client = aws.client("sqs", access, read_timeout_s=LONGEST_POLL_S + 10)
@@ -55,11 +57,11 @@ class Queue:
         self._is_holding = False
 
     def receive(self, wait_s: int) -> list[Message]:
-        """Up to `BATCH` messages, as soon as there are any. Raises SourceUnavailable, and
+        """Up to `at_once` messages, as soon as there are any. Raises SourceUnavailable, and
         ConfigurationError where the queue is not there or may not be read."""
         found = self._call(
             "receive_message",
-            MaxNumberOfMessages=BATCH,
+            MaxNumberOfMessages=self._at_once,
             WaitTimeSeconds=min(wait_s, LONGEST_POLL_S),
             VisibilityTimeout=VISIBILITY_S,
             MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount"],

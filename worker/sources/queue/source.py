@@ -68,7 +68,8 @@ class SqsSource:
         self.remark: Remark | None = None
         self._config = config
         self._opening = opening
-        self._queue = Queue(config.queue, opening.access)
+        # A recording takes minutes: others need not wait for it in our hand.
+        self._queue = Queue(config.queue, opening.access, 1 if config.function else BATCH)
         self._deliveries = Deliveries(self._queue)
         self._first: list[Message] = []
         self._reading = _Reading()
