@@ -8,7 +8,14 @@ from typing import Annotated
 import typer
 
 from worker import bootstrap
-from worker.cli.output import ConfigOption, VerboseOption, needing, say, settings_for
+from worker.cli.output import (
+    ConfigOption,
+    UserHeaderOption,
+    VerboseOption,
+    needing,
+    say,
+    settings_for,
+)
 
 EXAMPLES = (
     "Examples:  [bold]sentiment-worker dashboard[/bold]\n\n"
@@ -30,13 +37,7 @@ def dashboard(
         list[str] | None,
         typer.Option(help="A name by which browsers reach it, besides localhost; repeatable."),
     ] = None,
-    user_header: Annotated[
-        str | None,
-        typer.Option(
-            help="The header in which your proxy says who it has authenticated. Whoever can set it"
-            " gets in: let the proxy alone reach this address, and drop the header of others."
-        ),
-    ] = None,
+    user_header: UserHeaderOption = None,
     review: Annotated[
         bool, typer.Option("--review", help="Let people judge drawn records on /review.")
     ] = False,

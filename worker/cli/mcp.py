@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 
 from worker import bootstrap
-from worker.cli.output import ConfigOption, VerboseOption, needing, say, settings_for
+from worker.cli.output import (
+    ConfigOption,
+    UserHeaderOption,
+    VerboseOption,
+    needing,
+    say,
+    settings_for,
+)
 from worker.errors import ConfigurationError
 
 EXAMPLES = (
@@ -40,13 +47,7 @@ def mcp(
             help="A name by which it is reached over HTTP, besides localhost; repeatable."
         ),
     ] = None,
-    user_header: Annotated[
-        str | None,
-        typer.Option(
-            help="The header in which your proxy says who it has authenticated. Whoever can set it"
-            " gets in: let the proxy alone reach this address, and drop the header of others."
-        ),
-    ] = None,
+    user_header: UserHeaderOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Serve the analyst's questions to an assistant, over the Model Context Protocol.

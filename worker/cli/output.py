@@ -64,6 +64,13 @@ ConfigOption = Annotated[
 OutputOption = Annotated[
     Output, typer.Option("--output", "-o", help="How to print: for people, or for programs.")
 ]
+UserHeaderOption = Annotated[
+    str | None,
+    typer.Option(
+        help="The header in which your proxy says who it has authenticated. Whoever can set it"
+        " gets in: let the proxy alone reach this address, and drop the header of others."
+    ),
+]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Log every step, and show tracebacks.")
 ]
